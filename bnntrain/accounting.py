@@ -1,0 +1,98 @@
+"""The published memory formula, so that a plan can stand beside the figures it is measured by.
+
+Nothing here describes what `bnntrain` allocates; `bnntrain.plan` does. The rule, per role, for a
+batch of B samples (standard: float32; low-memory: float16 where no other type is named):
+
+===============  =============================================================  ===========
+role             elements                                                       low-memory
+===============  =============================================================  ===========
+X                B x the sum over layers of their inputs                        1 bit
+dX/Y, dY         B x the largest tensor among all inputs and outputs, each      float16
+mu, sigma        2 per output channel of every layer                            float16
+W                all weights                                                    float16
+dW               all weights                                                    1 bit
+beta, dbeta      2 per output channel of every layer                            float16
+momenta          all weights, once per moment                                   float16
+pooling masks    B x the inputs of every max-pooling layer                      1 bit
+===============  =============================================================  ===========
+
+Source: Wang et al., "Enabling Binary Neural Network Training on the Edge", arXiv 2102.04270. The
+rule gives their totals for BinaryNet (512.81 and 138.15 MiB at batch 100) and the MLP (7.40 and
+2.65) to 0.04 MiB. For CNV it gives 129.09 and 32.92 where they print 134.05 and 32.16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_FLOAT32_BITS = 32
+_FLOAT16_BITS = 16
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """Element counts of one weighted layer with its batch norm (and pooling).
+
+    Attributes
+    ----------
+    kind : str
+        ``dense`` or ``conv``; for the reader only.
+    inputs, outputs : int
+        Elements per sample that go in, and that the product gives before any pooling.
+    weights : int
+        Weights of the layer.
+    pooled : bool
+        Whether its outputs are max-pooled.
+    channels : int
+        Output channels; 0 stands for `outputs`, which is right for a dense layer.
+    """
+
+    kind: str
+    inputs: int
+    outputs: int
+    weights: int
+    pooled: bool = False
+    channels: int = 0
+
+
+def published_bytes(
+    layers: Sequence[LayerSize], batch: int, low_memory: bool, momenta: int = 2
+) -> dict[str, int]:
+    """Return the published model of a training step's memory.
+
+    Parameters
+    ----------
+    layers : sequence of LayerSize
+        Weighted layers, first to last.
+    batch : int
+        Samples per step.
+    low_memory : bool
+        The published low-memory method instead of the standard one.
+    momenta : int
+        Moments per weight: 2 for Adam, 1 for momentum, 0 for neither.
+
+    Returns
+    -------
+    dict of str to int
+        Role to bytes, in the order of the published table. Bits are rounded up to bytes by role.
+
+    Source: the table in this file's header.
+    """
+    bits = _FLOAT16_BITS if low_memory else _FLOAT32_BITS
+    binary_bits = 1 if low_memory else _FLOAT32_BITS
+    largest = batch * max(max(layer.inputs, layer.outputs) for layer in layers)
+    weights = sum(layer.weights for layer in layers)
+    channels = sum(layer.channels or layer.outputs for layer in layers)
+    sizes_bits = {
+        "X": batch * sum(layer.inputs for layer in layers) * binary_bits,
+        "dX/Y": largest * bits,
+        "mu, sigma": 2 * channels * bits,
+        "dY": largest * bits,
+        "W": weights * bits,
+        "dW": weights * binary_bits,
+        "beta, dbeta": 2 * channels * bits,
+        "momenta": momenta * weights * bits,
+        "pooling masks": batch * sum(la.outputs for la in layers if la.pooled) * binary_bits,
+    }
+    return {role: -(-size // 8) for role, size in sizes_bits.items()}

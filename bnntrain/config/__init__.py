@@ -1,0 +1,42 @@
+"""Typed configurations: read strictly, override by dotted key, write back, fingerprint.
+
+Layout, each file importing only from those above it::
+
+    strict_yaml.py   text -> plain Python values, without YAML's surprises
+    schema.py        the structs, with every range and choice written on its field
+    check.py         plain values -> structs; one-line errors that say what is allowed
+    models.py        list of layers -> Model
+    shipped.py       the YAML files that come with the package
+    load.py          load_config and its relatives
+"""
+
+from bnntrain.config.load import config_digest, dump_config, load_config, parse_override
+from bnntrain.config.schema import (
+    Config,
+    Data,
+    LayerSpec,
+    Model,
+    Optimizer,
+    Representation,
+    Schedule,
+    Train,
+)
+from bnntrain.config.shipped import shipped_configs, shipped_models, shipped_text
+
+__all__ = [
+    "Config",
+    "Data",
+    "LayerSpec",
+    "Model",
+    "Optimizer",
+    "Representation",
+    "Schedule",
+    "Train",
+    "config_digest",
+    "dump_config",
+    "load_config",
+    "parse_override",
+    "shipped_configs",
+    "shipped_models",
+    "shipped_text",
+]

@@ -1,0 +1,256 @@
+"""Find a configuration, lay overrides over it, check it, write it back, fingerprint it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
+
+import msgspec
+
+from bnntrain.config import shipped
+from bnntrain.config.check import OVERRIDE, Where, did_you_mean, read_struct, show
+from bnntrain.config.models import read_model, write_model
+from bnntrain.config.schema import MODEL_FORMS, Config, ConfigFile, Model
+from bnntrain.config.strict_yaml import dump_yaml, parse_yaml
+from bnntrain.errors import ConfigError
+
+_SUFFIXES = (".yaml", ".yml")
+_MAX_BYTES = 1 << 20
+# `schedule: cosine` is short for `schedule: {kind: cosine}`.
+_SHORTHAND = {"train.schedule": "kind", "train.optimizer": "name"}
+
+
+def load_config(
+    reference: str | os.PathLike[str], overrides: Mapping[str, object] | None = None
+) -> Config:
+    """Read a configuration.
+
+    Parameters
+    ----------
+    reference : str or path
+        A ``.yaml`` file, or the name of a shipped configuration. ``configs/<name>.yaml`` that is
+        not a file stands for the shipped one of that name.
+    overrides : mapping, optional
+        Dotted keys and their values, e.g. ``{"train.epochs": 3, "method": "standard"}``. They win
+        over the file. A mapping as a value overrides the keys in it. A model file that is given
+        here is relative to the working directory, one in the file to the file's folder.
+
+    Returns
+    -------
+    Config
+        Resolved: the model's layers are in it.
+
+    Raises
+    ------
+    ConfigError
+        One line with file (or ``override``), dotted key and remedy.
+    """
+    text, source, folder = _find_config(os.fspath(reference))
+    raw = parse_yaml(text, source)
+    if not isinstance(raw, dict):
+        message = f"{show(raw)} is not a configuration. See 'bnntrain config show digits'"
+        raise ConfigError(source, "", message)
+    given = dict(_flatten(overrides or {}))
+    for key, inner in _SHORTHAND.items():
+        section, _, name = key.rpartition(".")
+        if isinstance(raw.get(section), dict) and isinstance(raw[section].get(name), str):
+            raw[section][name] = {inner: raw[section][name]}
+    for key, value in given.items():
+        _apply(raw, key, value, source)
+    where = Where(source, frozenset(given), ConfigFile)
+    file = read_struct(ConfigFile, raw, where, "")
+    name = file.name or _name_of(source)
+    model = _load_model(file.model, name, where, Path() if "model" in given else folder)
+    _check_together(file, where)
+    return Config(
+        name=name,
+        model=model,
+        data=file.data,
+        train=file.train,
+        method=file.method,
+        representation=file.representation,
+        source=source,
+    )
+
+
+def parse_override(text: str) -> tuple[str, object]:
+    """Split ``key=value``, reading the value with the same YAML as the files.
+
+    Parameters
+    ----------
+    text : str
+        E.g. ``train.learning_rate=1e-3`` or ``representation={latent: int16}``.
+
+    Returns
+    -------
+    tuple of str and object
+        Dotted key and value, to be put into `load_config`'s overrides.
+
+    Raises
+    ------
+    ConfigError
+        No ``=``, no key, or a value that is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise ConfigError(OVERRIDE, "", f"{show(text)} is not key=value. Write train.epochs=3")
+    try:
+        return key, parse_yaml(value, OVERRIDE)
+    except ConfigError as error:
+        raise ConfigError(OVERRIDE, key, error.message) from None
+
+
+def dump_config(config: Config) -> str:
+    """Write a configuration out in full; reading the text gives an equal one.
+
+    Keys whose value is the method's own (None) are left out.
+    """
+    return dump_yaml(_plain(config))
+
+
+def config_digest(config: Config) -> str:
+    """Return the SHA-256 (hex) of all that may influence the trained weights.
+
+    Names, the file and the number of threads do not.
+    """
+    values = _plain(config)
+    del values["name"], values["model"]["name"], values["train"]["threads"]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(config: Config) -> dict[str, object]:
+    values = {
+        name: msgspec.to_builtins(getattr(config, name))
+        for name in ("data", "train", "representation")
+    }
+    for section in (values["representation"], values["train"]["optimizer"]):
+        for name in [name for name, value in section.items() if value is None]:
+            del section[name]
+    head = {"name": config.name, "method": config.method, "model": write_model(config.model)}
+    return head | values
+
+
+def _find_config(reference: str) -> tuple[str, str, Path]:
+    """Return text, name for messages, and the folder that model paths are relative to."""
+    path = PurePath(reference)
+    is_path = path.suffix in _SUFFIXES
+    if is_path and _is_file(Path(reference)):
+        return _read_text(Path(reference)), reference, Path(reference).parent
+    bare = path.parts == (shipped.FOLDER, path.name) and path.suffix == shipped.SUFFIX
+    name = path.stem if bare else reference
+    known = shipped.shipped_configs()
+    if (bare or not is_path) and name in known:
+        return shipped.shipped_text(name), f"{shipped.FOLDER}/{name}{shipped.SUFFIX}", Path()
+    if is_path:
+        raise ConfigError(reference, "", f"no such file. Shipped by name: {', '.join(known)}")
+    if os.sep in reference or reference in ("", ".", ".."):
+        message = "not a .yaml file. Give the configuration file itself, or a shipped name"
+        raise ConfigError(reference or "''", "", message)
+    raise ConfigError(reference, "", f"no such shipped configuration. {did_you_mean(name, known)}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # e.g. a name longer than the file system allows
+        return False
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or "unreadable"
+        raise ConfigError(path, "", f"cannot be read ({reason}). Check its permissions") from None
+    if len(content) > _MAX_BYTES:
+        raise ConfigError(path, "", "larger than 1 MiB. Give a configuration, not data")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 text (byte {error.start}). Save it as UTF-8"
+        raise ConfigError(path, "", message) from None
+
+
+def _flatten(overrides: Mapping[str, object], key: str = "") -> Iterator[tuple[str, object]]:
+    """Yield dotted keys and values; a nested mapping gives one pair per leaf."""
+    for name, value in overrides.items():
+        dotted = f"{key}.{name}" if key else str(name)
+        if dotted in _SHORTHAND and isinstance(value, str):
+            yield f"{dotted}.{_SHORTHAND[dotted]}", value
+        elif isinstance(value, Mapping) and dotted != "model" and not dotted.startswith("model."):
+            yield from _flatten(value, dotted)
+        else:
+            yield dotted, value
+
+
+def _apply(raw: dict[str, object], key: str, value: object, source: str) -> None:
+    """Put one override into the tree of the file, in place."""
+    *sections, name = key.split(".")
+    if not all([*sections, name]):
+        raise ConfigError(OVERRIDE, key, "has an empty part. Write it as in train.epochs")
+    place = raw
+    for depth, section in enumerate(sections):
+        inner = place.get(section)
+        if inner is not None and not isinstance(inner, dict):
+            within = ".".join(sections[: depth + 1])
+            message = f"{source} gives {within} as {show(inner)}. Override {within} as a whole"
+            raise ConfigError(OVERRIDE, key, message)
+        place[section] = inner = {} if inner is None else inner
+        place = inner
+    place[name] = value
+
+
+def _name_of(source: str) -> str:
+    """Turn a file's name into a run's name."""
+    return re.sub(r"[^\w.+=@ -]", "_", PurePath(source).stem)[:100].lstrip(" .+=@-") or "config"
+
+
+def _load_model(given: object, name: str, where: Where, folder: Path) -> Model:
+    if isinstance(given, os.PathLike):
+        given = os.fspath(given)
+    if isinstance(given, Mapping):
+        return read_model(given, name, where, "model")
+    if not isinstance(given, str) or not given:
+        raise where.error("model", f"{show(given)} is not allowed. Give {MODEL_FORMS}")
+    text, source = _find_model(given, where, folder)
+    raw = parse_yaml(text, source)
+    if not isinstance(raw, dict):
+        message = f"{show(raw)} is not a model. Give a mapping with the key layers"
+        raise ConfigError(source, "", message)
+    return read_model(raw, _name_of(source), Where(source), "")
+
+
+def _find_model(given: str, where: Where, folder: Path) -> tuple[str, str]:
+    """Return text and name for messages of a model file."""
+    path = PurePath(given)
+    is_path = path.suffix in _SUFFIXES
+    if is_path and _is_file(folder / path):
+        return _read_text(folder / path), str(folder / path)
+    models = f"{shipped.FOLDER}/models"
+    inside = is_path and str(path.parent) in (".", "models", models)
+    name = path.stem if inside else given
+    known = shipped.shipped_models()
+    if (inside or not is_path) and name in known:
+        return shipped.shipped_text(f"models/{name}"), f"{models}/{name}{shipped.SUFFIX}"
+    if is_path:
+        raise where.error("model", f"{folder / path}: no such file. Shipped: {', '.join(known)}")
+    near = did_you_mean(given, known)
+    raise where.error("model", f"{show(given)} is not a shipped model. {near} A file ends in .yaml")
+
+
+def _check_together(file: ConfigFile, where: Where) -> None:
+    """Refuse values that are good alone and meaningless together."""
+    schedule, epochs = file.train.schedule, file.train.epochs
+    if schedule.warmup_epochs > epochs:
+        message = f"{schedule.warmup_epochs:g} is longer than the run. Give at most {epochs}"
+        raise where.error("train.schedule.warmup_epochs", f"{message} (train.epochs)")
+    if schedule.kind == "plateau" and file.data.validation_fraction == 0:
+        message = "plateau needs a validation split. Set data.validation_fraction above 0"
+        raise where.error("train.schedule.kind", message)

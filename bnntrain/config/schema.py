@@ -1,0 +1,198 @@
+"""The structs of a configuration. Ranges and choices stand on the fields and nowhere else.
+
+`check.py` reads them from here both to refuse a value and to say what would be allowed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+# Names become file and folder names, so they hold no separator and do not start with a dot.
+NAME_PATTERN = r"\A\w[\w .+=@-]*\Z"
+NAME_FORM = "a name of 1 to 100 letters, digits, spaces and _ . + = @ -"
+MODEL_FORMS = "the name of a shipped model, a .yaml file, or a mapping with the key layers"
+DATASET_FORMS = "the name of a data set (see 'bnntrain data list') or the path of one"
+# `allowed` is what messages say about a field whose type alone says too little.
+Name = Annotated[
+    str, Meta(max_length=100, pattern=NAME_PATTERN, extra={"allowed": NAME_FORM})
+]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+BelowOne = Annotated[float, Meta(ge=0, lt=1)]
+Positive = Annotated[float, Meta(gt=0, le=1)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all sections: immutable, no keys beyond its fields."""
+
+
+class Schedule(_Section):
+    """How the learning rate changes over the run.
+
+    Attributes
+    ----------
+    kind : str
+        ``constant``; ``step``: times `factor` every `every_epochs`; ``plateau``: times `factor`
+        after `patience` epochs without a better validation accuracy; ``cosine``: half a cosine
+        wave down to `final` times the initial rate.
+    warmup_epochs : float
+        Linear rise from zero over this many epochs, before any kind.
+    """
+
+    kind: Literal["constant", "step", "plateau", "cosine"] = "constant"
+    warmup_epochs: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    every_epochs: Count = 50
+    patience: Count = 50
+    factor: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    final: Fraction = 0.0
+
+
+class Optimizer(_Section):
+    """The update rule of the binary layers; ``name: null`` is the method's own.
+
+    Attributes
+    ----------
+    momentum : float
+        Decay of the first moment (``sgd``, ``sign-momentum``, and Adam's beta1).
+    beta2, epsilon : float
+        Adam's second decay and the guard of its division.
+    bop_gamma, bop_threshold : float
+        Bop's decay and the mean gradient above which a weight flips.
+    """
+
+    name: Literal["adam", "sgd", "sign-momentum", "sign", "bop"] | None = None
+    momentum: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    epsilon: Positive = 1e-7
+    bop_gamma: Positive = 1e-3
+    bop_threshold: Fraction = 1e-6
+
+
+class Data(_Section):
+    """What is learnt from: name or path of a data set, and the share held out of its training part.
+
+    Attributes
+    ----------
+    validation_fraction : float
+        Share of the training samples, drawn by the run's seed, that validation uses instead.
+    """
+
+    dataset: Annotated[str, Meta(min_length=1, extra={"allowed": DATASET_FORMS})]
+    validation_fraction: Annotated[float, Meta(ge=0, lt=0.9)] = 0.1
+
+
+class Train(_Section):
+    """Length, batch and rate of a run.
+
+    Attributes
+    ----------
+    batch_size : int
+        Samples per step. The upper bound keeps sums of int8 products over a batch in 32 bits.
+    learning_rate : float
+        Peak rate; the schedule multiplies it.
+    threads : int
+        0 stands for all cores that the process may use.
+    """
+
+    epochs: Count
+    batch_size: Annotated[int, Meta(ge=1, le=65_536)] = 100
+    learning_rate: Positive = 1e-3
+    schedule: Schedule = Schedule()
+    optimizer: Optimizer = Optimizer()
+    label_smoothing: BelowOne = 0.0
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0
+
+
+class Representation(_Section):
+    """Single cells of the method table; None keeps the method's own (see `bnntrain.method`)."""
+
+    activation: Literal["float32", "bit"] | None = None
+    mask: Literal["retained", "bit", "recompute"] | None = None
+    norm: Literal["l2", "l1", "l1-binary"] | None = None
+    gradient: Literal["float32", "float16", "int8"] | None = None
+    gradient_bits: Literal[8, 6] | None = None
+    gradient_scale: Literal["delayed", "current"] | None = None
+    weight_gradient: Literal["float32", "bit", "sign"] | None = None
+    latent: Literal["float32", "float16", "int16", "int8"] | None = None
+    latent_range: Positive | None = None
+    momentum: Literal["float32", "float16", "int8"] | None = None
+
+
+class Dense(_Section):
+    """Options of a dense layer: `units` output channels, binary weights, no bias."""
+
+    units: Annotated[int, Meta(ge=1, le=65_536)]
+
+
+class NoOptions(_Section):
+    """Options of a layer that has none."""
+
+
+# One line per layer kind. The first field of the options is what `kind: value` gives.
+LAYER_OPTIONS: dict[str, type[msgspec.Struct]] = {
+    "dense": Dense,
+    "batch_norm": NoOptions,
+    "sign": NoOptions,
+}
+
+
+class LayerSpec(_Section):
+    """One item of a model: a key of `LAYER_OPTIONS` and its checked options, defaults filled in."""
+
+    kind: str
+    options: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+class Model(_Section):
+    """A network as a list of layers, first to last."""
+
+    name: str
+    layers: tuple[LayerSpec, ...]
+
+
+class ConfigFile(_Section):
+    """The keys of a configuration file, before names and models are resolved."""
+
+    model: Annotated[object, Meta(extra={"allowed": MODEL_FORMS})]
+    data: Data
+    train: Train
+    name: Name | None = None
+    method: Literal["standard", "wang2021", "efficient"] = "efficient"
+    representation: Representation = Representation()
+
+
+class Config(msgspec.Struct, frozen=True, eq=False):
+    """A resolved configuration: all that a run needs to know.
+
+    Attributes
+    ----------
+    name : str
+        What the run is called; the file's name where it gives none.
+    model : Model
+        The layers themselves, wherever they were written.
+    method : str
+        Row of `bnntrain.method.METHODS`.
+    source : str
+        File that it was read from, for later messages. Not written out and not compared.
+    """
+
+    name: str
+    model: Model
+    data: Data
+    train: Train
+    method: str = "efficient"
+    representation: Representation = Representation()
+    source: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        """Compare everything but `source`."""
+        if not isinstance(other, Config):
+            return NotImplemented
+        names = (name for name in self.__struct_fields__ if name != "source")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    __hash__ = None  # a model's options are dicts

@@ -1,0 +1,260 @@
+"""A training method is a row of representations, one cell per kind of tensor.
+
+The engine, the layers and the memory plan read cells; nothing asks for a method by name. A
+configuration may replace single cells (``representation: {latent: int16}``) and the optimizer;
+what no kernel computes is refused here, before anything is allocated, together with the nearest
+combination that works.
+
+Source: ``standard`` is Courbariaux & Bengio (arXiv 1602.02830); ``wang2021`` is the low-memory
+method of Wang et al. (arXiv 2102.04270); ``efficient`` is this project's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+
+import msgspec
+
+from bnntrain.config import Config
+from bnntrain.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table, every cell decided.
+
+    Attributes
+    ----------
+    name : str
+        The row that the configuration asked for, before single cells were replaced.
+    activation : str
+        Retained activations X: ``float32`` or ``bit`` (packed signs).
+    mask : str
+        Straight-through mask, abs(z) <= 1: read off the ``retained`` X, stored as a ``bit``, or
+        ``recompute`` in the backward pass. The choices of max-pooling are kept in the same way.
+    norm : str
+        Batch norm: ``l2`` and ``l1`` exact, ``l1-binary`` the published approximation (no gamma).
+    gradient, gradient_bits, gradient_scale : str, int, str
+        Gradients with respect to activations and products. ``int8`` holds 8 or 6 significant bits
+        and one scale per tensor, ``current`` (this step's) or ``delayed`` (the step before's).
+    weight_gradient : str
+        ``float32``, ``bit`` (stored signs) or ``sign`` (consumed as they arise).
+    latent, latent_range : str, float
+        Latent weights, held on the interval +-latent_range.
+    momentum : str
+        Type of the optimizer's moments; without meaning where `momenta` is 0.
+    optimizer : str
+        Update rule of the latent weights.
+    """
+
+    name: str
+    activation: str
+    mask: str
+    norm: str
+    gradient: str
+    gradient_bits: int
+    gradient_scale: str
+    weight_gradient: str
+    latent: str
+    latent_range: float
+    momentum: str
+    optimizer: str
+
+    @property
+    def momenta(self) -> int:
+        """Moments that the optimizer keeps per weight."""
+        return _MOMENTA[self.optimizer]
+
+
+# One line per cell, one column per method, as in section 3 of the design.
+_NAMES = ("standard", "wang2021", "efficient")
+_TABLE: dict[str, tuple] = {
+    "activation": ("float32", "bit", "bit"),
+    "mask": ("retained", "bit", "recompute"),
+    "norm": ("l2", "l1-binary", "l2"),
+    "gradient": ("float32", "float16", "int8"),
+    "gradient_bits": (8, 8, 8),
+    "gradient_scale": ("current", "current", "delayed"),
+    "weight_gradient": ("float32", "bit", "sign"),
+    "latent": ("float32", "float16", "int8"),
+    "latent_range": (1.0, 1.0, 0.05),
+    "momentum": ("float32", "float16", "int8"),
+    "optimizer": ("adam", "adam", "sign-momentum"),
+}
+METHODS: dict[str, Method] = {
+    name: Method(name=name, **{cell: values[column] for cell, values in _TABLE.items()})
+    for column, name in enumerate(_NAMES)
+}
+
+_MOMENTA = {"adam": 2, "sgd": 1, "sign-momentum": 1, "bop": 1, "sign": 0}
+# Moment types that have a kernel, widest first.
+_MOMENTUM_KERNELS = {
+    "adam": ("float32", "float16"),
+    "sgd": ("float32", "float16"),
+    "sign-momentum": ("float32", "float16", "int8"),
+    "bop": ("float32",),
+    "sign": ("float32", "float16", "int8"),  # keeps none, so any will do
+}
+_INTEGER_LATENTS = ("int16", "int8")
+_RATE = "learning_rate"
+
+
+def resolve_method(config: Config) -> Method:
+    """Decide every cell: the method's row, the configuration's overrides, and what follows.
+
+    What follows, where the configuration says nothing of its own: a replaced optimizer takes the
+    row's moment type, or the widest one that it has a kernel for; integer latents that become
+    floats get the range 1, floats that become integers 0.05; a gradient that is not ``int8`` has
+    no delayed scale.
+
+    Parameters
+    ----------
+    config : Config
+        From `bnntrain.config.load_config`; its `source` is named in messages.
+
+    Returns
+    -------
+    Method
+        A combination that every kernel it needs exists for.
+
+    Raises
+    ------
+    ConfigError
+        No kernel computes the combination. The message ends with the nearest one that works.
+    """
+    row = METHODS[config.method]
+    cells = msgspec.structs.asdict(config.representation)
+    given = {cell: value for cell, value in cells.items() if value is not None}
+    if config.train.optimizer.name is not None:
+        given["optimizer"] = config.train.optimizer.name
+    method = _complete(replace(row, **given), row, given)
+    conflicts = list(_conflicts(method, config.train.learning_rate))
+    if conflicts:
+        raise _refusal(conflicts, config, method, given)
+    return method
+
+
+def _complete(method: Method, row: Method, given: dict[str, object]) -> Method:
+    """Let the cells that the configuration left open follow those that it set."""
+    follow = {}
+    if method.gradient != "int8":
+        follow["gradient_scale"] = "current"
+    if "latent_range" not in given:
+        was_integer, is_integer = (m.latent in _INTEGER_LATENTS for m in (row, method))
+        if was_integer != is_integer:
+            follow["latent_range"] = METHODS["efficient" if is_integer else "standard"].latent_range
+    if "optimizer" in given and "momentum" not in given:
+        kernels = _momentum_kernels(method)
+        follow["momentum"] = row.momentum if row.momentum in kernels else kernels[0]
+    return replace(method, **follow)
+
+
+def _momentum_kernels(method: Method) -> tuple[str, ...]:
+    kernels = _MOMENTUM_KERNELS[method.optimizer]
+    if method.optimizer == "adam" and method.weight_gradient == "float32":
+        # The square of a real gradient underflows in float16; of a sign it is a constant.
+        return ("float32",)
+    return kernels
+
+
+def _conflicts(method: Method, learning_rate: float) -> Iterator[tuple[str, object, tuple, str]]:
+    """Yield what no kernel computes: cell to change, nearest value, partner cells, reason."""
+    if (method.activation == "float32") != (method.mask == "retained"):
+        nearest = "retained" if method.activation == "float32" else "bit"
+        yield "mask", nearest, ("activation",), "has no kernel with"
+    if method.gradient_bits != 8 and method.gradient != "int8":
+        yield "gradient_bits", 8, ("gradient",), "has no kernel with"
+    kernels = _momentum_kernels(method)
+    if method.momentum not in kernels:
+        partners = ("optimizer",)
+        if method.momentum in _MOMENTUM_KERNELS[method.optimizer]:
+            partners = ("optimizer", "weight_gradient")
+        yield "momentum", kernels[0], partners, "has no kernel with"
+    largest = method.latent_range / 2
+    if method.latent in _INTEGER_LATENTS and learning_rate > largest:
+        reason = "is more than half the range of latent weights with"
+        yield _RATE, largest, ("latent", "latent_range"), reason
+
+
+def _refusal(
+    conflicts: list[tuple[str, object, tuple, str]],
+    config: Config,
+    method: Method,
+    given: dict[str, object],
+) -> ConfigError:
+    """Build the error: the first conflict in words, and all the changes that resolve them."""
+    cell, nearest, partners, reason = conflicts[0]
+    values = asdict(method) | {_RATE: config.train.learning_rate}
+    culprit = cell
+    if cell not in given and cell != _RATE:
+        # The row set this cell; the user set one of its partners and should read of that one.
+        culprit = next(partner for partner in partners if partner in given)
+        partners = (cell, *(partner for partner in partners if partner != culprit))
+    others = " and ".join(f"{partner} {values[partner]}" for partner in partners)
+    if len(conflicts) == 1 and culprit == cell:
+        fix = str(nearest)
+    else:
+        fix = ", ".join(f"{_key(name)}: {value}" for name, value, _, _ in conflicts)
+    message = f"{values[culprit]} {reason} {others}. Nearest that works: {fix}"
+    return ConfigError(config.source or config.name, _key(culprit), message)
+
+
+def _key(cell: str) -> str:
+    """Return the dotted key that sets a cell."""
+    outside = {"optimizer": "train.optimizer.name", _RATE: f"train.{_RATE}"}
+    return outside.get(cell, f"representation.{cell}")
+
+
+def cell_labels(method: Method) -> dict[str, str]:
+    """Say in words how each kind of tensor is held.
+
+    Plain ASCII, with the role names of `bnntrain.accounting`, so that any console prints it.
+
+    Parameters
+    ----------
+    method : Method
+        A row of the table or what `resolve_method` returned.
+
+    Returns
+    -------
+    dict of str to str
+        Tensor to label, in the order of a training step.
+    """
+    recomputed = method.mask == "recompute"
+    norm = {
+        "l2": "l2, exact, gamma and beta",
+        "l1": "l1, exact, gamma and beta",
+        "l1-binary": "l1, published approximation, beta",
+    }[method.norm]
+    transient, product = method.gradient, method.gradient
+    if method.gradient == "int8":
+        transient = "int8 (dX), tiles only (Y)"
+        product = f"int8 holding {method.gradient_bits} bits, in place of dX"
+    return {
+        "retained activations X": {"float32": "float32", "bit": "1 bit"}[method.activation],
+        "straight-through mask": {
+            "retained": "from retained X", "bit": "1 bit", "recompute": "recomputed"
+        }[method.mask],
+        "max-pool choice": {
+            "retained": "index", "bit": "1 bit per input", "recompute": "recomputed"
+        }[method.mask],
+        "batch norm": norm + (", from recomputed integers" if recomputed else ""),
+        "dX, Y": transient,
+        "dY": product,
+        "dW": {
+            "float32": "float32", "bit": "1 bit", "sign": "sign, consumed at once, never stored"
+        }[method.weight_gradient],
+        "latent W": _latent_label(method),
+        "momenta": (
+            f"{method.momenta} x {method.momentum} ({method.optimizer})"
+            if method.momenta
+            else f"none ({method.optimizer})"
+        ),
+    }
+
+
+def _latent_label(method: Method) -> str:
+    if method.latent in _INTEGER_LATENTS:
+        return f"{method.latent} on +-{method.latent_range:g}, stochastic rounding"
+    return f"{method.latent}, clipped to +-{method.latent_range:g}"

@@ -1,0 +1,1 @@
+"""Shipped run configurations; `bnntrain fit digits` finds them by name."""

@@ -1,0 +1,80 @@
+"""The published memory formula against the published totals."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from bnntrain.accounting import LayerSize, published_bytes
+
+MIB = 1 << 20
+
+
+def dense_chain(*sizes: int) -> list[LayerSize]:
+    return [LayerSize("dense", a, b, a * b) for a, b in pairwise(sizes)]
+
+
+def conv_net(convolutions, dense, border: int) -> list[LayerSize]:
+    """Build 3x3 convolutions (channels, pooled) on 32x32x3, then dense layers.
+
+    `border` is what a convolution takes off each dimension: 0 with zero padding, 2 without.
+    """
+    layers, channels, size = [], 3, 32
+    for filters, pooled in convolutions:
+        inputs = channels * size**2
+        size -= border
+        layers.append(
+            LayerSize("conv", inputs, filters * size**2, 9 * channels * filters, pooled, filters)
+        )
+        channels, size = filters, size // 2 if pooled else size
+    return layers + dense_chain(channels * size**2, *dense)
+
+
+MLP = dense_chain(784, 256, 256, 256, 256, 10)
+CNV = conv_net(
+    [(64, False), (64, True), (128, False), (128, True), (256, False), (256, False)],
+    [512, 512, 10],
+    border=2,
+)
+BINARYNET = conv_net(
+    [(128, False), (128, True), (256, False), (256, True), (512, False), (512, True)],
+    [1024, 1024, 10],
+    border=0,
+)
+
+
+@pytest.mark.parametrize(
+    ("layers", "batch", "momenta", "standard_mib", "low_memory_mib"),
+    [
+        pytest.param(MLP, 100, 2, 7.41, 2.66, id="MLP"),
+        pytest.param(CNV, 100, 2, 129.09, 32.92, id="CNV"),
+        pytest.param(BINARYNET, 100, 2, 512.85, 138.15, id="BinaryNet"),
+        pytest.param(BINARYNET, 100, 1, 459.36, 111.40, id="BinaryNet, one momentum"),
+        pytest.param(BINARYNET, 100, 0, 405.87, 84.66, id="BinaryNet, no momentum"),
+        pytest.param(BINARYNET, 40, 2, 333.55, 104.42, id="BinaryNet, batch 40"),
+        pytest.param(BINARYNET, 1, 2, 217.01, 82.50, id="BinaryNet, batch 1"),
+    ],
+)
+def test_totals(layers, batch, momenta, standard_mib, low_memory_mib):
+    for low_memory, total_mib in ((False, standard_mib), (True, low_memory_mib)):
+        roles = published_bytes(layers, batch, low_memory, momenta)
+        assert round(sum(roles.values()) / MIB, 2) == total_mib
+
+
+def test_rows_of_binarynet_and_their_types():
+    expected_mib = {
+        "X": (111.33, 3.48), "dX/Y": (50.0, 25.0), "mu, sigma": (0.03, 0.01), "dY": (50.0, 25.0),
+        "W": (53.49, 26.74), "dW": (53.49, 1.67), "beta, dbeta": (0.03, 0.01),
+        "momenta": (106.98, 53.49), "pooling masks": (87.50, 2.73),
+    }  # fmt: skip
+    for column, low_memory in enumerate((False, True)):
+        roles = published_bytes(BINARYNET, 100, low_memory)
+        rounded = {role: round(size / MIB, 2) for role, size in roles.items()}
+        assert rounded == {role: row[column] for role, row in expected_mib.items()}
+
+
+def test_bytes_are_whole_and_bits_round_up():
+    roles = published_bytes([LayerSize("dense", 3, 3, 9)], batch=1, low_memory=True)
+    assert all(isinstance(size, int) for size in roles.values())
+    assert (roles["X"], roles["dW"], roles["pooling masks"]) == (1, 2, 0)
