@@ -1,0 +1,28 @@
+"""The kernels: every operation of every room as one Python function.
+
+Arrays are NumPy arrays that the caller owns; results are written in place. A matrix may be a view whose rows lie
+apart (``a[:, :n]``), vectors are contiguous. Bits are packed 64 to a uint64 word, bit 1 standing for -1, rows starting
+on a word and padded with 0. Sizes are taken from the arrays. Operands must not overlap.
+
+Every operation takes ``isa``: the name of an instruction set, or None for the selected one (`selected_isa`). It raises
+ValueError, with the operand's name in front, for an operand of another type or shape and for an instruction set that
+this machine cannot run. The GIL is released while C runs. Only names without an underscore are public.
+"""
+
+include "common/native.pxi"
+include "common/buffer.pxi"
+include "common/scratch.pxi"
+include "common/constants.pyx"
+include "common/isa.pyx"
+include "pack/pack.pyx"
+include "xnor/xnor.pyx"
+include "grad/grad.pyx"
+include "norm/norm.pyx"
+include "norm/norm_backward.pyx"
+include "norm/channel.pyx"
+include "update/update.pyx"
+include "update/init.pyx"
+include "real/real.pyx"
+include "dense/dense.pyx"
+include "loss/loss.pyx"
+include "feed/feed.pyx"

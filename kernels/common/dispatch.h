@@ -1,0 +1,43 @@
+/* dispatch.h: one function pointer per operation, generated from every room's kernels.inc.
+ *
+ * A line BNN_KERNEL(op, isa) says that bnn_<op>_<isa> exists.  Its signature is bnn_<op>_fn, from the room's header.
+ * Lines of one operation stand best first; each operation has a portable line, which also is its oracle in tests.
+ */
+#ifndef BNN_DISPATCH_H
+#define BNN_DISPATCH_H
+
+#include "../grad/grad.h"
+#include "../norm/norm.h"
+#include "../pack/pack.h"
+#include "../real/real.h"
+#include "../update/update.h"
+#include "../xnor/xnor.h"
+#include "cpu.h"
+
+/* Prototypes of all implementations. */
+#define BNN_KERNEL(op, isa) bnn_##op##_fn bnn_##op##_##isa;
+#include "../kernels.inc"
+#undef BNN_KERNEL
+
+/* One field per operation: the portable line, which each has exactly once. */
+#define BNN_FIELD_portable(op) bnn_##op##_fn *op;
+#define BNN_FIELD_avx2(op)
+#define BNN_FIELD_avx512(op)
+#define BNN_KERNEL(op, isa) BNN_FIELD_##isa(op)
+struct bnn_kernels {
+#include "../kernels.inc"
+};
+#undef BNN_KERNEL
+
+/* The best implementations for a processor with `isa`; a static table, built on first use. */
+const struct bnn_kernels *bnn_kernels_for(enum bnn_isa isa);
+
+/* Every implementation of this build, in the order of kernels.inc. */
+struct bnn_implementation {
+    const char *op;
+    enum bnn_isa isa;
+};
+extern const struct bnn_implementation bnn_implementations[];
+extern const size_t bnn_implementation_count;
+
+#endif

@@ -1,0 +1,18 @@
+/* parallel.h: OpenMP, or one thread without it. */
+#ifndef BNN_PARALLEL_H
+#define BNN_PARALLEL_H
+
+#ifdef _OPENMP
+#include <omp.h>
+static inline int bnn_thread(void) { return omp_get_thread_num(); }
+#else
+static inline int bnn_thread(void) { return 0; }
+#endif
+
+#define BNN_PRAGMA(text) _Pragma(#text)
+/* A loop whose iterations write to different places; one thread spares the team altogether. */
+#define BNN_PARALLEL_FOR(threads) BNN_PRAGMA(omp parallel for num_threads(threads) if (threads > 1) schedule(static))
+#define BNN_PARALLEL_FOR_MAX(threads, variable) \
+    BNN_PRAGMA(omp parallel for num_threads(threads) if (threads > 1) schedule(static) reduction(max : variable))
+
+#endif

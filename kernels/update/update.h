@@ -1,0 +1,59 @@
+/* update.h: one optimiser step on a block of latent weights.
+ *
+ * Integer path (the default method): the gradient is a tile of exact integers of which only the sign counts,
+ * s = sgn(gradient) in {-1, 0, +1} (0 where the sum is exactly 0: no evidence, no push).
+ *   update_sign_momentum_i8   m' = (beta * m + (2^15 - beta) * 127 * s + 2^14) >> 15        momentum in units of 1/127
+ *                             w' = clip(w - ((m' * rate + (hash >> 8)) >> 24), +-127)      latent in units of R/127
+ *   update_sign_i8            the same with m' = 127 * s and no momentum
+ * `beta` is the decay in units of 2^-15; `rate` is lr/R, bias correction included, in units of 2^-24 (>= 0); hash is 32
+ * random bits of the weight's index, so that (x + u) >> 24 rounds stochastically.  The caller keeps |m' * rate| below
+ * 2^31 - 2^24.  The latent step is taken against the gradient.
+ *
+ * Real path (all other combinations)
+ *   update_real               loads latent and momenta to float32, applies the optimiser, stores them again;
+ *                             int8 and int16 latents by stochastic rounding, float16 half to even
+ *
+ * Blocks are [rows][columns]; latent and momenta have `stride` elements from row to row, gradients `g_stride`; `index` is
+ * the index of the block's first weight in its tensor, index + row*stride + column that of any other.
+ */
+#ifndef BNN_UPDATE_H
+#define BNN_UPDATE_H
+
+#include "../common/base.h"
+
+struct bnn_sign_step {
+    int32_t beta; /* 0 ... 2^15 */
+    int32_t rate; /* lr / R * 2^24, bias correction included */
+    uint64_t key; /* of the stochastic rounding: seed, layer, step */
+};
+
+typedef void bnn_update_sign_momentum_i8_fn(int8_t *latent, int8_t *momentum, size_t stride,
+                                            const int32_t *gradient, size_t g_stride, size_t rows, size_t columns,
+                                            uint32_t index, const struct bnn_sign_step *step);
+typedef void bnn_update_sign_i8_fn(int8_t *latent, size_t stride, const int32_t *gradient, size_t g_stride,
+                                   size_t rows, size_t columns, uint32_t index, const struct bnn_sign_step *step);
+
+enum bnn_type { BNN_f32, BNN_f16, BNN_i16, BNN_i8, BNN_u1 };
+enum bnn_optimizer { BNN_adam, BNN_sgd, BNN_sign_momentum, BNN_sign, BNN_bop };
+
+/* Momenta stay in units of `unit` times the gradient handed in: with binarised gradients +-1 of which the optimiser is to
+ * see +-attenuation, m is kept in units of attenuation and v of attenuation^2, out of reach of float16's underflow. */
+struct bnn_real_step {
+    enum bnn_optimizer optimizer;
+    enum bnn_type latent_type;   /* f32, f16, i16, i8 */
+    enum bnn_type momentum_type; /* f32, f16, i8 (sign_momentum only, in units of 1/127) */
+    float range;                 /* R: latents are clipped to +-R */
+    float learning_rate;
+    float beta1, beta2;          /* decay of the first and second momentum */
+    float correction1, correction2; /* 1 / (1 - beta^t) */
+    float epsilon;               /* of Adam, in the momenta's units */
+    float gradient_scale;        /* the gradient is what is handed in times this */
+    float threshold;             /* of Bop */
+    uint64_t key;                /* of the stochastic rounding */
+};
+
+typedef void bnn_update_real_fn(void *latent, void *momentum1, void *momentum2, size_t stride,
+                                const float *gradient, size_t g_stride, size_t rows, size_t columns,
+                                uint32_t index, const struct bnn_real_step *step);
+
+#endif
