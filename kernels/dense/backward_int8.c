@@ -1,0 +1,192 @@
+/* The integer backward: every product and sum exact, floats only in the per-channel coefficients and the rounding. */
+#include "tile.h"
+
+/* Straight-through cancellation where it does not come from y, before the sums. */
+static void cancel_stored(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile)
+{
+    const size_t base = tile * BNN_TILE, width = tile_width(d->outputs, tile);
+    int8_t *g = (int8_t *)d->g + base;
+    if (d->mask == BNN_mask_stored)
+        k->mask_i8(d->mask_u1 + tile, bnn_words(d->outputs), batch, width, g, d->outputs);
+    else if (d->mask == BNN_mask_retained)
+        for (size_t row = 0; row < batch; row++)
+            for (size_t c = 0; c < width; c++) {
+                float z = d->out_f32[row * d->outputs + base + c];
+                if (!(z >= -1.0f && z <= 1.0f)) g[row * d->outputs + c] = 0;
+            }
+}
+
+/* Cancels g, and finds the coefficients of dY in units of g's integer; leaves the factor t in the tile. */
+static void coefficients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile, int32_t *y,
+                         struct bnn_affine *affine)
+{
+    const size_t base = tile * BNN_TILE, width = tile_width(d->outputs, tile);
+    int8_t *g = (int8_t *)d->g + base;
+    int64_t sum_g[BNN_TILE] = {0}, sum_gt[BNN_TILE] = {0};
+    double mean_t[BNN_TILE];
+    struct thresholds t = thresholds_of(d, tile);
+    cancel_stored(k, d, batch, tile);
+    if (d->mask != BNN_mask_recompute)
+        for (size_t c = 0; c < width; c++) t.low[c] = INT32_MIN, t.high[c] = INT32_MAX;
+    if (d->norm == BNN_norm_l1_binary) { /* its second sum is over g*t: cancel by y first, then sum with t */
+        k->norm_cancel_i8(y, batch, width, BNN_TILE, t.low, t.high, g, d->outputs, sum_g, sum_gt);
+        memset(sum_g, 0, sizeof sum_g), memset(sum_gt, 0, sizeof sum_gt);
+        for (size_t c = 0; c < width; c++) t.low[c] = INT32_MIN, t.high[c] = INT32_MAX;
+        bnn_dense_factor(k, d, batch, tile, y, mean_t);
+        k->norm_cancel_i8(y, batch, width, BNN_TILE, t.low, t.high, g, d->outputs, sum_g, sum_gt);
+    } else {
+        k->norm_cancel_i8(y, batch, width, BNN_TILE, t.low, t.high, g, d->outputs, sum_g, sum_gt);
+        bnn_dense_factor(k, d, batch, tile, y, mean_t);
+    }
+    for (size_t c = 0; c < width; c++) {
+        const struct bnn_channel channel = channel_of(d, base + c, d->mean[base + c], d->inverse[base + c]);
+        affine[c] = bnn_channel_backward(d->norm, &channel, (double)batch, (double)sum_g[c], (double)sum_gt[c],
+                                         mean_t[c], d->magnitude ? d->magnitude[base + c] : 0.0);
+    }
+}
+
+/* dY of one tile with its scale, in place of g, and transposed; or only its largest value when `measure` is set. */
+static float output_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
+                             const struct bnn_dense_step *step, int measure)
+{
+    const size_t base = tile * BNN_TILE, width = tile_width(d->outputs, tile);
+    const double unit = (double)d->g_scale->used / (measure ? 1.0 : (double)d->dy_scale->used);
+    const struct scratch s = scratch_of(d, batch);
+    int8_t *g = (int8_t *)d->g + base;
+    struct bnn_affine affine[BNN_TILE];
+    float a[BNN_TILE], b[BNN_TILE], c0[BNN_TILE], largest = 0.0f;
+    TIMED(d, BNN_phase_recompute, product(k, d, batch, tile, &s));
+    TIMED(d, BNN_phase_norm_backward, {
+        coefficients(k, d, batch, tile, s.tile, affine);
+        for (size_t c = 0; c < width; c++) {
+            a[c] = (float)(affine[c].a * unit);
+            b[c] = (float)(affine[c].b * unit);
+            c0[c] = (float)(affine[c].c * unit);
+        }
+        if (measure)
+            k->norm_measure_i8(s.tile, batch, width, BNN_TILE, a, b, c0, g, d->outputs, &largest);
+        else
+            k->norm_affine_i8(s.tile, batch, width, BNN_TILE, a, b, c0, g, d->outputs, step->limit, step->dy_key,
+                              (uint32_t)base, &largest);
+    });
+    if (measure) return largest;
+    for (size_t c = 0; c < width; c++) {
+        d->grad_beta[base + c] = (float)(affine[c].grad_beta * (double)d->g_scale->used);
+        if (d->gamma) d->grad_gamma[base + c] = (float)(affine[c].grad_gamma * (double)d->g_scale->used);
+    }
+    TIMED(d, BNN_phase_pack, k->transpose_i8(g, batch, width, d->outputs, d->dy_t + base * batch, batch));
+    return largest * d->dy_scale->used;
+}
+
+/* The next step's scale: this step's largest value at the limit.  A gradient of zeros keeps the former. */
+static void follow(struct bnn_scale *scale, float largest, float limit)
+{
+    if (largest > 0.0f) scale->next = largest / limit;
+}
+
+static float all_output_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
+                                  const struct bnn_dense_step *step, int measure, int threads)
+{
+    float largest = 0.0f;
+    BNN_PARALLEL_FOR_MAX(threads, largest)
+    for (size_t tile = 0; tile < bnn_words(d->outputs); tile++) {
+        float of_tile = output_gradient(k, d, batch, tile, step, measure);
+        largest = of_tile > largest ? of_tile : largest;
+    }
+    return largest;
+}
+
+/* dX of one tile of inputs: the largest sum, and, unless `measure`, the requantised values. */
+static int32_t input_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
+                              int measure)
+{
+    const size_t width = tile_width(d->inputs, tile);
+    const struct scratch s = scratch_of(d, batch);
+    int32_t largest = 0;
+    TIMED(d, BNN_phase_input_gradient,
+          k->gemm_i8_u1_i32(d->g, batch, d->outputs, d->w_u1 + tile, bnn_words(d->inputs), width, d->outputs, s.tile,
+                            BNN_TILE, s.panel, 0));
+    TIMED(d, BNN_phase_requantise, {
+        k->largest_i32(s.tile, batch, width, BNN_TILE, &largest);
+        if (!measure)
+            k->requantise_i32_i8(s.tile, batch, width, BNN_TILE, d->dy_scale->used / d->dx_scale->used,
+                                 (int8_t *)d->dx + tile * BNN_TILE, d->inputs);
+    });
+    return largest;
+}
+
+static float all_input_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, int measure,
+                                 int threads)
+{
+    int32_t largest = 0;
+    BNN_PARALLEL_FOR_MAX(threads, largest)
+    for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) {
+        int32_t of_tile = input_gradient(k, d, batch, tile, measure);
+        largest = of_tile > largest ? of_tile : largest;
+    }
+    return (float)largest * d->dy_scale->used;
+}
+
+/* An exact tile of dW goes to its storage, or straight into momentum and weights. */
+static void consume_integers(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
+                             size_t row, size_t rows, size_t column, size_t width, int32_t *sums)
+{
+    const size_t at = row * d->inputs + column;
+    if (d->integer_update && d->momentum1) {
+        k->update_sign_momentum_i8((int8_t *)d->latent + at, (int8_t *)d->momentum1 + at, d->inputs, sums, BNN_TILE,
+                                   rows, width, (uint32_t)at, &step->sign);
+    } else if (d->integer_update) {
+        k->update_sign_i8((int8_t *)d->latent + at, d->inputs, sums, BNN_TILE, rows, width, (uint32_t)at, &step->sign);
+    } else {
+        /* x_i8 counts in units of 1/128. */
+        const float unit = d->dy_scale->used * (d->x_i8 ? 1.0f / 128.0f : 1.0f);
+        float *gradient = (float *)sums;
+        for (size_t r = 0; r < rows; r++)
+            for (size_t c = 0; c < width; c++) {
+                int32_t sum;
+                memcpy(&sum, &gradient[r * BNN_TILE + c], sizeof sum);
+                gradient[r * BNN_TILE + c] = (float)sum * unit;
+            }
+        bnn_dense_consume(k, d, step, row, rows, column, width, gradient);
+    }
+}
+
+static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
+                            const struct bnn_dense_step *step)
+{
+    const size_t column = tile * BNN_TILE, width = tile_width(d->inputs, tile);
+    const struct scratch s = scratch_of(d, batch);
+    for (size_t row = 0; row < d->outputs; row += BNN_TILE) {
+        const size_t rows = bnn_min(BNN_TILE, d->outputs - row);
+        const int8_t *dy_t = d->dy_t + row * batch;
+        const int reuse = row > 0; /* the panel holds X, which all row blocks share */
+        TIMED(d, BNN_phase_weight_gradient, {
+            if (d->x_i8)
+                k->gemm_i8_i8_i32(dy_t, rows, batch, d->x_i8 + column, d->inputs, width, batch, s.tile, BNN_TILE,
+                                  s.panel, reuse);
+            else
+                k->gemm_i8_u1_i32(dy_t, rows, batch, d->x_u1 + tile, bnn_words(d->inputs), width, batch, s.tile,
+                                  BNN_TILE, s.panel, reuse);
+        });
+        TIMED(d, BNN_phase_update, consume_integers(k, d, step, row, rows, column, width, s.tile));
+    }
+}
+
+void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
+                             const struct bnn_dense_step *step, int threads)
+{
+    const float limit = (float)step->limit;
+    if (step->current_scales || d->dy_scale->next == 0.0f)
+        follow(d->dy_scale, all_output_gradients(k, d, batch, step, 1, threads), limit);
+    d->dy_scale->used = d->dy_scale->next > 0.0f ? d->dy_scale->next : 1.0f;
+    follow(d->dy_scale, all_output_gradients(k, d, batch, step, 0, threads), limit);
+    if (d->dx) {
+        if (step->current_scales || d->dx_scale->next == 0.0f)
+            follow(d->dx_scale, all_input_gradients(k, d, batch, 1, threads), 127.0f);
+        d->dx_scale->used = d->dx_scale->next > 0.0f ? d->dx_scale->next : 1.0f;
+        follow(d->dx_scale, all_input_gradients(k, d, batch, 0, threads), 127.0f);
+    }
+    /* dX has used the packed signs of before the update; from here on the latent weights move. */
+    BNN_PARALLEL_FOR(threads)
+    for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) weight_gradient(k, d, batch, tile, step);
+}

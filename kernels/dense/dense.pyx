@@ -1,0 +1,284 @@
+# dense.pyx: the binding of dense.h.  Addresses are taken once, when the block is bound to the arena, so that a step
+# costs one Python call per pass and nothing is looked up or allocated in it.
+
+cdef extern from "dense/dense.h":
+    enum bnn_mask:
+        BNN_mask_none
+        BNN_mask_recompute
+        BNN_mask_stored
+        BNN_mask_retained
+    enum:
+        BNN_phase_count
+    struct bnn_scale:
+        float used
+        float next
+    struct bnn_dense:
+        size_t inputs
+        size_t outputs
+        bnn_norm_kind norm
+        const int8_t *x_i8
+        const float *x_f32
+        uint64_t *x_u1
+        void *latent
+        bnn_type latent_type
+        uint64_t *w_u1
+        uint64_t *w_t_u1
+        float *gamma
+        float *beta
+        float *grad_gamma
+        float *grad_beta
+        float *gamma_adam1
+        float *gamma_adam2
+        float *beta_adam1
+        float *beta_adam2
+        float *running_mean
+        float *running_spread
+        double *mean
+        double *inverse
+        double *magnitude
+        uint64_t *out_u1
+        uint64_t *mask_u1
+        float *out_f32
+        bnn_mask mask
+        bnn_type gradient_type
+        void *g
+        void *dx
+        int8_t *dy_t
+        bnn_scale *g_scale
+        bnn_scale *dy_scale
+        bnn_scale *dx_scale
+        bnn_type dw_type
+        void *dw
+        void *momentum1
+        void *momentum2
+        int integer_update
+        unsigned char *scratch
+        size_t scratch_stride
+        double *profile
+    struct bnn_dense_step:
+        int first
+        int limit
+        int current_scales
+        uint64_t dy_key
+        bnn_sign_step sign
+        bnn_real_step real
+        bnn_adam_step norm
+    size_t bnn_dense_scratch(size_t inputs, size_t outputs, size_t batch, bnn_type gradient_type) nogil
+    void bnn_dense_forward(const bnn_kernels *kernels, const bnn_dense *dense, size_t batch, int training, int first,
+                           int threads) nogil
+    void bnn_dense_backward(const bnn_kernels *kernels, const bnn_dense *dense, size_t batch,
+                            const bnn_dense_step *step, int threads) nogil
+    void bnn_dense_update(const bnn_kernels *kernels, const bnn_dense *dense, const bnn_dense_step *step,
+                          int threads) nogil
+
+
+PHASES = ("pack", "forward", "statistics", "activate", "recompute", "norm_backward", "input_gradient", "requantise",
+          "weight_gradient", "update")
+"""Phases of a step in the order of ``enum bnn_phase``."""
+
+_TYPES = {**TYPES, "bit": BNN_u1}
+_NORMS = {"l2": BNN_norm_l2, "l1": BNN_norm_l1, "l1-binary": BNN_norm_l1_binary}
+_MASKS = {"none": BNN_mask_none, "recompute": BNN_mask_recompute, "bit": BNN_mask_stored,
+          "retained": BNN_mask_retained}
+
+
+cdef str _dtype(str type):
+    """The NumPy dtype that stores elements of a type."""
+    return "uint64" if type == "bit" else type
+
+
+def dense_scratch_bytes(size_t inputs, size_t outputs, size_t batch, str gradient):
+    """Bytes of scratch that one thread of a dense block needs (`gradient`: float32, float16 or int8)."""
+    return bnn_dense_scratch(inputs, outputs, batch, _TYPES[gradient])
+
+
+cdef class DenseStep:
+    """What changes from step to step in every dense block: rates, corrections and rounding keys.
+
+    One object serves all blocks; the model sets it before each block's backward and update.
+    """
+
+    cdef bnn_dense_step step
+
+    def __init__(self, *, str optimizer, str latent, str momentum, double latent_range, double beta1, double beta2,
+                 int limit, bint current_scales):
+        self.step.limit = limit
+        self.step.current_scales = current_scales
+        self.step.sign.beta = int(beta1 * 32768 + 0.5)
+        self.step.real.optimizer = OPTIMIZERS[optimizer]
+        self.step.real.latent_type = _TYPES[latent]
+        self.step.real.momentum_type = _TYPES[momentum]
+        self.step.real.range = latent_range
+        self.step.real.beta1 = beta1
+        self.step.real.beta2 = beta2
+
+    def set_rates(self, double learning_rate, double correction1, double correction2, double sign_rate):
+        """Set this step's learning rate, 1/(1-beta^t) of both decays, and lr/R with correction for the integer path."""
+        self.step.real.learning_rate = learning_rate
+        self.step.real.correction1 = correction1
+        self.step.real.correction2 = correction2
+        self.step.sign.rate = <int32_t>min(int(sign_rate * 16777216 + 0.5), 2147483647)
+
+    def set_norm(self, double learning_rate, double beta1, double beta2, double correction1, double correction2,
+                 double epsilon, double gradient_scale):
+        """Set the Adam step of gamma and beta; `gradient_scale` turns sums over the batch into means."""
+        self.step.norm.learning_rate = learning_rate
+        self.step.norm.beta1 = beta1
+        self.step.norm.beta2 = beta2
+        self.step.norm.correction1 = correction1
+        self.step.norm.correction2 = correction2
+        self.step.norm.epsilon = epsilon
+        self.step.norm.gradient_scale = gradient_scale
+
+    def set_layer(self, double gradient_scale, double epsilon, double threshold, uint64_t latent_key, uint64_t dy_key):
+        """Set what differs from block to block; `dy_key` 0 rounds dY half to even."""
+        self.step.real.gradient_scale = gradient_scale
+        self.step.real.epsilon = epsilon
+        self.step.real.threshold = threshold
+        self.step.real.key = latent_key
+        self.step.sign.key = latent_key
+        self.step.dy_key = dy_key
+
+
+cdef class Dense:
+    """A dense block bound to its buffers.
+
+    Parameters
+    ----------
+    inputs, outputs, batch : int
+        Sizes I, O and the largest B.
+    norm, mask, latent, gradient, weight_gradient, momentum : str
+        Representations, as in the method table; mask ``none`` for a block without sign.
+    integer_update : bool
+        Weights move by the integer kernels.
+    arrays : dict of str to ndarray or None
+        Buffers by tensor, shapes and types as in dense.h.
+    scratch : ndarray of uint8 [threads, bytes]
+        Working memory of the threads.
+    threads : int
+        Threads of every pass.
+    isa : str
+        Instruction set.
+
+    Raises
+    ------
+    ValueError
+        A buffer has another type or shape than the sizes ask for.
+    """
+
+    cdef bnn_dense dense
+    cdef const bnn_kernels *kernels
+    cdef size_t batch
+    cdef int threads
+    cdef object arrays, scratch, profile
+    cdef uint64_t *w_forward
+    cdef uint64_t *w_backward
+    cdef uint64_t *w_t_forward
+    cdef uint64_t *w_t_backward
+    cdef uint64_t *x_forward
+    cdef uint64_t *x_backward
+
+    def __init__(self, *, size_t inputs, size_t outputs, size_t batch, str norm, str mask, str latent, str gradient,
+                 str weight_gradient, str momentum, bint integer_update, dict arrays, scratch, int threads, str isa):
+        cdef bnn_dense *d = &self.dense
+        self.arrays, self.scratch = arrays, scratch  # keep the memory alive
+        self.batch, self.threads = batch, threads
+        self.kernels = kernels_for(isa)
+        words_in, words_out = (inputs + 63) // 64, (outputs + 63) // 64
+        d.inputs, d.outputs = inputs, outputs
+        d.norm, d.mask = _NORMS[norm], _MASKS[mask]
+        d.x_i8 = <int8_t *>self.optional("x_int8", "int8", (batch, inputs))
+        d.x_f32 = <float *>self.optional("x_real", "float32", (batch, inputs))
+        d.x_u1 = <uint64_t *>self.optional("x_bits", "uint64", (batch, words_in))
+        self.x_forward = self.x_backward = d.x_u1
+        if d.x_f32 != NULL:
+            self.x_forward = <uint64_t *>self.required("X_signs", "uint64", (batch, words_in))
+            self.x_backward = <uint64_t *>self.required("X_signs_again", "uint64", (batch, words_in))
+        d.latent_type = _TYPES[latent]
+        d.latent = self.required("latent", _dtype(latent), (outputs, inputs))
+        self.w_forward = <uint64_t *>self.required("W_signs", "uint64", (outputs, words_in))
+        self.w_backward = <uint64_t *>self.required("W_signs_again", "uint64", (outputs, words_in))
+        if d.x_i8 != NULL:
+            self.w_t_forward = <uint64_t *>self.required("W_signs_transposed", "uint64", (inputs, words_out))
+            self.w_t_backward = <uint64_t *>self.required("W_signs_again_transposed", "uint64", (inputs, words_out))
+        self.bind_norm(norm, outputs)
+        d.out_u1 = <uint64_t *>self.optional("out_bits", "uint64", (batch, words_out))
+        d.out_f32 = <float *>self.optional("out_real", "float32", (batch, outputs))
+        d.mask_u1 = <uint64_t *>self.optional("mask", "uint64", (batch, words_out))
+        self.bind_gradients(gradient, weight_gradient, momentum)
+        d.integer_update = integer_update
+        d.scratch = <unsigned char *>data(scratch, "uint8", (threads, None), True, "scratch")
+        d.scratch_stride = scratch.shape[1]
+        if d.scratch_stride < bnn_dense_scratch(inputs, outputs, batch, d.gradient_type):
+            raise ValueError("scratch: too small for this block")
+
+    cdef void *required(self, str name, str format, tuple shape) except? NULL:
+        array = self.arrays.get(name)
+        if array is None:
+            raise ValueError(f"{name}: missing")
+        return data(array, format, shape, True, name)
+
+    cdef void *optional(self, str name, str format, tuple shape) except? NULL:
+        return NULL if self.arrays.get(name) is None else self.required(name, format, shape)
+
+    cdef int bind_norm(self, str norm, size_t outputs) except -1:
+        cdef bnn_dense *d = &self.dense
+        d.beta = <float *>self.required("beta", "float32", (outputs,))
+        d.grad_beta = <float *>self.required("d_beta", "float32", (outputs,))
+        d.beta_adam1 = <float *>self.required("beta_adam1", "float32", (outputs,))
+        d.beta_adam2 = <float *>self.required("beta_adam2", "float32", (outputs,))
+        d.gamma = <float *>self.optional("gamma", "float32", (outputs,))
+        d.gamma_adam1 = <float *>self.optional("gamma_adam1", "float32", (outputs,))
+        d.gamma_adam2 = <float *>self.optional("gamma_adam2", "float32", (outputs,))
+        d.grad_gamma = <float *>self.optional("d_gamma", "float32", (outputs,))
+        d.running_mean = <float *>self.required("running_mean", "float32", (outputs,))
+        d.running_spread = <float *>self.required("running_spread", "float32", (outputs,))
+        d.mean = <double *>self.required("mean", "float64", (outputs,))
+        d.inverse = <double *>self.required("inverse", "float64", (outputs,))
+        if norm == "l1-binary":
+            d.magnitude = <double *>self.required("magnitude", "float64", (outputs,))
+        return 0
+
+    cdef int bind_gradients(self, str gradient, str weight_gradient, str momentum) except -1:
+        cdef bnn_dense *d = &self.dense
+        format = _dtype(gradient)
+        d.gradient_type = _TYPES[gradient]
+        d.g = self.required("gradient", format, (self.batch, d.outputs))
+        d.dx = self.optional("dX", format, (self.batch, d.inputs))
+        if gradient == "int8":
+            d.dy_t = <int8_t *>self.required("dY_transposed", "int8", (d.outputs, self.batch))
+            d.g_scale = <bnn_scale *>self.required("g_scale", "float32", (2,))
+            d.dy_scale = <bnn_scale *>self.required("dY_scale", "float32", (2,))
+            d.dx_scale = <bnn_scale *>self.optional("dX_scale", "float32", (2,))
+        if weight_gradient == "float32":
+            d.dw = self.required("dW", "float32", (d.outputs, d.inputs))
+        elif weight_gradient == "bit":
+            d.dw = self.required("dW", "uint64", (d.outputs, (d.inputs + 63) // 64))
+        d.dw_type = BNN_f32 if weight_gradient == "float32" else BNN_u1
+        d.momentum1 = self.optional("momentum1", momentum, (d.outputs, d.inputs))
+        d.momentum2 = self.optional("momentum2", momentum, (d.outputs, d.inputs))
+        return 0
+
+    def set_profile(self, profile):
+        """Add seconds by phase to `profile`, float64 [len(PHASES)]; None stops it."""
+        self.profile = profile
+        self.dense.profile = NULL if profile is None else <double *>data(profile, "float64", (len(PHASES),), True, "profile")
+
+    def forward(self, size_t batch, bint training, bint first_step):
+        """Compute the block's output for the first `batch` samples."""
+        assert 0 < batch <= self.batch
+        self.dense.w_u1, self.dense.w_t_u1, self.dense.x_u1 = self.w_forward, self.w_t_forward, self.x_forward
+        with nogil:
+            bnn_dense_forward(self.kernels, &self.dense, batch, training, first_step, self.threads)
+
+    def backward(self, size_t batch, DenseStep step):
+        """Compute dY, dX and dW; a dW that is not stored moves the weights."""
+        assert 0 < batch <= self.batch
+        self.dense.w_u1, self.dense.w_t_u1, self.dense.x_u1 = self.w_backward, self.w_t_backward, self.x_backward
+        with nogil:
+            bnn_dense_backward(self.kernels, &self.dense, batch, &step.step, self.threads)
+
+    def update(self, DenseStep step):
+        """Apply a stored dW."""
+        with nogil:
+            bnn_dense_update(self.kernels, &self.dense, &step.step, self.threads)

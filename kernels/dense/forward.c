@@ -1,0 +1,101 @@
+#include "tile.h"
+
+size_t bnn_dense_scratch(size_t inputs, size_t outputs, size_t batch, enum bnn_type gradient_type)
+{
+    (void)inputs;
+    return bnn_round_up(carve(NULL, outputs, batch, gradient_type).bytes, 64);
+}
+
+static void pack_weights(const struct bnn_kernels *k, const struct bnn_dense *d, size_t first, size_t rows)
+{
+    const size_t words = bnn_words(d->inputs), at = first * d->inputs;
+    uint64_t *bits = d->w_u1 + first * words;
+    switch (d->latent_type) {
+    case BNN_f32: k->pack_f32_u1((const float *)d->latent + at, rows, d->inputs, d->inputs, bits, words); break;
+    case BNN_f16: k->pack_f16_u1((const uint16_t *)d->latent + at, rows, d->inputs, d->inputs, bits, words); break;
+    case BNN_i16: k->pack_i16_u1((const int16_t *)d->latent + at, rows, d->inputs, d->inputs, bits, words); break;
+    default: k->pack_i8_u1((const int8_t *)d->latent + at, rows, d->inputs, d->inputs, bits, words);
+    }
+}
+
+void bnn_dense_pack(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, int threads)
+{
+    const size_t words = bnn_words(d->inputs), tiles = bnn_words(d->outputs);
+    BNN_PARALLEL_FOR(threads)
+    for (size_t tile = 0; tile < tiles; tile++) {
+        const size_t first = tile * BNN_TILE, rows = tile_width(d->outputs, tile);
+        TIMED(d, BNN_phase_pack, {
+            pack_weights(k, d, first, rows);
+            if (d->x_i8) k->transpose_u1(d->w_u1 + first * words, rows, d->inputs, words, d->w_t_u1 + tile, tiles);
+        });
+    }
+    if (d->x_f32)
+        TIMED(d, BNN_phase_pack, k->pack_f32_u1(d->x_f32, batch, d->inputs, d->inputs, d->x_u1, words));
+}
+
+/* Statistics of a tile's channels into d->mean and d->inverse; the running ones follow. */
+static void statistics(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile, int first,
+                       const int32_t *y)
+{
+    int64_t sum[BNN_TILE] = {0}, squares[BNN_TILE] = {0}, deviation[BNN_TILE] = {0};
+    const size_t base = tile * BNN_TILE, width = tile_width(d->outputs, tile);
+    k->norm_sums_i32(y, batch, width, BNN_TILE, sum, squares);
+    if (d->norm != BNN_norm_l2) k->norm_deviation_i32(y, batch, width, BNN_TILE, (int64_t)batch, sum, deviation);
+    for (size_t c = 0; c < width; c++) {
+        double spread;
+        bnn_channel_spread(d->norm, (double)batch, sum[c], d->norm == BNN_norm_l2 ? squares[c] : deviation[c],
+                           &d->mean[base + c], &spread);
+        d->inverse[base + c] = bnn_channel_inverse(d->norm, spread);
+        float *mean = &d->running_mean[base + c], *running = &d->running_spread[base + c];
+        *mean = first ? (float)d->mean[base + c] : 0.9f * *mean + 0.1f * (float)d->mean[base + c];
+        *running = first ? (float)spread : 0.9f * *running + 0.1f * (float)spread;
+    }
+}
+
+static void use_running(const struct bnn_dense *d, size_t tile)
+{
+    for (size_t c = tile * BNN_TILE; c < tile * BNN_TILE + tile_width(d->outputs, tile); c++) {
+        d->mean[c] = (double)d->running_mean[c];
+        d->inverse[c] = bnn_channel_inverse(d->norm, (double)d->running_spread[c]);
+    }
+}
+
+/* z's signs, mask and real form, whichever are kept. */
+static void activate(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile, int training,
+                     const int32_t *y)
+{
+    const size_t base = tile * BNN_TILE, width = tile_width(d->outputs, tile), words = bnn_words(d->outputs);
+    const struct thresholds t = thresholds_of(d, tile);
+    float scale[BNN_TILE], shift[BNN_TILE];
+    for (size_t c = 0; c < width; c++) {
+        struct bnn_channel channel = channel_of(d, base + c, d->mean[base + c], d->inverse[base + c]);
+        double gain = channel.gamma * channel.inverse;
+        scale[c] = (float)gain;
+        shift[c] = (float)(channel.beta - gain * channel.mean);
+    }
+    if (d->out_u1) k->binarise_i32_u1(y, batch, width, BNN_TILE, t.threshold, t.flip, d->out_u1 + tile, words);
+    if (d->out_f32) k->normalise_i32_f32(y, batch, width, BNN_TILE, scale, shift, d->out_f32 + base, d->outputs);
+    if (!training) return;
+    if (d->mask_u1) k->within_i32_u1(y, batch, width, BNN_TILE, t.low, t.high, d->mask_u1 + tile, words);
+    if (d->magnitude) {
+        double magnitude[BNN_TILE] = {0};
+        k->norm_magnitude_i32(y, batch, width, BNN_TILE, scale, shift, magnitude);
+        for (size_t c = 0; c < width; c++) d->magnitude[base + c] = magnitude[c] / (double)batch;
+    }
+}
+
+void bnn_dense_forward(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, int training, int first,
+                       int threads)
+{
+    bnn_dense_pack(k, d, batch, threads);
+    BNN_PARALLEL_FOR(threads)
+    for (size_t tile = 0; tile < bnn_words(d->outputs); tile++) {
+        struct scratch s = scratch_of(d, batch);
+        TIMED(d, BNN_phase_forward, product(k, d, batch, tile, &s));
+        TIMED(d, BNN_phase_statistics, {
+            if (training) statistics(k, d, batch, tile, first, s.tile);
+            else use_running(d, tile);
+        });
+        TIMED(d, BNN_phase_activate, activate(k, d, batch, tile, training, s.tile));
+    }
+}

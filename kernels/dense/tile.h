@@ -1,0 +1,113 @@
+/* tile.h: what forward and backward share: scratch, timing, the product of one tile. */
+#ifndef BNN_DENSE_TILE_H
+#define BNN_DENSE_TILE_H
+
+#include <time.h>
+
+#include "../common/parallel.h"
+#include "dense.h"
+
+static inline double bnn_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Runs STATEMENT and, on the first thread of a profiled run, adds its seconds to a phase. */
+#define TIMED(dense, phase, STATEMENT)                                                \
+    do {                                                                              \
+        double start_ = (dense)->profile && bnn_thread() == 0 ? bnn_seconds() : -1.0; \
+        STATEMENT;                                                                    \
+        if (start_ >= 0.0) (dense)->profile[phase] += bnn_seconds() - start_;         \
+    } while (0)
+
+/* One thread's scratch.  Rows: the batch or a block of BNN_TILE output channels, whichever is more. */
+struct scratch {
+    void *panel;     /* BNN_PANEL_BYTES */
+    int32_t *tile;   /* [rows][BNN_TILE] */
+    float *real;     /* [rows][BNN_TILE]: gradients of a tile; NULL for int8 gradients, as the next two */
+    float *operand;  /* [max(rows, O)][BNN_TILE]: signs of X or W as float32 */
+    float *converted; /* max([rows][BNN_TILE], [BNN_ROW_BLOCK][O]): dY of a block as float32 */
+    size_t bytes;
+};
+
+/* Rows of dX that a thread computes at a time in the real path. */
+#define BNN_ROW_BLOCK 16
+
+static inline struct scratch carve(unsigned char *base, size_t outputs, size_t batch, enum bnn_type gradient_type)
+{
+    const size_t rows = bnn_max(batch, BNN_TILE), tile_bytes = rows * BNN_TILE * sizeof(int32_t);
+    struct scratch s = {.panel = base, .tile = (int32_t *)(base + BNN_PANEL_BYTES),
+                        .bytes = BNN_PANEL_BYTES + tile_bytes};
+    if (gradient_type != BNN_i8) {
+        const size_t converted = bnn_max(rows * BNN_TILE, BNN_ROW_BLOCK * bnn_round_up(outputs, BNN_TILE));
+        s.real = (float *)(base + s.bytes);
+        s.operand = s.real + rows * BNN_TILE;
+        s.converted = s.operand + bnn_max(rows, outputs) * BNN_TILE;
+        s.bytes += (rows * BNN_TILE + bnn_max(rows, outputs) * BNN_TILE + converted) * sizeof(float);
+    }
+    return s;
+}
+
+static inline struct scratch scratch_of(const struct bnn_dense *d, size_t batch)
+{
+    return carve(d->scratch + (size_t)bnn_thread() * d->scratch_stride, d->outputs, batch, d->gradient_type);
+}
+
+static inline size_t tile_width(size_t columns, size_t tile) { return bnn_min(BNN_TILE, columns - tile * BNN_TILE); }
+
+/* Packed signs of W, transposed as well where the input is int8, and of a retained real X. */
+void bnn_dense_pack(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, int threads);
+
+/* y of one tile of channels: tile [batch][BNN_TILE]. */
+static inline void product(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
+                           const struct scratch *s)
+{
+    const size_t width = tile_width(d->outputs, tile), words = bnn_words(d->inputs);
+    if (d->x_i8)
+        k->gemm_i8_u1_i32(d->x_i8, batch, d->inputs, d->w_t_u1 + tile, bnn_words(d->outputs), width, d->inputs,
+                          s->tile, BNN_TILE, s->panel, 0);
+    else
+        k->xnor_gemm_u1_i32(d->x_u1, batch, words, d->w_u1 + tile * BNN_TILE * words, width, words, d->inputs,
+                            s->tile, BNN_TILE, s->panel);
+}
+
+static inline struct bnn_channel channel_of(const struct bnn_dense *d, size_t c, double mean, double inverse)
+{
+    return (struct bnn_channel){mean, inverse, d->gamma ? d->gamma[c] : 1.0, d->beta[c]};
+}
+
+/* What one comparison per value needs, for the channels of a tile. */
+struct thresholds {
+    int32_t threshold[BNN_TILE], low[BNN_TILE], high[BNN_TILE];
+    uint8_t flip[BNN_TILE];
+};
+
+/* From the statistics in d: the signs of z and the interval |z| <= 1. */
+static inline struct thresholds thresholds_of(const struct bnn_dense *d, size_t tile)
+{
+    struct thresholds t = {0};
+    for (size_t c = 0; c < tile_width(d->outputs, tile); c++) {
+        const size_t at = tile * BNN_TILE + c;
+        const struct bnn_channel channel = channel_of(d, at, d->mean[at], d->inverse[at]);
+        bnn_channel_threshold(&channel, &t.threshold[c], &t.flip[c]);
+        bnn_channel_interval(&channel, &t.low[c], &t.high[c]);
+    }
+    return t;
+}
+
+/* The tile y becomes the factor t of the affine gradient: y itself, sgn(y - mu) or sgn(z); mean_t of the l1 kind. */
+void bnn_dense_factor(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile, int32_t *y,
+                      double *mean_t);
+
+/* dW of a tile [rows][width] at (row, column) as float32: into its storage, or into the weights at once. */
+void bnn_dense_consume(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
+                       size_t row, size_t rows, size_t column, size_t width, float *gradient);
+
+void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
+                             const struct bnn_dense_step *step, int threads);
+void bnn_dense_backward_real(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
+                             const struct bnn_dense_step *step, int threads);
+
+#endif

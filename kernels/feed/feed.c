@@ -1,0 +1,71 @@
+#include "feed.h"
+
+#include <errno.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "../common/rng.h"
+
+enum { ROUNDS = 4 };
+
+static uint32_t mix(uint32_t x)
+{
+    x ^= x >> 16;
+    x *= UINT32_C(0x21f0aaad);
+    x ^= x >> 15;
+    x *= UINT32_C(0xd35a2d97);
+    return x ^ (x >> 15);
+}
+
+/* Half of the smallest even number of bits, at least 2, whose domain holds range(n). */
+static unsigned half_bits(uint32_t n)
+{
+    unsigned bits = n > 1 ? 32 - (unsigned)__builtin_clz(n - 1) : 0;
+    return bits > 1 ? (bits + 1) / 2 : 1;
+}
+
+uint32_t bnn_permute(uint32_t index, uint32_t n, uint64_t key)
+{
+    const unsigned half = half_bits(n);
+    const uint32_t mask = (UINT32_C(1) << half) - 1;
+    uint32_t keys[ROUNDS];
+    uint64_t state = key;
+    for (int round = 0; round < ROUNDS; round++) keys[round] = (uint32_t)(bnn_splitmix64(&state) >> 32);
+    uint32_t x = index;
+    do {
+        uint32_t left = x >> half, right = x & mask;
+        for (int round = 0; round < ROUNDS; round++) {
+            uint32_t mixed = left ^ (mix(right + keys[round]) & mask);
+            left = right;
+            right = mixed;
+        }
+        x = left << half | right;
+    } while (x >= n); /* cycle walking: the domain has fewer than 4n values */
+    return x;
+}
+
+uint32_t bnn_feed_record(const struct bnn_feed *feed, uint32_t position)
+{
+    if (feed->shuffle) position = bnn_permute(position, feed->count, feed->epoch_key);
+    position += feed->first;
+    return feed->split ? bnn_permute(position, feed->total, feed->split_key) : position;
+}
+
+int bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
+                  uint32_t *record)
+{
+    for (size_t row = 0; row < rows; row++, x += feed->image_bytes) {
+        *record = bnn_feed_record(feed, first + (uint32_t)row);
+        struct iovec parts[2] = {{x, feed->image_bytes}, {labels + row, 1}};
+        off_t at = (off_t)(feed->offset + (uint64_t)*record * (feed->image_bytes + 1));
+        ssize_t got;
+        do got = preadv(feed->file, parts, 2, at);
+        while (got < 0 && errno == EINTR);
+        if (got != (ssize_t)feed->image_bytes + 1) {
+            if (got >= 0) errno = 0;
+            return -1;
+        }
+        for (size_t i = 0; i < feed->image_bytes; i++) x[i] = (int8_t)((uint8_t)x[i] ^ 0x80);
+    }
+    return 0;
+}

@@ -1,0 +1,35 @@
+/* feed.h: a batch from a flat file of records, read by position into the batch buffer; nothing else is kept in memory.
+ *
+ * A record is image_bytes of uint8 pixels followed by one label byte.  Pixel p becomes the int8 x = p - 128.
+ * Position -> record goes through up to two keyed permutations, computed, not stored (arithmetic: data/order.py).
+ */
+#ifndef BNN_FEED_H
+#define BNN_FEED_H
+
+#include "../common/base.h"
+
+struct bnn_feed {
+    int file;
+    uint64_t offset;      /* of record 0 in the file */
+    size_t image_bytes;
+    uint32_t total;       /* records in the file */
+    int split;            /* positions go through the permutation of all records with split_key */
+    uint64_t split_key;
+    uint32_t first;       /* first split position of this part: the held-out samples come before the others */
+    uint32_t count;       /* positions of this part */
+    int shuffle;          /* positions first go through the permutation of `count` with epoch_key */
+    uint64_t epoch_key;
+};
+
+/* Image of `index` under the keyed permutation of range(n), 1 <= n, index < n. */
+uint32_t bnn_permute(uint32_t index, uint32_t n, uint64_t key);
+
+/* Record number of a position. */
+uint32_t bnn_feed_record(const struct bnn_feed *feed, uint32_t position);
+
+/* Reads positions first ... first + rows - 1 into x [rows][image_bytes] and labels [rows].
+ * Returns 0; or -1 with *record set to the one that could not be read (errno says why, 0 for a file too short). */
+int bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
+                  uint32_t *record);
+
+#endif

@@ -1,0 +1,93 @@
+# feed.pyx: the binding of feed.h.
+
+from libc.errno cimport errno
+
+cdef extern from "feed/feed.h":
+    struct bnn_feed:
+        int file
+        uint64_t offset
+        size_t image_bytes
+        uint32_t total
+        int split
+        uint64_t split_key
+        uint32_t first
+        uint32_t count
+        int shuffle
+        uint64_t epoch_key
+    uint32_t bnn_feed_record(const bnn_feed *feed, uint32_t position) nogil
+    int bnn_feed_read(const bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
+                      uint32_t *record) nogil
+
+
+cdef class Feed:
+    """Reads batches of one part of a flat file straight into the batch buffer.
+
+    Parameters
+    ----------
+    file : int
+        Open file descriptor; stays the caller's.
+    offset : int
+        Byte of record 0.
+    image_bytes : int
+        Pixels of a record; one label byte follows them.
+    total : int
+        Records in the file.
+    first, count : int
+        Positions of this part within the split order (or within the file when there is no split).
+    split_key : int or None
+        Key of the permutation of all records that holds out the validation split; None reads in file order.
+
+    Raises
+    ------
+    ValueError
+        The part lies outside the file.
+    """
+
+    cdef bnn_feed feed
+
+    def __init__(self, int file, *, uint64_t offset, size_t image_bytes, uint32_t total, uint32_t first,
+                 uint32_t count, split_key):
+        if <uint64_t>first + count > total:
+            raise ValueError(f"count: positions {first} to {first + count} of {total} records")
+        self.feed.file, self.feed.offset, self.feed.image_bytes = file, offset, image_bytes
+        self.feed.total, self.feed.first, self.feed.count = total, first, count
+        self.feed.split = split_key is not None
+        self.feed.split_key = 0 if split_key is None else split_key
+
+    @property
+    def count(self):
+        """Samples of this part."""
+        return self.feed.count
+
+    def shuffle(self, key):
+        """Order the samples by the permutation of `key`; None restores the plain order."""
+        self.feed.shuffle = key is not None
+        self.feed.epoch_key = 0 if key is None else key
+
+    def record(self, uint32_t position):
+        """Return the record number of a position."""
+        if position >= self.feed.count:
+            raise ValueError(f"position: {position} of {self.feed.count}")
+        return bnn_feed_record(&self.feed, position)
+
+    def read(self, uint32_t first, x, labels):
+        """Read positions `first` ... into x (int8 [rows, image_bytes], pixel - 128) and labels (uint8 [rows]).
+
+        Raises
+        ------
+        ValueError
+            Positions outside this part.
+        OSError
+            A record could not be read; a file that ends early gives errno 0.
+        """
+        cdef size_t rows = x.shape[0]
+        cdef uint32_t record = 0
+        cdef int8_t *pixels = <int8_t *>data(x, "int8", (rows, self.feed.image_bytes), True, "x")
+        cdef uint8_t *classes = <uint8_t *>data(labels, "uint8", (rows,), True, "labels")
+        cdef int failed
+        if first + rows > self.feed.count:
+            raise ValueError(f"first: positions {first} to {first + rows} of {self.feed.count}")
+        with nogil:
+            failed = bnn_feed_read(&self.feed, first, rows, pixels, classes, &record)
+        if failed:
+            raise OSError(errno, f"record {record} cannot be read")

@@ -1,0 +1,42 @@
+#include "loss.h"
+
+#include "../common/number.h"
+
+enum { CHUNK = 64 };
+
+static void store_int8(const struct bnn_kernels *k, const float *values, size_t count, int8_t *q,
+                       struct bnn_scale *scale)
+{
+    float largest = 0.0f;
+    for (size_t i = 0; i < count; i++) {
+        float size = bnn_absolute(values[i]);
+        largest = size > largest ? size : largest;
+    }
+    scale->used = largest > 0.0f ? largest / 127.0f : 1.0f;
+    k->quantise_f32_i8(values, count, 1.0f / scale->used, q);
+}
+
+struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, const uint8_t *labels, size_t rows,
+                                size_t classes, float smoothing, enum bnn_type type, void *gradient,
+                                struct bnn_scale *scale)
+{
+    struct bnn_loss_result result = {0.0, 0};
+    double loss[CHUNK];
+    uint8_t hit[CHUNK];
+    for (size_t row = 0; row < rows; row += CHUNK) {
+        const size_t count = bnn_min(CHUNK, rows - row);
+        float *z = logits + row * classes;
+        k->softmax_f32(z, labels + row, count, classes, smoothing, gradient ? z : NULL, loss, hit);
+        for (size_t i = 0; i < count; i++) {
+            result.loss += loss[i];
+            result.hits += hit[i];
+        }
+    }
+    if (!gradient) return result;
+    switch (type) {
+    case BNN_f32: memcpy(gradient, logits, rows * classes * sizeof *logits); break;
+    case BNN_f16: k->convert_f32_f16(logits, classes, rows, classes, gradient, classes); break;
+    default: store_int8(k, logits, rows * classes, gradient, scale);
+    }
+    return result;
+}

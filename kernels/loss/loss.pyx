@@ -1,0 +1,60 @@
+# loss.pyx: the binding of loss.h.
+
+cdef extern from "loss/loss.h":
+    struct bnn_loss_result:
+        double loss
+        uint32_t hits
+    bnn_loss_result bnn_loss(const bnn_kernels *kernels, float *logits, const uint8_t *labels, size_t rows,
+                             size_t classes, float smoothing, bnn_type type, void *gradient,
+                             bnn_scale *scale) nogil
+
+
+cdef class Loss:
+    """Softmax cross-entropy bound to its buffers.
+
+    Parameters
+    ----------
+    logits : ndarray of float32 [batch, classes]
+        Overwritten when a gradient is asked for.
+    labels : ndarray of uint8 [batch]
+        Class numbers.
+    smoothing : float
+        Label smoothing, 0 <= smoothing < 1.
+    gradient : ndarray [batch, classes]
+        Where the gradient of the summed loss goes, in the type called `type`.
+    type : str
+        float32, float16 or int8.
+    scale : ndarray of float32 [2] or None
+        Receives the scale of an int8 gradient.
+    isa : str
+        Instruction set.
+    """
+
+    cdef object arrays
+    cdef const bnn_kernels *kernels
+    cdef float *logits
+    cdef const uint8_t *labels
+    cdef void *gradient
+    cdef bnn_scale *scale
+    cdef bnn_type type
+    cdef size_t batch, classes
+    cdef float smoothing
+
+    def __init__(self, *, logits, labels, double smoothing, gradient, str type, scale, str isa):
+        self.arrays = (logits, labels, gradient, scale)  # keep the memory alive
+        self.kernels = kernels_for(isa)
+        self.batch, self.classes = logits.shape
+        self.smoothing, self.type = smoothing, _TYPES[type]
+        self.logits = <float *>data(logits, "float32", (None, None), True, "logits")
+        self.labels = <uint8_t *>data(labels, "uint8", (self.batch,), False, "labels")
+        self.gradient = data(gradient, _dtype(type), (self.batch, self.classes), True, "gradient")
+        self.scale = NULL if scale is None else <bnn_scale *>data(scale, "float32", (2,), True, "scale")
+
+    def __call__(self, size_t rows, bint training):
+        """Return the summed loss and the number of hits of the first `rows` samples; training makes the gradient."""
+        cdef bnn_loss_result result
+        assert rows <= self.batch
+        with nogil:
+            result = bnn_loss(self.kernels, self.logits, self.labels, rows, self.classes, self.smoothing, self.type,
+                              self.gradient if training else NULL, self.scale)
+        return result.loss, result.hits
