@@ -1,0 +1,46 @@
+"""The arena: one allocation, exactly as large as the plan says, cut into views."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+
+from bnntrain.plan import Plan
+
+
+class Arena:
+    """The memory of a run.
+
+    Parameters
+    ----------
+    plan : Plan
+        Says how large it is and what lies where.
+
+    Attributes
+    ----------
+    bytes : int
+        Size of the allocation; equals ``plan.total_bytes``.
+    views : dict of str to ndarray
+        Every buffer by name, in its stored dtype and shape (rows of bits as uint64 words). All
+        zero at first. Buffers that share bytes overwrite each other in the order of the plan.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        # An anonymous map starts on a page, is zero, and goes back to the system when dropped.
+        self._memory = mmap.mmap(-1, plan.total_bytes)
+        whole = np.frombuffer(self._memory, dtype=np.uint8)
+        self.bytes = whole.nbytes
+        self.views: dict[str, np.ndarray] = {}
+        for item in plan.placed:
+            dtype, shape = item.buffer.storage
+            self.views[item.buffer.name] = whole[item.offset : item.end].view(dtype).reshape(shape)
+
+    def persistent(self) -> dict[str, np.ndarray]:
+        """Views of what is kept from step to step: weights, momenta, norm parameters, scales."""
+        return {
+            item.buffer.name: self.views[item.buffer.name]
+            for item in self.plan.placed
+            if item.buffer.persistent
+        }

@@ -1,0 +1,108 @@
+"""What a layer asks of the memory plan, and when.
+
+Time within a training step is a small integer: 0 reads the batch, 1 ... L are the forward passes of
+the L blocks, L + 1 is the loss, L + 2 ... 2L + 1 are the backward passes from the last block to the
+first, 2L + 2 is the update of stored weight gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_ITEM_BYTES = {"int8": 1, "uint8": 1, "float16": 2, "int16": 2, "int32": 4, "float32": 4, "float64": 8}
+_WORD_BITS = 64
+
+ROLES = (
+    "input",
+    "X",
+    "dX/Y",
+    "dY",
+    "W",
+    "dW",
+    "momenta",
+    "statistics",
+    "masks",
+    "scratch",
+)
+"""Roles of [Wang21]'s memory table (``masks`` are its pooling and straight-through masks), plus input and scratch."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One tensor of the training step, before it has an address.
+
+    Attributes
+    ----------
+    name : str
+        Unique; ``<layer>.<tensor>``.
+    role : str
+        One of `ROLES`.
+    layer : str
+        Name of the block that it belongs to, or ``all``.
+    shape : tuple of int
+        Elements.
+    dtype : str
+        ``bit`` (rows packed into 64-bit words) or a NumPy dtype name.
+    first_use, last_use : int
+        Times between which its content matters, both included.
+    persistent : bool
+        Kept from step to step and saved in checkpoints.
+    """
+
+    name: str
+    role: str
+    layer: str
+    shape: tuple[int, ...]
+    dtype: str
+    first_use: int
+    last_use: int
+    persistent: bool = False
+
+    @property
+    def bits(self) -> int:
+        """Bits of one element."""
+        return 1 if self.dtype == "bit" else 8 * _ITEM_BYTES[self.dtype]
+
+    @property
+    def storage(self) -> tuple[str, tuple[int, ...]]:
+        """NumPy dtype and shape as stored: rows of bits become rows of uint64 words."""
+        if self.dtype != "bit":
+            return self.dtype, self.shape
+        return "uint64", (*self.shape[:-1], -(-self.shape[-1] // _WORD_BITS))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes as stored, without padding between buffers."""
+        dtype, shape = self.storage
+        size = _ITEM_BYTES.get(dtype, 8)
+        for extent in shape:
+            size *= extent
+        return size
+
+
+@dataclass(frozen=True)
+class Times:
+    """The clock of one block in a network of `blocks` blocks; `index` counts from 0."""
+
+    index: int
+    blocks: int
+
+    @property
+    def forward(self) -> int:
+        """When its forward pass runs."""
+        return 1 + self.index
+
+    @property
+    def loss(self) -> int:
+        """When the loss is computed."""
+        return 1 + self.blocks
+
+    @property
+    def backward(self) -> int:
+        """When its backward pass runs."""
+        return 1 + 2 * self.blocks - self.index
+
+    @property
+    def end(self) -> int:
+        """The last time of a step: the update of stored weight gradients."""
+        return 2 + 2 * self.blocks

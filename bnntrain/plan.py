@@ -1,0 +1,216 @@
+"""The memory plan: every buffer of a run, and where in the arena it lies.
+
+The plan is made before anything is allocated and *is* the allocator: `bnntrain.arena` takes exactly
+`Plan.total_bytes` in one piece and gives out views at the planned offsets. Buffers whose lifetimes
+do not meet share bytes.
+
+Source: DESIGN 4; greedy-by-size placement as in Pisarchyk & Lee, arXiv 2001.03288.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bnntrain.config import Config
+from bnntrain.errors import MemoryLimitError
+from bnntrain.layers import ROLES, Buffer, DenseBlock, Times, build_blocks
+from bnntrain.method import METHODS, Method
+
+ALIGNMENT = 64
+"""Every buffer starts on a multiple of this many bytes (a cache line; the widest vector)."""
+
+MIB = 1 << 20
+_LARGEST_BATCH = 65_536
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A buffer and its place.
+
+    Attributes
+    ----------
+    buffer : Buffer
+        What it is.
+    offset : int
+        First byte in the arena, a multiple of `ALIGNMENT`.
+    """
+
+    buffer: Buffer
+    offset: int
+
+    @property
+    def end(self) -> int:
+        """Byte after its last."""
+        return self.offset + self.buffer.bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All buffers of a run.
+
+    Attributes
+    ----------
+    batch_size, threads : int
+        What it was made for.
+    method : Method
+        Representations.
+    placed : tuple of Placed
+        Buffers in the order in which they were asked for.
+    total_bytes : int
+        Size of the arena.
+    """
+
+    batch_size: int
+    threads: int
+    method: Method
+    placed: tuple[Placed, ...]
+    total_bytes: int
+
+    def by_role(self) -> dict[str, int]:
+        """Bytes by role, for every role of `ROLES`, as if nothing were shared.
+
+        The sum exceeds `total_bytes` by what sharing saves, see `shared_bytes`.
+        """
+        sums = dict.fromkeys(ROLES, 0)
+        for item in self.placed:
+            sums[item.buffer.role] += _aligned(item.buffer.bytes)
+        return sums
+
+    @property
+    def shared_bytes(self) -> int:
+        """Bytes saved by buffers that lie in the same place at different times."""
+        return sum(self.by_role().values()) - self.total_bytes
+
+    def to_json(self) -> list[dict[str, object]]:
+        """List the buffers with the keys that DESIGN 6 names."""
+        return [
+            {
+                "name": p.buffer.name,
+                "role": p.buffer.role,
+                "layer": p.buffer.layer,
+                "shape": list(p.buffer.shape),
+                "bits": p.buffer.bits,
+                "first_use": p.buffer.first_use,
+                "last_use": p.buffer.last_use,
+                "offset": p.offset,
+                "bytes": p.buffer.bytes,
+            }
+            for p in self.placed
+        ]
+
+
+def make_plan(blocks: Sequence[DenseBlock], method: Method, batch_size: int, threads: int) -> Plan:
+    """Lay out a training step.
+
+    Parameters
+    ----------
+    blocks : sequence of DenseBlock
+        The network.
+    method : Method
+        Representations, the same that the blocks were built with.
+    batch_size, threads : int
+        Samples per step; threads with scratch of their own.
+
+    Returns
+    -------
+    Plan
+    """
+    times = Times(0, len(blocks))
+    inputs = blocks[0].inputs
+    scratch = max(block.scratch_bytes(batch_size) for block in blocks)
+    # The logits' gradient is made from the labels at the time of the loss.
+    common = [
+        Buffer("batch.x", "input", "all", (batch_size, inputs), "int8", 0, times.backward),
+        Buffer("batch.labels", "input", "all", (batch_size,), "uint8", 0, times.loss),
+        Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 0, times.end),
+    ]
+    buffers = common + [buffer for block in blocks for buffer in block.buffers(batch_size)]
+    placed, total = place(buffers)
+    return Plan(batch_size, threads, method, placed, total)
+
+
+def place(buffers: Sequence[Buffer]) -> tuple[tuple[Placed, ...], int]:
+    """Give every buffer an offset such that no two live at the same time overlap.
+
+    Largest first, each at the lowest offset that is free for its whole lifetime.
+
+    Returns
+    -------
+    placed : tuple of Placed
+        In the order of `buffers`.
+    total : int
+        Bytes of the arena, a multiple of `ALIGNMENT`.
+    """
+    order = sorted(range(len(buffers)), key=lambda i: (-buffers[i].bytes, buffers[i].first_use, i))
+    done: list[Placed] = []
+    offsets = {}
+    for i in order:
+        buffer = buffers[i]
+        offset = 0
+        for other in sorted((p for p in done if _meet(p.buffer, buffer)), key=lambda p: p.offset):
+            if offset + buffer.bytes <= other.offset:
+                break
+            offset = max(offset, _aligned(other.end))
+        offsets[i] = offset
+        done.append(Placed(buffer, offset))
+    placed = tuple(Placed(buffer, offsets[i]) for i, buffer in enumerate(buffers))
+    return placed, _aligned(max((p.end for p in placed), default=0))
+
+
+def _meet(a: Buffer, b: Buffer) -> bool:
+    return a.first_use <= b.last_use and b.first_use <= a.last_use
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def plan_config(config: Config, method: Method, inputs: int, threads: int, batch_size: int | None = None) -> Plan:
+    """Plan a configuration; `batch_size` replaces its own."""
+    blocks = build_blocks(config.model.layers, inputs, method)
+    return make_plan(blocks, method, batch_size or config.train.batch_size, threads)
+
+
+def plans_by_method(config: Config, method: Method, inputs: int, threads: int, batch_size: int) -> dict[str, Plan]:
+    """Plan the same network with every row of the table; the configured one with its overrides."""
+    rows = {**METHODS, method.name: method}
+    return {name: plan_config(config, row, inputs, threads, batch_size) for name, row in rows.items()}
+
+
+def largest_batch(total_bytes: Callable[[int], int], limit: int, most: int = _LARGEST_BATCH) -> int:
+    """Find the largest batch whose plan fits.
+
+    Parameters
+    ----------
+    total_bytes : callable
+        Arena bytes of a batch size; does not fall as the batch grows.
+    limit : int
+        Bytes available.
+    most : int
+        Largest batch to consider.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Raises
+    ------
+    MemoryLimitError
+        Not even a batch of 1 fits.
+    """
+    smallest = total_bytes(1)
+    if smallest > limit:
+        raise MemoryLimitError(
+            f"a limit of {limit / MIB:.2f} MiB is too small: this model needs {smallest / MIB:.2f} MiB "
+            "with batch size 1. Give a larger limit, a smaller model or '--method efficient'"
+        )
+    low, high = 1, most + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if total_bytes(middle) <= limit:
+            low = middle
+        else:
+            high = middle
+    return low
