@@ -138,6 +138,13 @@ class Model:
             block.forward(rows, False)
         return self._loss(rows, False)
 
+    def scores(self, rows: int) -> np.ndarray:
+        """Return the softmax scores (float32 [rows, classes]) of the first `rows` samples."""
+        for block in self.blocks:
+            block.forward(rows, False)
+        shifted = np.exp(self.logits[:rows] - self.logits[:rows].max(axis=1, keepdims=True))
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
     def _set_step(self, rows: int, step: int, learning_rate: float) -> None:
         time, optimizer = step + 1, self.optimizer
         correction1 = 1.0 / (1.0 - power(self._beta1, time))

@@ -1,0 +1,331 @@
+"""What scripts call: train, evaluate, predict, from a configuration or a run folder.
+
+The command line is a thin layer over these functions.
+
+Examples
+--------
+>>> import bnntrain
+>>> run = bnntrain.fit("digits", overrides={"train.epochs": 2})
+>>> run.test_accuracy, run.plan.total_bytes, run.metrics[-1]["loss"]
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from bnntrain import engine
+from bnntrain.config import Config, dump_config, load_config
+from bnntrain.data.catalog import describe, open_dataset
+from bnntrain.data.feeds import Feeds
+from bnntrain.errors import RunError, UsageError
+from bnntrain.layers import build_blocks
+from bnntrain.method import Method, resolve_method
+from bnntrain.model import Model
+from bnntrain.plan import Plan, largest_batch, plan_config
+from bnntrain.records import RunFolder, load_checkpoint
+
+RUNS = "runs"
+"""Folder of runs that are given no other, in the working directory."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A configuration with everything that follows from it before data are read.
+
+    Attributes
+    ----------
+    config : Config
+        Resolved; its batch size is the plan's.
+    method : Method
+        Representations.
+    shape : tuple of int
+        Height, width, channels of a sample.
+    plan : Plan
+        Memory plan.
+    """
+
+    config: Config
+    method: Method
+    shape: tuple[int, ...]
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+    config : Config
+        Resolved configuration.
+    plan : Plan
+        Memory plan.
+    metrics : list of dict
+        Rows of ``metrics.csv``.
+    summary : dict
+        Content of ``run.json``.
+    """
+
+    path: Path
+    config: Config
+    plan: Plan
+    metrics: list[dict[str, float]]
+    summary: dict[str, object]
+
+    @property
+    def test_accuracy(self) -> float:
+        """Test accuracy of the last epoch's weights, percent."""
+        return self.summary["test_accuracy"]
+
+    @property
+    def best_test_accuracy(self) -> float:
+        """Test accuracy of the weights with the best validation accuracy, percent."""
+        return self.summary["best_test_accuracy"]
+
+
+def prepare(
+    reference: str | os.PathLike[str] | Config,
+    overrides: Mapping[str, object] | None = None,
+    memory_limit: int | None = None,
+) -> Prepared:
+    """Read a configuration and plan its memory; allocates nothing and needs no data files.
+
+    Parameters
+    ----------
+    reference : str, path or Config
+        A ``.yaml`` file, a shipped name, or what `load_config` returned.
+    overrides : mapping, optional
+        Dotted keys and values.
+    memory_limit : int, optional
+        Bytes for the arena: a batch whose plan is larger is replaced by the largest that fits.
+
+    Raises
+    ------
+    ConfigError, DataError, MemoryLimitError, KernelError
+        The configuration, the data set's name, the limit or ``BNNTRAIN_ISA`` is no good.
+    """
+    config = reference if isinstance(reference, Config) else load_config(reference, overrides)
+    method = resolve_method(config)
+    engine.selected_isa()
+    known = describe(config.data.dataset)
+    inputs, threads = math.prod(known.shape), engine.threads_of(config)
+    engine.check_fit(config, len(known.classes), engine.train_count(config, known.train_count))
+    plan = plan_config(config, method, inputs, threads)
+    if memory_limit is not None and plan.total_bytes > memory_limit:
+        batch = largest_batch(
+            lambda size: plan_config(config, method, inputs, threads, size).total_bytes,
+            memory_limit, config.train.batch_size,
+        )
+        train = msgspec.structs.replace(config.train, batch_size=batch)
+        config = msgspec.structs.replace(config, train=train)
+        plan = plan_config(config, method, inputs, threads)
+    return Prepared(config, method, known.shape, plan)
+
+
+def default_run_dir(config: Config, resume: bool) -> Path:
+    """Name a run after its configuration: the next free name, or with `resume` the last one taken."""
+    base = Path(RUNS) / f"{config.name}-{config.method}-seed{config.train.seed}"
+    names = itertools.chain([base], (base.with_name(f"{base.name}-{n}") for n in itertools.count(2)))
+    taken = list(itertools.takewhile(Path.exists, names))
+    if resume and taken:
+        return taken[-1]
+    return base if not taken else base.with_name(f"{base.name}-{len(taken) + 1}")
+
+
+def fit(
+    reference: str | os.PathLike[str] | Config,
+    overrides: Mapping[str, object] | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    memory_limit: int | None = None,
+    observer: engine.Observer | None = None,
+) -> Run:
+    """Train a network.
+
+    Parameters
+    ----------
+    reference, overrides, memory_limit
+        As for `prepare`.
+    run_dir : path, optional
+        Folder for the records; by default a new one under ``runs/``.
+    resume : bool
+        Continue the run in `run_dir`; the weights come out as if it had not been interrupted.
+    observer : Observer, optional
+        Told about batches and epochs.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    BnntrainError
+        One of its kinds, see `bnntrain.errors`; `Interrupted` after a signal, with a checkpoint saved.
+    """
+    prepared = prepare(reference, overrides, memory_limit)
+    path = Path(run_dir) if run_dir is not None else default_run_dir(prepared.config, resume)
+    folder = _folder(prepared, path, resume)
+    trainer = engine.Trainer(
+        prepared.config, prepared.method, prepared.plan, folder, observer or engine.Observer()
+    )
+    try:
+        trainer.restore()
+        with engine.stop_on_signals() as stop:
+            summary = trainer.run(stop)
+    finally:
+        trainer.close()
+    return Run(path, prepared.config, prepared.plan, folder.read_metrics(), summary)
+
+
+def _folder(prepared: Prepared, path: Path, resume: bool) -> RunFolder:
+    if resume and path.exists():
+        return RunFolder.open(path)
+    # Data are converted first: a run that cannot read them leaves no folder behind.
+    open_dataset(prepared.config.data.dataset)
+    plan = {"batch_size": prepared.plan.batch_size, "method": prepared.method.name,
+            "total_bytes": prepared.plan.total_bytes, "buffers": prepared.plan.to_json()}
+    return RunFolder.create(path, dump_config(prepared.config), plan)
+
+
+@dataclass
+class Loaded:
+    """A trained network, ready to classify.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        Configuration, method and plan.
+    model : Model
+        With the checkpoint's weights.
+    epoch : int
+        Epochs that the weights were trained for.
+    """
+
+    prepared: Prepared
+    model: Model
+    epoch: int
+
+
+CHECKPOINTS = ("best", "last")
+
+
+def load_run(run_dir: str | os.PathLike[str], checkpoint: str = "best") -> Loaded:
+    """Load the network of a run folder.
+
+    Parameters
+    ----------
+    run_dir : path
+        Folder that `fit` made.
+    checkpoint : str
+        ``best`` (highest validation accuracy) or ``last``.
+
+    Raises
+    ------
+    RunError
+        Not a run folder, or its checkpoint is missing or damaged.
+    """
+    if checkpoint not in CHECKPOINTS:
+        raise UsageError(f"no checkpoint '{checkpoint}'. Give one of {', '.join(CHECKPOINTS)}")
+    folder = RunFolder.open(Path(run_dir))
+    path = folder.best if checkpoint == "best" else folder.last
+    if not path.is_file():
+        raise RunError(path, "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'")
+    prepared = prepare(folder.path / "config.yaml")
+    config = prepared.config
+    blocks = build_blocks(config.model.layers, math.prod(prepared.shape), prepared.method)
+    model = Model(
+        blocks, prepared.method, prepared.plan, config.train.optimizer, config.train.label_smoothing,
+        config.train.seed, engine.selected_isa(),
+    )
+    state = load_checkpoint(path, model.inference_state())
+    epoch = state["epoch"] if checkpoint == "best" else state["progress"]["epoch"]
+    return Loaded(prepared, model, int(epoch))
+
+
+SPLITS = ("test", "validation", "train")
+
+
+def evaluate(run_dir: str | os.PathLike[str], checkpoint: str = "last", split: str = "test") -> dict[str, object]:
+    """Evaluate a run's network on one part of its data.
+
+    Parameters
+    ----------
+    run_dir : path
+        Folder that `fit` made.
+    checkpoint : str
+        ``last`` or ``best``.
+    split : str
+        ``test``, ``validation`` or ``train``.
+
+    Returns
+    -------
+    dict
+        ``<split>_accuracy`` (percent), ``<split>_loss`` (mean cross-entropy), ``samples``,
+        ``checkpoint``, ``epoch``.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
+    loaded = load_run(run_dir, checkpoint)
+    config = loaded.prepared.config
+    dataset = open_dataset(config.data.dataset)
+    feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
+    try:
+        feed = getattr(feeds, split)
+        if not feed.count:
+            raise UsageError(f"this run has no {split} samples (data.validation_fraction is 0). Give another --split")
+        source = dataset.test if split == "test" else dataset.train
+        result = engine.evaluate(loaded.model, feed, source.path)
+    finally:
+        feeds.close()
+    return {
+        f"{split}_accuracy": result["accuracy"], f"{split}_loss": result["loss"],
+        "samples": result["samples"], "checkpoint": checkpoint, "epoch": loaded.epoch,
+    }
+
+
+def predict(run_dir: str | os.PathLike[str], images: np.ndarray, checkpoint: str = "best") -> np.ndarray:
+    """Classify images.
+
+    Parameters
+    ----------
+    run_dir : path
+        Folder that `fit` made.
+    images : ndarray of uint8 [n, height, width, channels] or [n, height, width]
+        Of the size that the network was trained on.
+    checkpoint : str
+        ``best`` or ``last``.
+
+    Returns
+    -------
+    ndarray of float32 [n, classes]
+        Softmax scores.
+
+    Raises
+    ------
+    UsageError
+        Images of another type or size.
+    """
+    loaded = load_run(run_dir, checkpoint)
+    model, shape = loaded.model, loaded.prepared.shape
+    if images.dtype != np.uint8 or images[:1].size != math.prod(shape) * len(images[:1]):
+        raise UsageError(
+            f"images of type {images.dtype} and shape {images.shape[1:]}, but the network takes uint8 "
+            f"{'x'.join(map(str, shape))}. Resize or convert them first"
+        )
+    flat = images.reshape(len(images), -1)
+    scores = np.empty((len(images), model.classes), dtype=np.float32)
+    for first in range(0, len(flat), len(model.x)):
+        rows = min(len(model.x), len(flat) - first)
+        np.bitwise_xor(flat[first : first + rows], 0x80, out=model.x[:rows].view(np.uint8))
+        scores[first : first + rows] = model.scores(rows)
+    return scores

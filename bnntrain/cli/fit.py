@@ -1,0 +1,61 @@
+"""``bnntrain fit CONFIG``: train, record, report."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from bnntrain import api
+from bnntrain.cli import options
+from bnntrain.cli.progress import Bar, Lines
+from bnntrain.engine import Observer
+from bnntrain.plan import MIB
+
+
+@click.command()
+@options.config_argument
+@options.override_options
+@click.option("--run-dir", type=click.Path(), help="Folder for the records [default: a new one under runs/].")
+@click.option("--resume", is_flag=True, help="Continue the run in --run-dir, to the same weights.")
+@options.memory_limit_option
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@options.json_option
+def fit(
+    config: str, run_dir: str | None, resume: bool, memory_limit: int | None, quiet: bool, as_json: bool,
+    **parameters: object,
+) -> None:
+    """Train a network.
+
+    CONFIG is a .yaml file or a shipped name ('bnntrain config show' lists them). Ctrl-C saves a
+    checkpoint and stops; --resume goes on from there.
+    """
+    overrides = options.overrides_of(parameters)
+    observer = Observer() if quiet else Bar() if sys.stderr.isatty() else Lines()
+    try:
+        run = api.fit(config, overrides, run_dir, resume, memory_limit, observer)
+    finally:
+        if isinstance(observer, Bar):
+            observer.close()
+    if as_json:
+        click.echo(json.dumps(run.summary, indent=2))
+    else:
+        click.echo(report(run))
+
+
+def report(run: api.Run) -> str:
+    """The last lines of a run: accuracy, memory, speed, where it is."""
+    s = run.summary
+    used = (s["rss_peak_bytes"] - s["rss_before_bytes"]) / MIB
+    lines = [
+        f"test accuracy {s['test_accuracy']:.2f} % (last epoch), {s['best_test_accuracy']:.2f} % (best validation)",
+        f"memory: arena {s['arena_bytes'] / MIB:.2f} MiB, as planned; resident {s['rss_before_bytes'] / MIB:.1f} MiB "
+        f"before training, {used:.2f} MiB more at its peak",
+    ]
+    if s["seconds_per_batch"] is not None:
+        lines.append(
+            f"time: {1e3 * s['seconds_per_batch']:.2f} ms per batch of {s['batch_size']} "
+            f"({s['isa']}, {s['threads']} threads), {s['seconds_total']:.1f} s in all"
+        )
+    return "\n".join([*lines, f"run: {run.path}"])

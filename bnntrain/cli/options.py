@@ -1,0 +1,105 @@
+"""Options and arguments that several verbs share, each defined once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import click
+
+from bnntrain.config import parse_override
+from bnntrain.errors import UsageError
+
+_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+"""Adds ``as_json: bool``."""
+
+
+class ByteSize(click.ParamType):
+    """A number of bytes with a unit, e.g. ``64MiB``."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
+        unit = _UNITS.get(found.group(2).lower()) if found else None
+        size = int(float(found.group(1)) * unit) if unit else 0
+        if size < 1:
+            self.fail(f"{value!r} is not a size. Write it as in 64MiB", param, ctx)
+        return size
+
+
+config_argument = click.argument("config", metavar="CONFIG")
+"""A ``.yaml`` file or the name of a shipped configuration."""
+
+run_argument = click.argument("run", metavar="RUN", type=click.Path())
+"""Folder of a run."""
+
+memory_limit_option = click.option(
+    "--memory-limit", type=ByteSize(), metavar="SIZE",
+    help="Largest arena, e.g. 64MiB: a larger batch is replaced by the largest that fits.",
+)
+
+checkpoint_option = click.option(
+    "--checkpoint", type=click.Choice(["last", "best"]), default="best", show_default=True,
+    help="Weights of the last epoch, or of the best validation accuracy.",
+)
+
+# Option, dotted key, type, help.
+_SHORTCUTS = (
+    ("--method", "method", click.Choice(["standard", "wang2021", "efficient"]), "Row of the method table."),
+    ("--epochs", "train.epochs", int, "Passes over the training set."),
+    ("--batch-size", "train.batch_size", int, "Samples per step."),
+    ("--lr", "train.learning_rate", float, "Peak learning rate."),
+    ("--seed", "train.seed", int, "Of weights, order and rounding."),
+    ("--threads", "train.threads", int, "Threads; 0 takes all available cores."),
+)
+
+
+def override_options(command: Callable) -> Callable:
+    """Add ``-s key=value`` and the short options; read them with `overrides_of`."""
+    for flag, key, kind, text in reversed(_SHORTCUTS):
+        command = click.option(flag, _parameter(key), type=kind, default=None, help=f"{text} [{key}]")(command)
+    return click.option(
+        "-s", "--set", "assignments", multiple=True, metavar="KEY=VALUE",
+        help="Replace any value of the configuration, read as YAML; may be given again.",
+    )(command)
+
+
+def _parameter(key: str) -> str:
+    return f"set_{key.replace('.', '_')}"
+
+
+def overrides_of(parameters: dict[str, object]) -> dict[str, object]:
+    """Take the overrides out of a command's parameters.
+
+    Parameters
+    ----------
+    parameters : dict
+        The command's keyword arguments; those of `override_options` are removed.
+
+    Returns
+    -------
+    dict
+        Dotted keys and values for `bnntrain.config.load_config`.
+
+    Raises
+    ------
+    UsageError
+        One key is given twice with different values.
+    """
+    given = [parse_override(text) for text in parameters.pop("assignments")]
+    for _, key, _, _ in _SHORTCUTS:
+        value = parameters.pop(_parameter(key))
+        if value is not None:
+            given.append((key, value))
+    overrides: dict[str, object] = {}
+    for key, value in given:
+        if overrides.get(key, value) != value:
+            raise UsageError(f"{key} is given as {overrides[key]} and as {value}. Give it once")
+        overrides[key] = value
+    return overrides

@@ -1,0 +1,69 @@
+"""What a person sees of a running `fit`: a bar on a terminal, a line per epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bnntrain.engine import Observer
+
+
+class Lines(Observer):
+    """One line per epoch on standard error."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+
+    def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
+        """Say what will be done."""
+        self.epochs = epochs
+        if epoch or step:
+            click.echo(f"resuming in epoch {epoch + 1} of {epochs}, batch {step + 1} of {steps}", err=True)
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Print an epoch's figures."""
+        self.write(epoch_line(row, self.epochs))
+
+    def write(self, line: str) -> None:
+        """Print a line."""
+        click.echo(line, err=True)
+
+
+class Bar(Lines):
+    """A progress bar with images/s and the time left, on a terminal."""
+
+    def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
+        """Open the bar."""
+        # Imported here: it costs memory that a run in the background does not need.
+        from tqdm import tqdm
+
+        super().start(epochs, steps, batch_size, epoch, step)
+        self.batch_size = batch_size
+        self.bar = tqdm(
+            total=epochs * steps * batch_size, initial=(epoch * steps + step) * batch_size, unit=" images",
+            unit_scale=True, dynamic_ncols=True, file=sys.stderr, leave=False, mininterval=0.2,
+        )
+
+    def batch(self, loss: float) -> None:
+        """Move the bar."""
+        self.bar.update(self.batch_size)
+
+    def write(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.bar.write(line, file=sys.stderr)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if hasattr(self, "bar"):
+            self.bar.close()
+
+
+def epoch_line(row: dict[str, float], epochs: int) -> str:
+    """One epoch in words."""
+    parts = [f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}", f"loss {row['loss']:.4f}",
+             f"accuracy {row['accuracy']:.2f} %"]
+    if "val_accuracy" in row:
+        parts.append(f"validation {row['val_accuracy']:.2f} %")
+    parts += [f"lr {row['lr']:.2e}", f"{row['images_per_second']:,.0f} images/s", f"{row['seconds']:.1f} s"]
+    return "  ".join(parts)

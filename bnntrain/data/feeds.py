@@ -1,0 +1,62 @@
+"""The parts of a data set as a run reads them: training, validation and test feeds.
+
+Samples are read by position from the flat files straight into the batch buffer (`kernels.Feed`);
+which sample stands at which position is computed, not stored (see `bnntrain.data.order`).
+"""
+
+from __future__ import annotations
+
+import os
+
+from bnntrain import kernels
+from bnntrain.data.flat import Dataset, Split
+from bnntrain.data.order import EPOCH_STREAM, SPLIT_STREAM, order_key, split_counts
+
+
+class Feeds:
+    """Open feeds of a data set.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Converted data.
+    validation_fraction : float
+        Share of the training samples that is held out.
+    seed : int
+        Of the split and of the order in every epoch.
+
+    Attributes
+    ----------
+    train, validation, test : kernels.Feed
+        `train` and `validation` share a file and no sample.
+    """
+
+    def __init__(self, dataset: Dataset, validation_fraction: float, seed: int) -> None:
+        n_train, n_val = split_counts(dataset.train.count, validation_fraction)
+        self._seed = seed
+        self._files: list[int] = []
+        key = order_key(seed, SPLIT_STREAM)
+        train_file, test_file = self._open(dataset.train), self._open(dataset.test)
+        self.train = _feed(train_file, dataset.train, n_val, n_train, key)
+        self.validation = _feed(train_file, dataset.train, 0, n_val, key)
+        self.test = _feed(test_file, dataset.test, 0, dataset.test.count, None)
+
+    def _open(self, split: Split) -> int:
+        self._files.append(split.open())
+        return self._files[-1]
+
+    def shuffle(self, epoch: int) -> None:
+        """Put the training samples into the order of an epoch, counted from 0."""
+        self.train.shuffle(order_key(self._seed, EPOCH_STREAM, epoch))
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._files:
+            os.close(self._files.pop())
+
+
+def _feed(file: int, split: Split, first: int, count: int, key: int | None) -> kernels.Feed:
+    return kernels.Feed(
+        file, offset=split.offset, image_bytes=split.image_bytes, total=split.count,
+        first=first, count=count, split_key=key,
+    )

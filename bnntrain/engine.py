@@ -1,0 +1,382 @@
+"""The training and evaluation loops. Prints nothing: an `Observer` is told what happens.
+
+Order of events in an epoch: train on every full batch, evaluate the validation split, add the row to
+``metrics.csv``, save ``checkpoint/last.npz`` (and ``best.npz``). The checkpoint is what counts: a
+row without it is dropped on resume and its epoch run again. The test set is read once, at the end.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from bnntrain import kernels
+from bnntrain.config import Config, config_digest
+from bnntrain.data.catalog import open_dataset
+from bnntrain.data.feeds import Feeds
+from bnntrain.data.order import split_counts
+from bnntrain.errors import BnntrainError, ConfigError, DataError, Interrupted, KernelError, RunError
+from bnntrain.layers import build_blocks
+from bnntrain.meters import PeakMeter, rss_bytes
+from bnntrain.method import Method
+from bnntrain.model import Model
+from bnntrain.plan import MIB, Plan
+from bnntrain.records import RunFolder, load_checkpoint, save_checkpoint
+from bnntrain.schedule import LearningRate
+
+# Batch times of which the median is taken: enough for a stable one, and bounded memory.
+_TIMED_BATCHES = 1024
+
+
+class Observer:
+    """What a caller may watch; every method does nothing unless overridden."""
+
+    def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
+        """Training begins, or goes on, at `step` of `epoch` (both from 0)."""
+
+    def batch(self, loss: float) -> None:
+        """A batch was trained on; `loss` is its mean."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """An epoch ended; `row` has the columns of metrics.csv."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with the arena's persistent buffers all that a checkpoint holds."""
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    hits: int = 0
+    seconds: float = 0.0
+    seconds_total: float = 0.0
+    best_accuracy: float = -1.0
+    batch_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMED_BATCHES))
+
+    _SAVED = ("epoch", "step", "loss", "hits", "seconds", "seconds_total", "best_accuracy")
+
+    def state(self) -> dict[str, float]:
+        """Return what goes into a checkpoint."""
+        return {name: getattr(self, name) for name in self._SAVED}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Continue from a checkpoint's `state`."""
+        for name in self._SAVED:
+            setattr(self, name, type(getattr(self, name))(state[name]))
+
+
+def selected_isa() -> str:
+    """Return the instruction set to run on.
+
+    Raises
+    ------
+    KernelError
+        ``BNNTRAIN_ISA`` names one that this machine cannot run.
+    """
+    try:
+        return kernels.selected_isa()
+    except ValueError as error:
+        raise KernelError(str(error)) from None
+
+
+def threads_of(config: Config) -> int:
+    """Return the threads of a run: the configured number, or all available cores for 0."""
+    return config.train.threads or kernels.thread_limit()
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event; a second one of them stops at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    former = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class Trainer:
+    """One run: a model, its data and its folder.
+
+    Parameters
+    ----------
+    config : Config
+        Resolved; its batch size is the plan's.
+    method : Method
+        Of `config`.
+    plan : Plan
+        Of `config`.
+    folder : RunFolder
+        Where records go.
+    observer : Observer
+        Told what happens.
+
+    Raises
+    ------
+    DataError
+        The data cannot be read.
+    """
+
+    def __init__(self, config: Config, method: Method, plan: Plan, folder: RunFolder, observer: Observer) -> None:
+        self.config, self.method, self.plan = config, method, plan
+        self.folder, self.observer = folder, observer
+        self.isa = selected_isa()
+        self.dataset = open_dataset(config.data.dataset)
+        self.feeds = Feeds(self.dataset, config.data.validation_fraction, config.train.seed)
+        self.steps = self.feeds.train.count // plan.batch_size
+        self.rate = LearningRate(
+            config.train.learning_rate, config.train.schedule, config.train.epochs, self.steps
+        )
+        self.progress = Progress()
+        self.digest = config_digest(config)
+        blocks = build_blocks(config.model.layers, math.prod(self.dataset.shape), method)
+        self.meter = PeakMeter()
+        self.rss_before = rss_bytes()
+        self.model = Model(
+            blocks, method, plan, config.train.optimizer, config.train.label_smoothing, config.train.seed, self.isa
+        )
+
+    # Checkpoints --------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write ``checkpoint/last.npz``."""
+        state = {"config": self.digest, "progress": self.progress.state(), "rate": self.rate.state()}
+        save_checkpoint(self.folder.last, self.model.arena.persistent(), state)
+
+    def restore(self) -> None:
+        """Continue from ``checkpoint/last.npz``; without one, from the start.
+
+        Raises
+        ------
+        RunError
+            Damaged, or of another configuration.
+        """
+        self.model.initialise()
+        if self.folder.last.exists():
+            state = load_checkpoint(self.folder.last, self.model.arena.persistent())
+            if state.get("config") != self.digest:
+                raise RunError(
+                    self.folder.last, "was made with another configuration. Resume without changing options"
+                )
+            self.progress.restore(state["progress"])
+            self.rate.restore(state["rate"])
+        self.folder.truncate_metrics(self.progress.epoch)
+
+    # Loops --------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> dict[str, object]:
+        """Train to the last epoch and return the summary.
+
+        Raises
+        ------
+        Interrupted
+            `stop` was set; a checkpoint was saved.
+        """
+        progress = self.progress
+        self.observer.start(
+            self.config.train.epochs, self.steps, self.plan.batch_size, progress.epoch, progress.step
+        )
+        if progress.epoch < self.config.train.epochs:
+            self.folder.write_summary(self.summary("running"))
+        while progress.epoch < self.config.train.epochs:
+            self._train_epoch(stop)
+            self._end_epoch()
+        return self._finish()
+
+    def _train_epoch(self, stop: threading.Event) -> None:
+        progress, model, batch = self.progress, self.model, self.plan.batch_size
+        self.feeds.shuffle(progress.epoch)
+        train = self.feeds.train
+        for step in range(progress.step, self.steps):
+            if stop.is_set():
+                self._interrupt()
+            start = time.perf_counter()
+            number = progress.epoch * self.steps + step
+            read(train, step * batch, model, batch, self.dataset.train.path)
+            loss, hits = model.train_batch(batch, number, self.rate.at(number))
+            if not math.isfinite(loss):
+                raise BnntrainError(
+                    self.config.source, "train.learning_rate",
+                    f"the loss is no longer a number in step {number}. Lower it, or use --method efficient",
+                )
+            elapsed = time.perf_counter() - start
+            progress.loss += loss
+            progress.hits += hits
+            progress.step += 1
+            progress.seconds += elapsed
+            progress.batch_seconds.append(elapsed)
+            self.observer.batch(loss / batch)
+
+    def _interrupt(self) -> None:
+        self.save()
+        self.folder.write_summary(self.summary("interrupted"))
+        raise Interrupted(self.folder.path, "interrupted; a checkpoint is saved. Continue with --resume")
+
+    def _end_epoch(self) -> None:
+        progress = self.progress
+        seen = self.steps * self.plan.batch_size
+        row = {
+            "epoch": progress.epoch + 1,
+            "lr": self.rate.at(progress.epoch * self.steps + self.steps - 1),
+            "loss": progress.loss / seen,
+            "accuracy": 100.0 * progress.hits / seen,
+            "seconds": progress.seconds,
+            "images_per_second": seen / progress.seconds,
+        }
+        accuracy = row["accuracy"]
+        if self.feeds.validation.count:
+            result = evaluate(self.model, self.feeds.validation, self.dataset.train.path)
+            row |= {"val_loss": result["loss"], "val_accuracy": result["accuracy"]}
+            accuracy = row["val_accuracy"]
+        row["rss_peak_mib"] = self.meter.peak_bytes() / MIB
+        self.folder.append_metrics(row)
+        self.folder.log(" ".join(f"{name}={value:.6g}" for name, value in row.items()))
+        self.rate.end_epoch(accuracy)
+        better = accuracy > progress.best_accuracy
+        progress.best_accuracy = max(accuracy, progress.best_accuracy)
+        progress.seconds_total += progress.seconds
+        progress.epoch += 1
+        progress.step = progress.hits = 0
+        progress.loss = progress.seconds = 0.0
+        if better:
+            save_checkpoint(self.folder.best, self.model.inference_state(), {"epoch": progress.epoch})
+        self.save()
+        self.observer.epoch(row)
+
+    def _finish(self) -> dict[str, object]:
+        """Evaluate the test set with the last and with the best weights, and write the summary."""
+        test, path = self.feeds.test, self.dataset.test.path
+        last = evaluate(self.model, test, path)
+        summary = self.summary("finished")
+        summary |= {
+            "test_accuracy": last["accuracy"], "test_loss": last["loss"],
+            "weights_sha256": self.model.weights_sha256(),
+        }
+        load_checkpoint(self.folder.best, self.model.inference_state())
+        summary["best_test_accuracy"] = evaluate(self.model, test, path)["accuracy"]
+        summary["rss_peak_bytes"] = self.meter.peak_bytes()
+        self.folder.write_summary(summary)
+        return summary
+
+    def summary(self, status: str) -> dict[str, object]:
+        """Return the fields of ``run.json``; figures that are not known yet are None."""
+        config, progress = self.config, self.progress
+        times = progress.batch_seconds
+        former = self.folder.read_summary()
+        return {
+            "status": status,
+            "name": config.name,
+            "method": self.method.name,
+            "model": config.model.name,
+            "dataset": config.data.dataset,
+            "batch_size": self.plan.batch_size,
+            "epochs": config.train.epochs,
+            "epochs_done": progress.epoch,
+            "seed": config.train.seed,
+            "threads": self.plan.threads,
+            "isa": self.isa,
+            "versions": versions(),
+            "train_samples": self.feeds.train.count,
+            "validation_samples": self.feeds.validation.count,
+            "test_samples": self.feeds.test.count,
+            "test_accuracy": None,
+            "best_test_accuracy": None,
+            "test_loss": None,
+            "best_val_accuracy": progress.best_accuracy if progress.epoch else None,
+            "plan_bytes": self.plan.total_bytes,
+            "arena_bytes": self.model.arena.bytes,
+            "rss_before_bytes": self.rss_before,
+            "rss_peak_bytes": self.meter.peak_bytes(),
+            "rss_peak_exact": self.meter.exact,
+            # A run resumed after its last epoch has timed no batch itself.
+            "seconds_per_batch": statistics.median(times) if times else former.get("seconds_per_batch"),
+            "seconds_total": progress.seconds_total + progress.seconds,
+            "energy_j_per_batch": None,
+            "weights_sha256": None,
+        }
+
+    def close(self) -> None:
+        """Close the data files."""
+        self.feeds.close()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that results may depend on."""
+    import platform
+
+    import numpy as np
+
+    from bnntrain import __version__
+
+    return {"bnntrain": __version__, "python": platform.python_version(), "numpy": np.__version__}
+
+
+def train_count(config: Config, samples: int) -> int:
+    """Return how many of a data set's training samples are trained on."""
+    return split_counts(samples, config.data.validation_fraction)[0]
+
+
+def check_fit(config: Config, classes: int, train_samples: int) -> None:
+    """Refuse a network that cannot be trained on the data.
+
+    Raises
+    ------
+    ConfigError
+        Another number of outputs than classes, or a batch larger than the training split.
+    """
+    outputs = config.model.layers[-2].options["units"]
+    if outputs != classes:
+        raise ConfigError(
+            config.source, f"model.layers[{len(config.model.layers) - 2}].dense",
+            f"{outputs} outputs, but {config.data.dataset} has {classes} classes. Give {classes}",
+        )
+    if config.train.batch_size > train_samples:
+        raise ConfigError(
+            config.source, "train.batch_size",
+            f"{config.train.batch_size} is more than the {train_samples} training samples. Give at most that",
+        )
+
+
+def read(feed: kernels.Feed, first: int, model: Model, rows: int, path: object) -> None:
+    """Read `rows` samples from position `first` into the model's batch buffers.
+
+    Raises
+    ------
+    DataError
+        The file has become shorter or cannot be read.
+    """
+    try:
+        feed.read(first, model.x[:rows], model.labels[:rows])
+    except OSError as error:
+        reason = error.strerror if error.errno else f"{error.strerror}: the file has become shorter"
+        raise DataError(path, f"{reason}. Delete it; it is converted again from the source") from None
+
+
+def evaluate(model: Model, feed: kernels.Feed, path: object) -> dict[str, float]:
+    """Return mean loss, accuracy (percent) and the number of samples of one part of the data."""
+    batch, loss, hits = len(model.x), 0.0, 0
+    for first in range(0, feed.count, batch):
+        rows = min(batch, feed.count - first)
+        read(feed, first, model, rows, path)
+        batch_loss, batch_hits = model.evaluate_batch(rows)
+        loss += batch_loss
+        hits += batch_hits
+    return {"loss": loss / feed.count, "accuracy": 100.0 * hits / feed.count, "samples": feed.count}
