@@ -37,9 +37,9 @@ class Feeds:
         self._files: list[int] = []
         key = order_key(seed, SPLIT_STREAM)
         train_file, test_file = self._open(dataset.train), self._open(dataset.test)
-        self.train = _feed(train_file, dataset.train, n_val, n_train, key)
-        self.validation = _feed(train_file, dataset.train, 0, n_val, key)
-        self.test = _feed(test_file, dataset.test, 0, dataset.test.count, None)
+        self.train = _feed(train_file, dataset, dataset.train, n_val, n_train, key)
+        self.validation = _feed(train_file, dataset, dataset.train, 0, n_val, key)
+        self.test = _feed(test_file, dataset, dataset.test, 0, dataset.test.count, None)
 
     def _open(self, split: Split) -> int:
         self._files.append(split.open())
@@ -55,8 +55,11 @@ class Feeds:
             os.close(self._files.pop())
 
 
-def _feed(file: int, split: Split, first: int, count: int, key: int | None) -> kernels.Feed:
+def _feed(
+    file: int, dataset: Dataset, split: Split, first: int, count: int, key: int | None
+) -> kernels.Feed:
     return kernels.Feed(
-        file, offset=split.offset, image_bytes=split.image_bytes, total=split.count,
+        file, offset=split.offset, image_bytes=split.image_bytes, classes=len(dataset.classes),
+        total=split.count,
         first=first, count=count, split_key=key,
     )

@@ -1,0 +1,151 @@
+"""``bnntrain data``: what data sets there are, fetching them, checking them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from bnntrain.cli.options import json_option
+
+
+@click.group()
+def data() -> None:
+    """List, fetch and check data sets.
+
+    BNNTRAIN_DATA names the data folder, BNNTRAIN_CACHE the folder of converted files.
+    """
+
+
+@data.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the known data sets and the .npz files of the data folder."""
+    from bnntrain.data.catalog import find_datasets
+    from bnntrain.data.files import data_folder
+
+    found = find_datasets()
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+        return
+    width = max(len(each.name) for each in found)
+    for each in found:
+        click.echo(f"{each.name:<{width}}  {_state(each):<9}  {_where(each)}")
+    click.echo(f"data folder: {data_folder()}")
+
+
+def _state(found) -> str:
+    if found.missing:
+        return "not found"
+    return "converted" if found.converted else "found"
+
+
+def _where(found) -> str:
+    if not found.missing:
+        return found.path
+    hint = f"bnntrain data fetch {found.name}"
+    if found.path is None:
+        return hint
+    return f"{found.path} lacks {', '.join(found.missing)}: {hint}"
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    metavar="URL",
+    help="Fetch from this address instead of the known ones; repeat for several.",
+)
+@json_option
+def fetch(names: tuple[str, ...], mirrors: tuple[str, ...], as_json: bool) -> None:
+    """Fetch data sets into the data folder: mnist, fashion-mnist.
+
+    Checksums are verified, an interrupted download is continued, and files that are there and valid
+    are left alone.
+    """
+    from bnntrain.data import fetch as download
+
+    report = []
+    for name in names:
+        with _Bar() as bar:
+            files = download.fetch(name, progress=bar.update, mirrors=mirrors or None)
+        report.append({"name": name, "files": [asdict(file) for file in files]})
+        if not as_json:
+            for file in files:
+                done = "fetched" if file.fetched else "was there"
+                click.echo(f"{name}  {done:<9}  {file.bytes} bytes  {file.path}")
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+
+
+class _Bar:
+    """Progress of downloads on stderr: a bar on a terminal, one line per file otherwise."""
+
+    def __init__(self) -> None:
+        self._file = ""
+        self._bar = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, file: str, done: int, total: int) -> None:
+        """Take a report of `bnntrain.data.fetch.fetch` (bytes)."""
+        if file != self._file:
+            self.__exit__()
+            self._file = file
+            self._start(total)
+        if self._bar is not None:
+            self._bar.n = done
+            self._bar.refresh()
+
+    def _start(self, total: int) -> None:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total or None, desc=self._file, unit="B", unit_scale=True)
+        else:
+            size = f" ({total} bytes)" if total else ""
+            click.echo(f"fetching {self._file}{size}", err=True)
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@json_option
+def check(names: tuple[str, ...], as_json: bool) -> None:
+    """Read data sets from the first byte to the last: structure, counts, labels, checksums.
+
+    NAME is a known data set or the path of an .npz file.
+    """
+    from bnntrain.data.check import check as check_one
+
+    reports = [check_one(name) for name in names]
+    if as_json:
+        click.echo(json.dumps(reports, indent=2))
+        return
+    for report in reports:
+        height, width, channels = report["shape"]
+        published = all(file["sha256"] for file in report["files"])
+        click.echo(f"{report['name']}: good{', the published files' if published else ''}")
+        click.echo(
+            f"  images {height}x{width}x{channels}, "
+            f"{report['train']['count']} for training, {report['test']['count']} for testing"
+        )
+        _print_labels(report)
+
+
+def _print_labels(report: dict) -> None:
+    """Print the label histogram, one line per class."""
+    classes = report["classes"]
+    width = max(len(name) for name in (*classes, "class"))
+    click.echo(f"  {'class':<{width}}  {'train':>7}  {'test':>7}")
+    for label, name in enumerate(classes):
+        train, test = report["train"]["labels"][label], report["test"]["labels"][label]
+        click.echo(f"  {name:<{width}}  {train:>7}  {test:>7}")

@@ -1,0 +1,86 @@
+"""Verification of a data set: structure, counts, labels, checksums, and its converted form."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnntrain.data.catalog import find_source
+from bnntrain.data.flat import find_converted, records_crc
+from bnntrain.data.published import PUBLISHED
+from bnntrain.data.source import SPLITS, Source, content_sha256
+from bnntrain.errors import DataError
+
+
+def check(name: str) -> dict:
+    """Read a data set from its first byte to its last.
+
+    Parameters
+    ----------
+    name : str
+        Known name or path of an .npz file.
+
+    Returns
+    -------
+    dict
+        ``name``; ``shape`` [height, width, channels]; ``classes`` (names); ``train`` and ``test``,
+        each {``count``, ``labels``: number of images of each class, ``converted``: whether its flat
+        form is in the cache}; ``files``: a list of {``path``, ``bytes``, ``sha256`` of the
+        decompressed contents where the published one is known, else null}.
+
+    Raises
+    ------
+    DataError
+        At the first fault: a structural one, a published checksum that differs, or a converted form
+        that has been damaged.
+    """
+    source = find_source(name)
+    report: dict = {"name": name}
+    for split in SPLITS:
+        with source.open_split(split) as reader:
+            histogram = np.zeros(len(reader.classes), np.int64)
+            for _, labels in reader.chunks():
+                histogram += np.bincount(labels, minlength=histogram.size)
+            previous = report.setdefault("shape", list(reader.shape))
+            if previous != list(reader.shape):
+                raise reader.images.error(
+                    f"test images of {list(reader.shape)}, expected {previous} as in training"
+                )
+            report.setdefault("classes", reader.classes)
+            report[split] = {"count": reader.count, "labels": histogram.tolist()}
+        report[split]["converted"] = _check_converted(source, split)
+    report["files"] = _check_files(source)
+    return report
+
+
+def _check_converted(source: Source, split: str) -> bool:
+    found = find_converted(source, split)
+    if found is None:
+        return False
+    converted, _ = found
+    if records_crc(converted) != converted.records_crc:
+        raise DataError(
+            converted.path,
+            "the converted data are damaged (wrong CRC-32). Delete this file and run again",
+        )
+    return True
+
+
+def _check_files(source: Source) -> list[dict]:
+    """Compare the contents with the published SHA-256, where the set has one."""
+    published = PUBLISHED.get(source.name)
+    # Contents are listed in the order of the source's files.
+    pins = list(published.contents.values()) if published is not None else []
+    files = []
+    for number, path in enumerate(source.files):
+        digest = None
+        if pins:
+            digest, nbytes = content_sha256(path, pins[number].nbytes)
+            if digest != pins[number].sha256:
+                raise DataError(
+                    path,
+                    f"not the published {source.name}: SHA-256 of the {nbytes} bytes of contents "
+                    f"is {digest}, expected {pins[number].sha256}. "
+                    f"Run 'bnntrain data fetch {source.name}'",
+                )
+        files.append({"path": str(path), "bytes": path.stat().st_size, "sha256": digest})
+    return files

@@ -1,0 +1,364 @@
+"""The flat form: one file per data set and split, read by position, never mapped or loaded whole.
+
+::
+
+    offset  type       field
+    0       8 bytes    magic "BNNTFLAT"
+    8       u32        version (1)
+    12      u32        header_bytes: offset of record 0, a multiple of 4096
+    16      u64        count: number of records
+    24      u32        height
+    28      u32        width
+    32      u32        channels
+    36      u32        classes
+    40      u32        record_bytes = height * width * channels + 1
+    44      u32        json_bytes
+    48      u32        CRC-32 of all records
+    52      u32        CRC-32 of bytes 0..63 and the JSON, with this field as 0
+    56      8 bytes    0
+    64      JSON       {"name", "split", "classes": [names],
+                        "source": [[path, bytes, mtime_ns], ...]}
+            zeros      up to header_bytes
+    header_bytes + index * record_bytes
+            uint8      image, HWC order
+            uint8      label
+
+All numbers are little-endian. ``source`` tells a stale conversion; the header's CRC-32 also tells
+one conversion from another, so that a split that was opened cannot silently turn into another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bnntrain.data.files import cache_folder, part_file, reason, write_all
+from bnntrain.data.source import CHUNK_BYTES, Shape, Source, SplitReader
+from bnntrain.errors import DataError
+
+MAGIC = b"BNNTFLAT"
+VERSION = 1
+
+_FIXED = struct.Struct("<8sIIQIIIIIIII8x")
+_BLOCK = 4096
+_CRC_FIELD = slice(52, 56)
+_LARGEST_HEADER = 1 << 20
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a converted data set, read by position.
+
+    Attributes
+    ----------
+    path : Path
+        Flat file.
+    offset : int
+        Byte offset of record 0.
+    count : int
+        Number of records.
+    shape : tuple of int
+        Height, width, channels.
+    header_crc : int
+        CRC-32 that identifies this conversion.
+    records_crc : int
+        CRC-32 of all records.
+    """
+
+    path: Path
+    offset: int
+    count: int
+    shape: Shape
+    header_crc: int
+    records_crc: int
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image (uint8, HWC order)."""
+        height, width, channels = self.shape
+        return height * width * channels
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes from one record to the next: the image and its label byte."""
+        return self.image_bytes + 1
+
+    def open(self) -> int:
+        """Open the file for ``pread`` at ``offset + index * record_bytes``.
+
+        Returns
+        -------
+        int
+            File descriptor, read only; the caller closes it. Records stay as they are while it is
+            open, even if the file is converted again.
+
+        Raises
+        ------
+        DataError
+            If the file is gone, damaged or has been converted from other data since.
+        """
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DataError(
+                self.path, f"converted data cannot be read: {reason(error)}. Run the command again"
+            ) from None
+        header = _read_header(fd)
+        if header is None or header.header_crc != self.header_crc:
+            os.close(fd)
+            raise DataError(
+                self.path,
+                "the converted data were changed after they were opened. Run the command again",
+            )
+        return fd
+
+    def read(self, index: int) -> tuple[np.ndarray, int]:
+        """Read one record; for tools, the training step reads batches by itself.
+
+        Parameters
+        ----------
+        index : int
+            Number of the record, 0 <= index < count.
+
+        Returns
+        -------
+        image : ndarray, uint8, (height, width, channels)
+        label : int
+
+        Raises
+        ------
+        IndexError
+            If there is no such record.
+        DataError
+            As `open`.
+        """
+        if not 0 <= index < self.count:
+            raise IndexError(f"record {index} of {self.count}")
+        fd = self.open()
+        try:
+            record = os.pread(fd, self.record_bytes, self.offset + index * self.record_bytes)
+        finally:
+            os.close(fd)
+        values = np.frombuffer(record, np.uint8)
+        return values[:-1].reshape(self.shape), int(values[-1])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A converted data set.
+
+    Attributes
+    ----------
+    name : str
+        As it was asked for.
+    shape : tuple of int
+        Height, width, channels.
+    classes : list of str
+        Names of the classes, by label.
+    train, test : Split
+    """
+
+    name: str
+    shape: Shape
+    classes: list[str]
+    train: Split
+    test: Split
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Decoded header of a valid flat file."""
+
+    offset: int
+    count: int
+    shape: Shape
+    classes: list[str]
+    source: list[list]
+    records_crc: int
+    header_crc: int
+
+
+def flat_path(source: Source, split: str) -> Path:
+    """Return where the converted form of a split belongs in the cache.
+
+    The path of the source is part of the name (as CRC-32), so that data sets of one name in two
+    folders do not replace each other all the time.
+    """
+    key = zlib.crc32(os.fsencode(source.files[0].absolute()))
+    readable = "".join(c if c.isalnum() else "-" for c in Path(source.name).stem)[:40]
+    return cache_folder() / "flat" / f"{readable}-{key:08x}.{split}.flat"
+
+
+def find_converted(source: Source, split: str) -> tuple[Split, list[str]] | None:
+    """Return the converted form of a split and its class names, if it is there and up to date.
+
+    Raises
+    ------
+    DataError
+        If a source file cannot be looked at.
+    """
+    path = flat_path(source, split)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        header = _read_header(fd)
+    finally:
+        os.close(fd)
+    if header is None or header.source != _identity(source):
+        return None
+    split_ = Split(
+        path, header.offset, header.count, header.shape, header.header_crc, header.records_crc
+    )
+    return split_, header.classes
+
+
+def convert(source: Source, split: str) -> tuple[Split, list[str]]:
+    """Return the converted form of a split, converting it if needed.
+
+    Streams through bounded memory (about a MiB). The file appears whole or not at all; of two
+    processes that convert at once, one waits and uses the other's work.
+
+    Parameters
+    ----------
+    source : Source
+        Files to read.
+    split : str
+        ``train`` or ``test``.
+
+    Returns
+    -------
+    split : Split
+    classes : list of str
+
+    Raises
+    ------
+    DataError
+        If the source is faulty or changes while it is read.
+    WriteError
+        If the cache folder cannot be written; nothing half-written is left.
+    """
+    found = find_converted(source, split)
+    if found is not None:
+        return found
+    remedy = "Free some space there or set BNNTRAIN_CACHE to a folder that can be written"
+    with part_file(flat_path(source, split), remedy) as part:
+        if find_converted(source, split) is None:
+            part.restart()
+            _write(part.fd, source, split)
+            part.place()
+    found = find_converted(source, split)
+    if found is None:
+        raise DataError(
+            source.files[0], "the file changed while it was converted. Run the command again"
+        )
+    return found
+
+
+def _write(fd: int, source: Source, split: str) -> None:
+    """Write a whole flat file; the header goes last, so that nothing unfinished has one."""
+    identity = _identity(source)
+    with source.open_split(split) as reader:
+        about = {
+            "name": source.name, "split": split, "classes": reader.classes, "source": identity,
+        }  # fmt: skip
+        text = json.dumps(about, separators=(",", ":")).encode()
+        header_bytes = -(-(_FIXED.size + len(text)) // _BLOCK) * _BLOCK
+        os.lseek(fd, header_bytes, os.SEEK_SET)
+        records_crc = _write_records(fd, reader)
+        fixed = bytearray(
+            _FIXED.pack(
+                MAGIC, VERSION, header_bytes, reader.count, *reader.shape, len(reader.classes),
+                int(np.prod(reader.shape)) + 1, len(text), records_crc, 0,
+            )
+        )  # fmt: skip
+    fixed[_CRC_FIELD] = struct.pack("<I", zlib.crc32(text, zlib.crc32(fixed)))
+    os.lseek(fd, 0, os.SEEK_SET)
+    write_all(fd, memoryview(bytes(fixed) + text))
+
+
+def _write_records(fd: int, reader: SplitReader) -> int:
+    """Append all records and return their CRC-32."""
+    crc = 0
+    buffer = None
+    for images, labels in reader.chunks():
+        if buffer is None:
+            # The first chunk is the largest.
+            buffer = np.empty((len(images), images.shape[1] + 1), np.uint8)
+        records = buffer[: len(images)]
+        records[:, :-1] = images
+        records[:, -1] = labels
+        crc = zlib.crc32(records, crc)
+        write_all(fd, memoryview(records))
+    return crc
+
+
+def _read_header(fd: int) -> _Header | None:
+    """Return the header of an open file, or None if it is not a whole and valid flat file."""
+    fixed = os.pread(fd, _FIXED.size, 0)
+    if len(fixed) < _FIXED.size:
+        return None
+    (
+        magic, version, header_bytes, count, height, width, channels, _classes,
+        record_bytes, json_bytes, records_crc, header_crc,
+    ) = _FIXED.unpack(fixed)  # fmt: skip
+    if magic != MAGIC or version != VERSION or json_bytes > _LARGEST_HEADER:
+        return None
+    text = os.pread(fd, json_bytes, _FIXED.size)
+    blank = bytearray(fixed)
+    blank[_CRC_FIELD] = bytes(4)
+    if zlib.crc32(text, zlib.crc32(blank)) != header_crc:
+        return None
+    if os.fstat(fd).st_size != header_bytes + count * record_bytes:
+        return None
+    about = json.loads(text)
+    return _Header(
+        header_bytes, count, (height, width, channels), about["classes"], about["source"],
+        records_crc, header_crc,
+    )  # fmt: skip
+
+
+def _identity(source: Source) -> list[list]:
+    """Return path, size and modification time of the source files, as JSON gives them back.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be looked at.
+    """
+    identity = []
+    for path in source.files:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DataError(path, f"cannot be read: {reason(error)}") from None
+        # A name that is no valid text is kept apart from others by its escaped bytes.
+        name = os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
+        identity.append([name, status.st_size, status.st_mtime_ns])
+    return identity
+
+
+def records_crc(split: Split) -> int:
+    """Return the CRC-32 of all records as they are on the disk now (one pass over the file).
+
+    Raises
+    ------
+    DataError
+        If the file cannot be opened (see `Split.open`).
+    """
+    fd = split.open()
+    try:
+        crc, offset = 0, split.offset
+        while piece := os.pread(fd, CHUNK_BYTES, offset):
+            crc = zlib.crc32(piece, crc)
+            offset += len(piece)
+    finally:
+        os.close(fd)
+    return crc

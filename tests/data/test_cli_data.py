@@ -1,0 +1,102 @@
+"""``bnntrain data``: what it prints where, and how it ends."""
+
+import json
+
+import pytest
+
+from bnntrain.cli.main import run
+
+
+@pytest.fixture
+def call(capfd):
+    """Run ``bnntrain data ...``; return exit code, standard output, standard error."""
+
+    def call(*arguments):
+        code = run(["data", *arguments])
+        return (code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def own(kit, place):
+    """An .npz set in the data folder."""
+    train = kit.samples(30, (4, 3), 3)
+    path = place.data / "own.npz"
+    path.write_bytes(kit.npz_bytes(**kit.npz_arrays(train, train)))
+    return str(path)
+
+
+def test_list(call, own, place):
+    code, out, err = call("list")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("digits")
+    assert "found" in lines[0]
+    assert "not found" in lines[2]
+    assert lines[2].endswith("bnntrain data fetch mnist")
+    assert lines[3].startswith(own)
+    assert lines[4] == f"data folder: {place.data}"
+
+
+def test_list_names_what_is_missing(call, kit, place):
+    paths = kit.write_idx(place.data / "mnist", kit.samples(3), kit.samples(3))
+    paths["train", "labels"].unlink()
+    _, out, _ = call("list")
+    assert f"{place.data / 'mnist'} lacks train-labels-idx1-ubyte.gz: bnntrain data fetch" in out
+
+
+def test_list_json(call, own):
+    code, out, err = call("list", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert [each["name"] for each in found] == ["digits", "fashion-mnist", "mnist", own]
+    assert set(found[0]) == {"name", "kind", "path", "converted", "missing"}
+
+
+def test_check(call, own):
+    code, out, err = call("check", "digits", own)
+    assert (code, err) == (0, "")
+    assert "digits: good, the published files\n  images 8x8x1, 1437 for training, 360 for" in out
+    assert f"{own}: good\n  images 4x3x1, 30 for training, 30 for testing\n" in out
+    table = out.splitlines()[2:13]
+    assert table[0].split() == ["class", "train", "test"]
+    assert table[1].split() == ["0", "142", "36"]
+
+
+def test_check_json(call, own):
+    code, out, err = call("check", own, "--json")
+    assert (code, err) == (0, "")
+    (report,) = json.loads(out)
+    assert report["train"]["count"] == sum(report["train"]["labels"]) == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        (["check", "minst"], "DataError: minst: unknown data set. Did you mean 'mnist'?"),
+        (["check", "mnist"], "DataError: {data}/mnist: data set 'mnist' not found, "),
+        (["check", "x.npz"], "DataError: x.npz: no such file"),
+        (["fetch", "digits"], "DataError: digits: ships in the package"),
+        (["fetch", "minst"], "DataError: minst: unknown data set"),
+        (["fetch"], "UsageError: "),
+        (["check"], "UsageError: "),
+        (["list", "--yes"], "UsageError: "),
+        (["remove", "mnist"], "UsageError: "),
+    ],
+)
+def test_bad_input(call, place, arguments, start):
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(start.format(data=place.data))
+    assert err.count("\n") == 1
+    assert sorted(place.root.rglob("*")) == [place.data]
+
+
+def test_fetch_that_fails(call, place):
+    mirrors = ["--mirror", "http://127.0.0.1:1/", "--mirror", "nowhere"]
+    code, out, err = call("fetch", "mnist", *mirrors)
+    assert (code, out) == (1, "")
+    assert err.startswith("FetchError: ")
+    assert "(http://127.0.0.1:1/: no connection; nowhere: not a usable address)" in err
+    assert err.count("\n") == 1
