@@ -75,14 +75,15 @@ cdef int _acquire(
         raise _mismatch(array, typecode, shape, name, "")
     PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_STRIDES)
     cdef str problem = None
-    if not _is_type(view, typecode) or not _is_shape(view, shape):
+    # Alignment first: NumPy gives arrays without it a format of their own.
+    if <size_t>view.buf % <size_t>view.itemsize:
+        problem = ", which is not aligned to its elements"
+    elif not _is_type(view, typecode) or not _is_shape(view, shape):
         problem = ""
     elif writable and view.readonly:
         problem = ", which is read-only"
     elif view.len and not _rows_are_dense(view, any_row_stride):
         problem = ", which is not contiguous along rows" if any_row_stride else ", which is not contiguous"
-    elif <size_t>view.buf % <size_t>view.itemsize:
-        problem = ", which is not aligned to its elements"
     if problem is not None:
         PyBuffer_Release(view)
         raise _mismatch(array, typecode, shape, name, problem)
@@ -120,7 +121,7 @@ cdef void *data(object array, str typecode, tuple shape, bint writable, str name
 
 
 cdef matrix rows_of(object array, str typecode, tuple shape, bint writable, str name) except *:
-    """Return address, sizes and row stride of a matrix whose rows are contiguous but may lie apart; else like `data`."""
+    """Return address, sizes and row stride of a matrix whose rows may lie apart; otherwise like `data`."""
     cdef Py_buffer view
     cdef matrix out
     _acquire(&view, array, typecode, shape, writable, True, name)

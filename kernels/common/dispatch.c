@@ -1,7 +1,7 @@
 #include "dispatch.h"
 
 const struct bnn_implementation bnn_implementations[] = {
-#define BNN_KERNEL(op, isa) {#op, BNN_ISA_##isa},
+#define BNN_KERNEL(op, isa) BNN_ON_##isa({#op, BNN_ISA_##isa}, )
 #include "../kernels.inc"
 #undef BNN_KERNEL
 };
@@ -10,7 +10,7 @@ const size_t bnn_implementation_count = sizeof bnn_implementations / sizeof *bnn
 static void choose(struct bnn_kernels *kernels, enum bnn_isa isa_in_use)
 {
 #define BNN_KERNEL(op, isa) \
-    if (!kernels->op && bnn_isa_includes(isa_in_use, BNN_ISA_##isa)) kernels->op = bnn_##op##_##isa;
+    BNN_ON_##isa(if (!kernels->op && bnn_isa_includes(isa_in_use, BNN_ISA_##isa)) kernels->op = bnn_##op##_##isa;)
 #include "../kernels.inc"
 #undef BNN_KERNEL
 }

@@ -14,6 +14,17 @@
 #include "../xnor/xnor.h"
 #include "cpu.h"
 
+/* Lines of instruction sets that the target machine does not have, and whose files are not compiled, vanish:
+ * BNN_ON_<isa>(text) is the text, or nothing. */
+#define BNN_ON_portable(...) __VA_ARGS__
+#if BNN_X86
+#define BNN_ON_avx2(...) __VA_ARGS__
+#define BNN_ON_avx512(...) __VA_ARGS__
+#else
+#define BNN_ON_avx2(...)
+#define BNN_ON_avx512(...)
+#endif
+
 /* Prototypes of all implementations. */
 #define BNN_KERNEL(op, isa) bnn_##op##_fn bnn_##op##_##isa;
 #include "../kernels.inc"
