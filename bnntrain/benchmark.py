@@ -1,0 +1,197 @@
+"""Measures kernels against the machine's limit, and a training step by phase and layer.
+
+Measured side by side in one call: limits, kernels and steps see the same clock and the same load.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from bnntrain import engine, kernels
+from bnntrain.api import Prepared
+from bnntrain.data.catalog import open_dataset
+from bnntrain.data.feeds import Feeds
+from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS, SHAPES
+from bnntrain.layers import build_blocks
+from bnntrain.model import Model
+
+_ROUND_SECONDS = 0.02
+_GIGA = 1e9
+
+
+def _seconds(call: Callable[[], object], rounds: int) -> float:
+    """Median seconds of a call over `rounds` timed rounds, each long enough for the clock."""
+    call()
+    start = time.perf_counter()
+    call()
+    repeats = max(1, int(_ROUND_SECONDS / max(time.perf_counter() - start, 1e-7)))
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        times.append((time.perf_counter() - start) / repeats)
+    return statistics.median(times)
+
+
+def bench_kernels(
+    isas: list[str] | None = None, operations: list[str] | None = None, rounds: int = 7
+) -> Iterator[dict[str, object]]:
+    """Measure kernels, one (operation, instruction set, shape) after the other.
+
+    Parameters
+    ----------
+    isas : list of str, optional
+        Instruction sets; all that this machine runs by default.
+    operations : list of str, optional
+        Names of operations; by default the products.
+    rounds : int
+        Timed rounds of which the median is taken.
+
+    Yields
+    ------
+    dict
+        ``op``, ``isa``, ``threads`` (1: a kernel runs in its caller's thread), ``shape``,
+        ``gmac_per_s`` and ``limit_gmac_per_s`` (see kernels/limit/limit.h; None where none is
+        known); operations that are no products have ``gvalue_per_s`` instead of the former two.
+    """
+    supported = isas or kernels.supported_isas()
+    for op, isa in kernels.implementations():
+        if isa not in supported or op not in (operations or PRODUCTS):
+            continue
+        if op in PRODUCTS:
+            for shape in SHAPES:
+                yield _bench_product(op, isa, shape, rounds)
+        else:
+            yield _bench_elementwise(op, isa, rounds)
+
+
+def _bench_product(op: str, isa: str, shape: tuple[int, int, int], rounds: int) -> dict[str, object]:
+    call = PRODUCTS[op](np.random.default_rng(0), *shape)
+    limit = kernels.product_limit(op, isa)
+    speed = math.prod(shape) / _seconds(lambda: call(isa), rounds)
+    # The clock may rise in between: the limit is what the machine reached, before or after.
+    after = kernels.product_limit(op, isa)
+    return {
+        "op": op, "isa": isa, "threads": 1, "shape": list(shape), "gmac_per_s": speed / _GIGA,
+        "limit_gmac_per_s": max(limit, after) / _GIGA if limit else None,
+    }
+
+
+def _bench_elementwise(op: str, isa: str, rounds: int) -> dict[str, object]:
+    call, values = ELEMENTWISE[op](np.random.default_rng(0))
+    speed = values / _seconds(lambda: call(isa), rounds)
+    return {"op": op, "isa": isa, "threads": 1, "shape": [values], "gvalue_per_s": speed / _GIGA}
+
+
+def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[str, object]:
+    """Measure training steps on the configuration's own data, reading included.
+
+    Half of the steps are timed as a user runs them, the other half by phase.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        From `bnntrain.api.prepare`.
+    steps, warmup : int
+        Timed and untimed steps.
+
+    Returns
+    -------
+    dict
+        ``seconds_per_batch`` (median), ``batch_size``, ``method``, ``isa``, ``threads``, ``kernels``
+        (``op``, ``layer``, ``seconds`` per step and ``gmac_per_s``, None where nothing is multiplied) and
+        ``outside_kernels_share``: the part of a step's time that no kernel, no reading of records
+        and no loss accounts for.
+    """
+    config, plan = prepared.config, prepared.plan
+    dataset = open_dataset(config.data.dataset)
+    isa = engine.selected_isa()
+    blocks = build_blocks(config.model.layers, math.prod(prepared.shape), prepared.method)
+    model = Model(
+        blocks, prepared.method, plan, config.train.optimizer, config.train.label_smoothing, config.train.seed, isa
+    )
+    model.initialise()
+    feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
+    try:
+        feeds.shuffle(0)
+        stepper = _Stepper(model, feeds.train, dataset.train.path, config.train.learning_rate)
+        for _ in range(warmup):
+            stepper.step()
+        times = [stepper.step() for _ in range(max(steps // 2, 1))]
+        profile = _profile(stepper, max(steps // 2, 1), plan.batch_size)
+    finally:
+        feeds.close()
+    return {
+        "seconds_per_batch": statistics.median(times), "batch_size": plan.batch_size,
+        "method": prepared.method.name, "isa": isa, "threads": plan.threads, **profile,
+    }
+
+
+class _Stepper:
+    """Takes training steps over and over the data, with the time of reading and of the loss apart."""
+
+    def __init__(self, model: Model, feed: kernels.Feed, path: object, learning_rate: float) -> None:
+        self.model, self.feed, self.path, self.learning_rate = model, feed, path, learning_rate
+        self.number = 0
+        self.apart = {"read": 0.0, "loss": 0.0}
+
+    def step(self) -> float:
+        """Take one step and return its seconds."""
+        batch = len(self.model.x)
+        start = time.perf_counter()
+        first = self.number % (self.feed.count // batch) * batch
+        engine.read(self.feed, first, self.model, batch, self.path)
+        self.apart["read"] = time.perf_counter() - start
+        self.model.train_batch(batch, self.number, self.learning_rate)
+        self.number += 1
+        return time.perf_counter() - start
+
+    def profiled_step(self) -> tuple[float, list[float]]:
+        """Take one step and return its seconds and those of every row of `rows`."""
+        for block in self.model.blocks:
+            block.profile[:] = 0
+        total = self.step()
+        phases = (seconds for block in self.model.blocks for seconds in block.profile.tolist())
+        return total, [*self.apart.values(), *phases]
+
+    def rows(self) -> list[tuple[str, str, int]]:
+        """Operation, layer and multiply-accumulates per sample (0 for none) of every timed part."""
+        return [(op, "all", 0) for op in self.apart] + [
+            (op, block.name, block.weights if op in kernels.PRODUCT_PHASES else 0)
+            for block in self.model.blocks
+            for op in kernels.PHASES
+        ]
+
+
+def _profile(stepper: _Stepper, steps: int, batch: int) -> dict[str, object]:
+    """Take profiled steps; every figure is a median, so that one interruption shows in none of them."""
+    model, loss = stepper.model, stepper.model.loss
+
+    def timed_loss(*arguments: object) -> object:
+        start = time.perf_counter()
+        result = loss(*arguments)
+        stepper.apart["loss"] = time.perf_counter() - start
+        return result
+
+    model.loss = timed_loss
+    for block in model.blocks:
+        block.set_profiling(True)
+    totals, parts = zip(*(stepper.profiled_step() for _ in range(steps)), strict=True)
+    for block in model.blocks:
+        block.set_profiling(False)
+    model.loss = loss
+    medians = np.median(np.array(parts), axis=0).tolist()
+    rows = [
+        {"op": op, "layer": layer, "seconds": seconds,
+         "gmac_per_s": batch * macs / seconds / _GIGA if macs else None}
+        for (op, layer, macs), seconds in zip(stepper.rows(), medians, strict=True)
+        if seconds > 0
+    ]
+    outside = [1.0 - sum(part) / total for total, part in zip(totals, parts, strict=True)]
+    return {"kernels": rows, "outside_kernels_share": max(0.0, statistics.median(outside))}

@@ -1,0 +1,39 @@
+#pragma GCC target("avx2,bmi,bmi2,popcnt")
+#include <immintrin.h>
+
+#include "chains.h"
+#include "tables.h"
+
+#define HIDE(value) __asm__ volatile("" : "+x"(value))
+
+BNN_CHAIN(bytes, __m256i, _mm256_set1_epi8(1), {
+    __m256i pairs = _mm256_maddubs_epi16(a, b);
+    HIDE(pairs);
+    sum = _mm256_add_epi16(sum, pairs);
+})
+BNN_CHAIN(words, __m256i, _mm256_set1_epi8(1), {
+    __m256i pairs = _mm256_madd_epi16(a, b);
+    HIDE(pairs);
+    sum = _mm256_add_epi32(sum, pairs);
+})
+/* Bits are counted by table, a nibble at a time; wider sums come so seldom that they do not count. */
+BNN_CHAIN(xnor, __m256i, _mm256_set1_epi8(1), {
+    __m256i differing = _mm256_xor_si256(a, sum);
+    HIDE(differing);
+    __m256i low = _mm256_shuffle_epi8(a, _mm256_and_si256(differing, b));
+    __m256i high = _mm256_shuffle_epi8(a, _mm256_and_si256(_mm256_srli_epi16(differing, 4), b));
+    sum = _mm256_add_epi8(sum, _mm256_add_epi8(low, high));
+})
+BNN_CHAIN(real, __m256, _mm256_set1_ps(1.0f), {
+    __m256 product = _mm256_mul_ps(a, b);
+    HIDE(product);
+    sum = _mm256_add_ps(sum, product);
+})
+
+const struct bnn_limit_entry bnn_limits_avx2[] = {
+    {"gemm_i8_u1_i32", 32.0 * CHAINS, bytes},
+    {"gemm_i8_i8_i32", 16.0 * CHAINS, words},
+    {"xnor_gemm_u1_i32", 256.0 * CHAINS, xnor},
+    {"gemm_f32", 8.0 * CHAINS, real},
+    {0, 0.0, 0},
+};

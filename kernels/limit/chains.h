@@ -1,0 +1,39 @@
+/* chains.h: the loop that every limit runs: CHAINS independent chains of one step, on registers.
+ * An empty asm hides each accumulator's value from the compiler, which would otherwise fold the loop away. */
+#ifndef BNN_CHAINS_H
+#define BNN_CHAINS_H
+
+#include <time.h>
+
+enum { CHAINS = 10 };
+
+static inline double bnn_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Defines `static double NAME(long rounds)` over accumulators of TYPE; STEP updates `sum` from `a` and `b`. */
+#define BNN_CHAIN(NAME, TYPE, START, STEP)                                                  \
+    static double NAME(long rounds)                                                         \
+    {                                                                                       \
+        TYPE sums[CHAINS], a = START, b = START;                                            \
+        for (int i = 0; i < CHAINS; i++) sums[i] = START;                                   \
+        __asm__ volatile("" : "+x"(a), "+x"(b));                                            \
+        double start = bnn_now();                                                           \
+        for (long round = 0; round < rounds; round++) {                                     \
+            _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++)                       \
+            {                                                                               \
+                TYPE sum = sums[i];                                                         \
+                STEP;                                                                       \
+                __asm__ volatile("" : "+x"(sum));                                           \
+                sums[i] = sum;                                                              \
+            }                                                                               \
+        }                                                                                   \
+        double seconds = bnn_now() - start;                                                 \
+        __asm__ volatile("" : : "x"(sums[0]));                                              \
+        return seconds;                                                                     \
+    }
+
+#endif

@@ -1,0 +1,29 @@
+/* limit.h: what the arithmetic of a product kernel could reach on this machine.
+ *
+ * Each function runs the arithmetic instructions of one product on registers alone, no loads, no stores, enough
+ * independent chains to fill the pipes, and returns the seconds of `rounds` rounds of `macs` multiply-accumulates.  What
+ * it measures is instruction throughput times clock, of the clock at that moment, so it is measured beside the kernels.
+ *
+ *                   avx512, 64 bytes                       avx2, 32 bytes
+ *   gemm_i8_*       vpdpbusd                      64 MAC   vpmaddubsw, vpaddw          32 MAC (u1)
+ *                                                          vpmaddwd, vpaddd            16 MAC (i8)
+ *   xnor_gemm       vpxorq, vpopcntq, vpaddq     512 MAC   vpxor, 2 x (vpand, vpshufb, vpaddb), vpsrlw   256 MAC
+ *   gemm_f32        vmulps, vaddps                16 MAC   vmulps, vaddps               8 MAC
+ *
+ * A further one measures the clock: a chain of dependent additions, one a cycle on every core that matters here.
+ */
+#ifndef BNN_LIMIT_H
+#define BNN_LIMIT_H
+
+#include "../common/cpu.h"
+
+struct bnn_limit {
+    double seconds, macs; /* macs 0: no limit is known for this pair */
+};
+
+struct bnn_limit bnn_limit_of(const char *op, enum bnn_isa isa, long rounds);
+
+/* Cycles a second, from a chain of `rounds` dependent additions. */
+double bnn_clock_hz(long rounds);
+
+#endif
