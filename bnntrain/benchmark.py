@@ -16,8 +16,8 @@ from bnntrain import engine, kernels
 from bnntrain.api import Prepared
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
+from bnntrain.evaluation import make_model, read
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS, SHAPES
-from bnntrain.layers import build_blocks
 from bnntrain.model import Model
 
 _ROUND_SECONDS = 0.02
@@ -112,10 +112,7 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     config, plan = prepared.config, prepared.plan
     dataset = open_dataset(config.data.dataset)
     isa = engine.selected_isa()
-    blocks = build_blocks(config.model.layers, math.prod(prepared.shape), prepared.method)
-    model = Model(
-        blocks, prepared.method, plan, config.train.optimizer, config.train.label_smoothing, config.train.seed, isa
-    )
+    model = make_model(config, prepared.method, plan, math.prod(prepared.shape), isa)
     model.initialise()
     feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
     try:
@@ -146,7 +143,7 @@ class _Stepper:
         batch = len(self.model.x)
         start = time.perf_counter()
         first = self.number % (self.feed.count // batch) * batch
-        engine.read(self.feed, first, self.model, batch, self.path)
+        read(self.feed, first, self.model, batch, self.path)
         self.apart["read"] = time.perf_counter() - start
         self.model.train_batch(batch, self.number, self.learning_rate)
         self.number += 1

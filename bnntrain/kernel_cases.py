@@ -135,7 +135,7 @@ def _real_update(rng: np.random.Generator) -> tuple[Call, int]:
     gradient[...] = rng.standard_normal(_BLOCK)
     return (
         lambda isa: kernels.update_real(
-            latent, gradient, momentum1=m, momentum2=v, optimizer="adam", range=1.0, learning_rate=1e-3, beta1=0.9,
+            latent, m, v, gradient, optimizer="adam", range=1.0, learning_rate=1e-3, beta1=0.9,
             beta2=0.999, epsilon=1e-7, isa=isa,
         )
     ), latent.size

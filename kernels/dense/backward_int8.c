@@ -138,8 +138,7 @@ static void consume_integers(const struct bnn_kernels *k, const struct bnn_dense
     } else if (d->integer_update) {
         k->update_sign_i8((int8_t *)d->latent + at, d->inputs, sums, BNN_TILE, rows, width, (uint32_t)at, &step->sign);
     } else {
-        /* x_i8 counts in units of 1/128. */
-        const float unit = d->dy_scale->used * (d->x_i8 ? 1.0f / 128.0f : 1.0f);
+        const float unit = d->dy_scale->used;
         float *gradient = (float *)sums;
         for (size_t r = 0; r < rows; r++)
             for (size_t c = 0; c < width; c++) {

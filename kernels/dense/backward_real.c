@@ -1,6 +1,9 @@
 /* The backward of float32 and float16 gradients: storage as configured, arithmetic in float32, sums over the batch in
  * double and over a product's depth in order, so that results do not depend on tiles, threads or instruction set. */
+#include "../common/number.h"
 #include "tile.h"
+
+#define LARGEST_HALF 65504.0f
 
 static void load_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t rows, size_t row,
                           size_t column, size_t width, float *out, size_t stride)
@@ -13,12 +16,14 @@ static void load_gradient(const struct bnn_kernels *k, const struct bnn_dense *d
             memcpy(out + r * stride, (const float *)d->g + at + r * d->outputs, width * sizeof *out);
 }
 
+/* float16 saturates: one infinity (batch norm of a constant channel divides by epsilon) would make all weights NaN. */
 static void store_gradient(const struct bnn_kernels *k, enum bnn_type type, void *to, size_t stride, size_t at,
-                           size_t rows, size_t width, const float *values)
+                           size_t rows, size_t width, float *values)
 {
-    if (type == BNN_f16)
+    if (type == BNN_f16) {
+        for (size_t i = 0; i < rows * BNN_TILE; i++) values[i] = bnn_clip(values[i], LARGEST_HALF);
         k->convert_f32_f16(values, BNN_TILE, rows, width, (uint16_t *)to + at, stride);
-    else
+    } else
         for (size_t r = 0; r < rows; r++)
             memcpy((float *)to + at + r * stride, values + r * BNN_TILE, width * sizeof *values);
 }
@@ -99,8 +104,6 @@ static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense 
         TIMED(d, BNN_phase_weight_gradient, {
             load_gradient(k, d, batch, 0, row, rows, s.converted, BNN_TILE);
             k->gemm_f32(s.converted, rows, 1, BNN_TILE, s.operand, BNN_TILE, width, batch, s.real, BNN_TILE);
-            if (d->x_i8) /* x_i8 counts in units of 1/128 */
-                for (size_t i = 0; i < rows * BNN_TILE; i++) s.real[i] *= 1.0f / 128.0f;
         });
         TIMED(d, BNN_phase_update, bnn_dense_consume(k, d, step, row, rows, column, width, s.real));
     }

@@ -75,6 +75,11 @@ cdef extern from "dense/dense.h":
 PHASES = ("pack", "forward", "statistics", "activate", "recompute", "norm_backward", "input_gradient", "requantise",
           "weight_gradient", "update")
 """Phases of a step in the order of ``enum bnn_phase``."""
+PRODUCT_PHASES = ("forward", "recompute", "input_gradient", "weight_gradient")
+"""Those that multiply, each weight once per sample."""
+
+MAX_INPUTS = 65536
+"""Most inputs of a block: |y| <= 2**23 is exact in float32 and its squares' sums over 2**16 samples in int64."""
 
 _TYPES = {**TYPES, "bit": BNN_u1}
 _NORMS = {"l2": BNN_norm_l2, "l1": BNN_norm_l1, "l1-binary": BNN_norm_l1_binary}

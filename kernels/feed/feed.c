@@ -51,7 +51,7 @@ uint32_t bnn_feed_record(const struct bnn_feed *feed, uint32_t position)
     return feed->split ? bnn_permute(position, feed->total, feed->split_key) : position;
 }
 
-int bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
+enum bnn_feed_status bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
                   uint32_t *record)
 {
     for (size_t row = 0; row < rows; row++, x += feed->image_bytes) {
@@ -61,11 +61,10 @@ int bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8
         ssize_t got;
         do got = preadv(feed->file, parts, 2, at);
         while (got < 0 && errno == EINTR);
-        if (got != (ssize_t)feed->image_bytes + 1) {
-            if (got >= 0) errno = 0;
-            return -1;
-        }
+        if (got < 0) return BNN_feed_unreadable;
+        if (got != (ssize_t)feed->image_bytes + 1) return BNN_feed_short;
+        if (labels[row] >= feed->classes) return BNN_feed_label;
         for (size_t i = 0; i < feed->image_bytes; i++) x[i] = (int8_t)((uint8_t)x[i] ^ 0x80);
     }
-    return 0;
+    return BNN_feed_good;
 }

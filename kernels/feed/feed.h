@@ -12,6 +12,7 @@ struct bnn_feed {
     int file;
     uint64_t offset;      /* of record 0 in the file */
     size_t image_bytes;
+    unsigned classes;     /* labels are below this */
     uint32_t total;       /* records in the file */
     int split;            /* positions go through the permutation of all records with split_key */
     uint64_t split_key;
@@ -27,9 +28,11 @@ uint32_t bnn_permute(uint32_t index, uint32_t n, uint64_t key);
 /* Record number of a position. */
 uint32_t bnn_feed_record(const struct bnn_feed *feed, uint32_t position);
 
+enum bnn_feed_status { BNN_feed_good, BNN_feed_unreadable, BNN_feed_short, BNN_feed_label };
+
 /* Reads positions first ... first + rows - 1 into x [rows][image_bytes] and labels [rows].
- * Returns 0; or -1 with *record set to the one that could not be read (errno says why, 0 for a file too short). */
-int bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
+ * Otherwise *record is the one that is not good: unreadable (errno says why), past the end, or of no class. */
+enum bnn_feed_status bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
                   uint32_t *record);
 
 #endif

@@ -7,6 +7,7 @@ cdef extern from "feed/feed.h":
         int file
         uint64_t offset
         size_t image_bytes
+        unsigned int classes
         uint32_t total
         int split
         uint64_t split_key
@@ -14,8 +15,13 @@ cdef extern from "feed/feed.h":
         uint32_t count
         int shuffle
         uint64_t epoch_key
+    enum bnn_feed_status:
+        BNN_feed_good
+        BNN_feed_unreadable
+        BNN_feed_short
+        BNN_feed_label
     uint32_t bnn_feed_record(const bnn_feed *feed, uint32_t position) nogil
-    int bnn_feed_read(const bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
+    bnn_feed_status bnn_feed_read(const bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
                       uint32_t *record) nogil
 
 
@@ -30,6 +36,8 @@ cdef class Feed:
         Byte of record 0.
     image_bytes : int
         Pixels of a record; one label byte follows them.
+    classes : int
+        Labels are below this.
     total : int
         Records in the file.
     first, count : int
@@ -45,11 +53,12 @@ cdef class Feed:
 
     cdef bnn_feed feed
 
-    def __init__(self, int file, *, uint64_t offset, size_t image_bytes, uint32_t total, uint32_t first,
+    def __init__(self, int file, *, uint64_t offset, size_t image_bytes, unsigned int classes, uint32_t total, uint32_t first,
                  uint32_t count, split_key):
         if <uint64_t>first + count > total:
             raise ValueError(f"count: positions {first} to {first + count} of {total} records")
         self.feed.file, self.feed.offset, self.feed.image_bytes = file, offset, image_bytes
+        self.feed.classes = classes
         self.feed.total, self.feed.first, self.feed.count = total, first, count
         self.feed.split = split_key is not None
         self.feed.split_key = 0 if split_key is None else split_key
@@ -78,16 +87,24 @@ cdef class Feed:
         ValueError
             Positions outside this part.
         OSError
-            A record could not be read; a file that ends early gives errno 0.
+            A record could not be read.
+        EOFError
+            The file ends before a record.
+        IndexError
+            A record's label is no class.
         """
         cdef size_t rows = x.shape[0]
         cdef uint32_t record = 0
         cdef int8_t *pixels = <int8_t *>data(x, "int8", (rows, self.feed.image_bytes), True, "x")
         cdef uint8_t *classes = <uint8_t *>data(labels, "uint8", (rows,), True, "labels")
-        cdef int failed
+        cdef bnn_feed_status status
         if first + rows > self.feed.count:
             raise ValueError(f"first: positions {first} to {first + rows} of {self.feed.count}")
         with nogil:
-            failed = bnn_feed_read(&self.feed, first, rows, pixels, classes, &record)
-        if failed:
+            status = bnn_feed_read(&self.feed, first, rows, pixels, classes, &record)
+        if status == BNN_feed_unreadable:
             raise OSError(errno, f"record {record} cannot be read")
+        if status == BNN_feed_short:
+            raise EOFError(f"ends before record {record}")
+        if status == BNN_feed_label:
+            raise IndexError(f"record {record} has a label that is no class")
