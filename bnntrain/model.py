@@ -72,16 +72,25 @@ class Model:
         last = self.blocks[-1]
         scales = views.get(f"{last.name}.scales")
         self.logits = views[f"{last.name}.logits"]
-        self._loss = kernels.Loss(
-            logits=self.logits, labels=self.labels, smoothing=label_smoothing,
-            gradient=views[f"{last.name}.gradient"], type=method.gradient,
-            scale=None if scales is None else scales[0], isa=isa,
+        self.loss = kernels.Loss(
+            logits=self.logits,
+            labels=self.labels,
+            smoothing=label_smoothing,
+            gradient=views[f"{last.name}.gradient"],
+            type=method.gradient,
+            scale=None if scales is None else scales[0],
+            isa=isa,
         )
         self._beta1 = 1.0 - optimizer.bop_gamma if method.optimizer == "bop" else optimizer.momentum
         self._step = kernels.DenseStep(
-            optimizer=method.optimizer, latent=method.latent, momentum=method.momentum,
-            latent_range=method.latent_range, beta1=self._beta1, beta2=optimizer.beta2,
-            limit=_LIMITS[method.gradient_bits], current_scales=method.gradient_scale == "current",
+            optimizer=method.optimizer,
+            latent=method.latent,
+            momentum=method.momentum,
+            latent_range=method.latent_range,
+            beta1=self._beta1,
+            beta2=optimizer.beta2,
+            limit=_LIMITS[method.gradient_bits],
+            current_scales=method.gradient_scale == "current",
         )
 
     @property
@@ -122,7 +131,7 @@ class Model:
         """
         for block in self.blocks:
             block.forward(rows, True, step == 0)
-        result = self._loss(rows, True)
+        result = self.loss(rows, True)
         self._set_step(rows, step, learning_rate)
         for number in range(len(self.blocks) - 1, -1, -1):
             self._set_layer(number, rows, step)
@@ -136,7 +145,7 @@ class Model:
         """Return summed loss and hits of the first `rows` samples, with the running statistics."""
         for block in self.blocks:
             block.forward(rows, False)
-        return self._loss(rows, False)
+        return self.loss(rows, False)
 
     def scores(self, rows: int) -> np.ndarray:
         """Return the softmax scores (float32 [rows, classes]) of the first `rows` samples."""
@@ -154,8 +163,13 @@ class Model:
             sign_rate *= correction1
         self._step.set_rates(learning_rate, correction1, correction2, sign_rate)
         self._step.set_norm(
-            learning_rate, NORM_BETA1, NORM_BETA2, 1.0 / (1.0 - power(NORM_BETA1, time)),
-            1.0 / (1.0 - power(NORM_BETA2, time)), NORM_EPSILON, 1.0 / rows,
+            learning_rate,
+            NORM_BETA1,
+            NORM_BETA2,
+            1.0 / (1.0 - power(NORM_BETA1, time)),
+            1.0 / (1.0 - power(NORM_BETA2, time)),
+            NORM_EPSILON,
+            1.0 / rows,
         )
 
     def _set_layer(self, number: int, rows: int, step: int) -> None:
@@ -173,10 +187,17 @@ class Model:
             scale, unit = attenuation, 1.0
         else:
             scale, unit = 1.0, attenuation
-        dy_key = kernels.key(self.seed, kernels.STREAM_DY, number, step) if method.gradient_bits == 6 else 0
+        dy_key = (
+            kernels.key(self.seed, kernels.STREAM_DY, number, step)
+            if method.gradient_bits == 6
+            else 0
+        )
         self._step.set_layer(
-            scale, optimizer.epsilon / unit, optimizer.bop_threshold / unit,
-            kernels.key(self.seed, kernels.STREAM_LATENT, number, step), dy_key,
+            scale,
+            optimizer.epsilon / unit,
+            optimizer.bop_threshold / unit,
+            kernels.key(self.seed, kernels.STREAM_LATENT, number, step),
+            dy_key,
         )
 
     def inference_state(self) -> dict[str, np.ndarray]:

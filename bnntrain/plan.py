@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bnntrain.config import Config
 from bnntrain.errors import MemoryLimitError
 from bnntrain.layers import ROLES, Buffer, DenseBlock, Times, build_blocks
-from bnntrain.method import METHODS, Method
+from bnntrain.method import Method
 
 ALIGNMENT = 64
 """Every buffer starts on a multiple of this many bytes (a cache line; the widest vector)."""
@@ -166,16 +166,12 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def plan_config(config: Config, method: Method, inputs: int, threads: int, batch_size: int | None = None) -> Plan:
+def plan_config(
+    config: Config, method: Method, inputs: int, threads: int, batch_size: int | None = None
+) -> Plan:
     """Plan a configuration; `batch_size` replaces its own."""
     blocks = build_blocks(config.model.layers, inputs, method)
     return make_plan(blocks, method, batch_size or config.train.batch_size, threads)
-
-
-def plans_by_method(config: Config, method: Method, inputs: int, threads: int, batch_size: int) -> dict[str, Plan]:
-    """Plan the same network with every row of the table; the configured one with its overrides."""
-    rows = {**METHODS, method.name: method}
-    return {name: plan_config(config, row, inputs, threads, batch_size) for name, row in rows.items()}
 
 
 def largest_batch(total_bytes: Callable[[int], int], limit: int, most: int = _LARGEST_BATCH) -> int:

@@ -73,7 +73,9 @@ class LearningRate:
             return self.peak * (step + 1) / (warmup + 1)
         match schedule.kind:
             case "step":
-                return self.peak * power(schedule.factor, step // self.steps_per_epoch // schedule.every_epochs)
+                return self.peak * power(
+                    schedule.factor, step // self.steps_per_epoch // schedule.every_epochs
+                )
             case "plateau":
                 return self.peak * self.reduction
             case "cosine":

@@ -39,7 +39,10 @@ def main() -> None:
         seconds["bnntrain"].append(_ours(options))
         for peer in PEERS:
             seconds[peer].append(_theirs(options, peer))
-        print("  ".join(f"{name} {1e3 * times[-1]:.3f} ms" for name, times in seconds.items()), flush=True)
+        print(
+            "  ".join(f"{name} {1e3 * times[-1]:.3f} ms" for name, times in seconds.items()),
+            flush=True,
+        )
     ours = statistics.median(seconds["bnntrain"])
     for name, times in seconds.items():
         pairs = [theirs / mine for theirs, mine in zip(times, seconds["bnntrain"], strict=True)]
@@ -59,17 +62,43 @@ def _run(command: list[str]) -> dict[str, object]:
 
 
 def _ours(options: argparse.Namespace) -> float:
-    return _run([
-        sys.executable, "-P", "-m", "bnntrain", "bench", "--step", options.config, "--batch-size", str(options.batch),
-        "--threads", "1", "--steps", str(2 * options.steps), "--json",
-    ])["seconds_per_batch"]
+    return _run(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "bnntrain",
+            "bench",
+            "--step",
+            options.config,
+            "--batch-size",
+            str(options.batch),
+            "--threads",
+            "1",
+            "--steps",
+            str(2 * options.steps),
+            "--json",
+        ]
+    )["seconds_per_batch"]
 
 
 def _theirs(options: argparse.Namespace, peer: str) -> float:
-    return _run([
-        options.python, str(options.peers / peer), "--model", options.model, "--batch", str(options.batch),
-        "--threads", "1", "--steps", str(options.steps), "--warmup", "10",
-    ])["s_per_step"]
+    return _run(
+        [
+            options.python,
+            str(options.peers / peer),
+            "--model",
+            options.model,
+            "--batch",
+            str(options.batch),
+            "--threads",
+            "1",
+            "--steps",
+            str(options.steps),
+            "--warmup",
+            "10",
+        ]
+    )["s_per_step"]
 
 
 if __name__ == "__main__":

@@ -16,16 +16,29 @@ _OPERATIONS = (*PRODUCTS, *ELEMENTWISE)
 
 
 @click.command()
-@click.option("--step", "config", metavar="CONFIG", help="Measure training steps of a configuration instead.")
+@click.option(
+    "--step", "config", metavar="CONFIG", help="Measure training steps of a configuration instead."
+)
 @click.option("--isa", "isas", multiple=True, help="Only this instruction set; may be given again.")
 @click.option("--op", "operations", multiple=True, help="Only this operation; may be given again.")
 @click.option("--all", "everything", is_flag=True, help="All operations, not the products alone.")
-@click.option("--steps", default=200, show_default=True, type=click.IntRange(2), help="Steps to time, with --step.")
+@click.option(
+    "--steps",
+    default=200,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Steps to time, with --step.",
+)
 @options.override_options
 @options.json_option
 def bench(
-    config: str | None, isas: tuple[str, ...], operations: tuple[str, ...], everything: bool, steps: int,
-    as_json: bool, **parameters: object,
+    config: str | None,
+    isas: tuple[str, ...],
+    operations: tuple[str, ...],
+    everything: bool,
+    steps: int,
+    as_json: bool,
+    **parameters: object,
 ) -> None:
     """Measure the speed of kernels or of a training step.
 
@@ -46,7 +59,9 @@ def bench(
         rows.append(row)
         if not as_json:
             if len(rows) == 1:
-                click.echo(f"{'operation':<24} {'isa':<9} {'shape':<16} {'speed':>14} {'limit':>12} {'share':>6}")
+                click.echo(
+                    f"{'operation':<24} {'isa':<9} {'shape':<16} {'speed':>14} {'limit':>12} {'share':>6}"
+                )
             click.echo(_line(row))
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -82,5 +97,7 @@ def _report_step(result: dict[str, object], as_json: bool) -> None:
     for row in sorted(result["kernels"], key=lambda row: -row["seconds"]):
         speed = "" if row["gmac_per_s"] is None else f"{row['gmac_per_s']:.1f}"
         share = 100 * row["seconds"] / total
-        click.echo(f"{row['op']:<16} {row['layer']:<10} {1e6 * row['seconds']:>9.1f} {share:>5.1f}% {speed:>8}")
+        click.echo(
+            f"{row['op']:<16} {row['layer']:<10} {1e6 * row['seconds']:>9.1f} {share:>5.1f}% {speed:>8}"
+        )
     click.echo(f"outside kernels {100 * result['outside_kernels_share']:.1f} % of the step")

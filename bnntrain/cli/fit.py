@@ -32,7 +32,7 @@ def fit(
     checkpoint and stops; --resume goes on from there.
     """
     overrides = options.overrides_of(parameters)
-    observer = Observer() if quiet else Bar() if sys.stderr.isatty() else Lines()
+    observer = Observer() if quiet else Bar() if _is_terminal() else Lines()
     try:
         run = api.fit(config, overrides, run_dir, resume, memory_limit, observer)
     finally:
@@ -42,6 +42,11 @@ def fit(
         click.echo(json.dumps(run.summary, indent=2))
     else:
         click.echo(report(run))
+
+
+def _is_terminal() -> bool:
+    """Whether progress is read by a person; standard error may also be closed."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def report(run: api.Run) -> str:
@@ -58,4 +63,4 @@ def report(run: api.Run) -> str:
             f"time: {1e3 * s['seconds_per_batch']:.2f} ms per batch of {s['batch_size']} "
             f"({s['isa']}, {s['threads']} threads), {s['seconds_total']:.1f} s in all"
         )
-    return "\n".join([*lines, f"run: {run.path}"])
+    return "\n".join([*lines, f"run: {click.format_filename(run.path)}"])

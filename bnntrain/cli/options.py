@@ -6,11 +6,21 @@ import re
 from collections.abc import Callable
 
 import click
+from click.shell_completion import CompletionItem
 
-from bnntrain.config import parse_override
+from bnntrain.config import parse_override, shipped_configs
 from bnntrain.errors import UsageError
 
-_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 """Adds ``as_json: bool``."""
@@ -21,7 +31,9 @@ class ByteSize(click.ParamType):
 
     name = "size"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         """Return bytes."""
         if isinstance(value, int):
             return value
@@ -33,25 +45,49 @@ class ByteSize(click.ParamType):
         return size
 
 
-config_argument = click.argument("config", metavar="CONFIG")
+def complete_config(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer shipped configurations and files to a shell."""
+    shipped = [name for name in shipped_configs() if name.startswith(incomplete)]
+    if shipped and "/" not in incomplete:
+        return [CompletionItem(name) for name in shipped]
+    return [CompletionItem(incomplete, type="file")]
+
+
+config_argument = click.argument("config", metavar="CONFIG", shell_complete=complete_config)
 """A ``.yaml`` file or the name of a shipped configuration."""
 
 run_argument = click.argument("run", metavar="RUN", type=click.Path())
 """Folder of a run."""
 
 memory_limit_option = click.option(
-    "--memory-limit", type=ByteSize(), metavar="SIZE",
+    "--memory-limit",
+    type=ByteSize(),
+    metavar="SIZE",
     help="Largest arena, e.g. 64MiB: a larger batch is replaced by the largest that fits.",
 )
 
-checkpoint_option = click.option(
-    "--checkpoint", type=click.Choice(["last", "best"]), default="best", show_default=True,
-    help="Weights of the last epoch, or of the best validation accuracy.",
-)
+
+def checkpoint_option(default: str) -> Callable:
+    """Add ``checkpoint: str``."""
+    return click.option(
+        "--checkpoint",
+        type=click.Choice(["last", "best"]),
+        default=default,
+        show_default=True,
+        help="Weights of the last epoch, or of the best validation accuracy.",
+    )
+
 
 # Option, dotted key, type, help.
 _SHORTCUTS = (
-    ("--method", "method", click.Choice(["standard", "wang2021", "efficient"]), "Row of the method table."),
+    (
+        "--method",
+        "method",
+        click.Choice(["standard", "wang2021", "efficient"]),
+        "Row of the method table.",
+    ),
     ("--epochs", "train.epochs", int, "Passes over the training set."),
     ("--batch-size", "train.batch_size", int, "Samples per step."),
     ("--lr", "train.learning_rate", float, "Peak learning rate."),
@@ -60,12 +96,20 @@ _SHORTCUTS = (
 )
 
 
-def override_options(command: Callable) -> Callable:
-    """Add ``-s key=value`` and the short options; read them with `overrides_of`."""
+def override_options(command: Callable, without: str = "") -> Callable:
+    """Add ``-s key=value`` and the short options, but for `without`; read by `overrides_of`."""
     for flag, key, kind, text in reversed(_SHORTCUTS):
-        command = click.option(flag, _parameter(key), type=kind, default=None, help=f"{text} [{key}]")(command)
+        if flag == without:
+            continue
+        command = click.option(
+            flag, _parameter(key), type=kind, default=None, help=f"{text} [{key}]"
+        )(command)
     return click.option(
-        "-s", "--set", "assignments", multiple=True, metavar="KEY=VALUE",
+        "-s",
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
         help="Replace any value of the configuration, read as YAML; may be given again.",
     )(command)
 
@@ -94,7 +138,7 @@ def overrides_of(parameters: dict[str, object]) -> dict[str, object]:
     """
     given = [parse_override(text) for text in parameters.pop("assignments")]
     for _, key, _, _ in _SHORTCUTS:
-        value = parameters.pop(_parameter(key))
+        value = parameters.pop(_parameter(key), None)
         if value is not None:
             given.append((key, value))
     overrides: dict[str, object] = {}

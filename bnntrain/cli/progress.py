@@ -19,7 +19,9 @@ class Lines(Observer):
         """Say what will be done."""
         self.epochs = epochs
         if epoch or step:
-            click.echo(f"resuming in epoch {epoch + 1} of {epochs}, batch {step + 1} of {steps}", err=True)
+            click.echo(
+                f"resuming in epoch {epoch + 1} of {epochs}, batch {step + 1} of {steps}", err=True
+            )
 
     def epoch(self, row: dict[str, float]) -> None:
         """Print an epoch's figures."""
@@ -41,8 +43,14 @@ class Bar(Lines):
         super().start(epochs, steps, batch_size, epoch, step)
         self.batch_size = batch_size
         self.bar = tqdm(
-            total=epochs * steps * batch_size, initial=(epoch * steps + step) * batch_size, unit=" images",
-            unit_scale=True, dynamic_ncols=True, file=sys.stderr, leave=False, mininterval=0.2,
+            total=epochs * steps * batch_size,
+            initial=(epoch * steps + step) * batch_size,
+            unit=" images",
+            unit_scale=True,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            leave=False,
+            mininterval=0.2,
         )
 
     def batch(self, loss: float) -> None:
@@ -61,9 +69,16 @@ class Bar(Lines):
 
 def epoch_line(row: dict[str, float], epochs: int) -> str:
     """One epoch in words."""
-    parts = [f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}", f"loss {row['loss']:.4f}",
-             f"accuracy {row['accuracy']:.2f} %"]
+    parts = [
+        f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}",
+        f"loss {row['loss']:.4f}",
+        f"accuracy {row['accuracy']:.2f} %",
+    ]
     if "val_accuracy" in row:
         parts.append(f"validation {row['val_accuracy']:.2f} %")
-    parts += [f"lr {row['lr']:.2e}", f"{row['images_per_second']:,.0f} images/s", f"{row['seconds']:.1f} s"]
+    parts += [
+        f"lr {row['lr']:.2e}",
+        f"{row['images_per_second']:,.0f} images/s",
+        f"{row['seconds']:.1f} s",
+    ]
     return "  ".join(parts)

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_ITEM_BYTES = {"int8": 1, "uint8": 1, "float16": 2, "int16": 2, "int32": 4, "float32": 4, "float64": 8}
+_ITEM_BYTES = {
+    "int8": 1,
+    "uint8": 1,
+    "float16": 2,
+    "int16": 2,
+    "int32": 4,
+    "float32": 4,
+    "float64": 8,
+}
 _WORD_BITS = 64
 
 ROLES = (

@@ -76,11 +76,15 @@ class DenseBlock:
             *self._norm_buffers(),
         ]
 
-    def _buffer(self, tensor: str, role: str, shape: tuple[int, ...], dtype: str, first: int, last: int) -> Buffer:
+    def _buffer(
+        self, tensor: str, role: str, shape: tuple[int, ...], dtype: str, first: int, last: int
+    ) -> Buffer:
         return Buffer(f"{self.name}.{tensor}", role, self.name, shape, dtype, first, last)
 
     def _persistent(self, tensor: str, role: str, shape: tuple[int, ...], dtype: str) -> Buffer:
-        return Buffer(f"{self.name}.{tensor}", role, self.name, shape, dtype, 0, self.times.end, True)
+        return Buffer(
+            f"{self.name}.{tensor}", role, self.name, shape, dtype, 0, self.times.end, True
+        )
 
     def _activation_buffers(self, batch: int) -> list[Buffer]:
         t, method, found = self.times, self.method, []
@@ -98,7 +102,9 @@ class DenseBlock:
         if self.method.activation == "float32" and not self.is_first:
             packed = (batch, self.inputs)
             found.append(self._buffer("X_signs", "scratch", packed, "bit", t.forward, t.forward))
-            found.append(self._buffer("X_signs_again", "scratch", packed, "bit", t.backward, t.backward))
+            found.append(
+                self._buffer("X_signs_again", "scratch", packed, "bit", t.backward, t.backward)
+            )
         return found
 
     def _gradient_buffers(self, batch: int) -> list[Buffer]:
@@ -109,7 +115,9 @@ class DenseBlock:
         found = [self._buffer("gradient", "dX/Y", shape, method.gradient, first, t.backward)]
         if method.gradient == "int8":
             transposed = (self.outputs, batch)
-            found.append(self._buffer("dY_transposed", "dY", transposed, "int8", t.backward, t.backward))
+            found.append(
+                self._buffer("dY_transposed", "dY", transposed, "int8", t.backward, t.backward)
+            )
             found.append(self._persistent("scales", "statistics", (3, 2), "float32"))
         return found
 
@@ -124,7 +132,9 @@ class DenseBlock:
         for when, tensor in ((t.forward, "W_signs"), (t.backward, "W_signs_again")):
             found.append(self._buffer(tensor, "W", shape, "bit", when, when))
             if self.is_first:
-                found.append(self._buffer(f"{tensor}_transposed", "W", shape[::-1], "bit", when, when))
+                found.append(
+                    self._buffer(f"{tensor}_transposed", "W", shape[::-1], "bit", when, when)
+                )
         return found
 
     def _norm_buffers(self) -> list[Buffer]:
@@ -134,12 +144,16 @@ class DenseBlock:
             for tensor in (parameter, f"{parameter}_adam1", f"{parameter}_adam2"):
                 found.append(self._persistent(tensor, "statistics", channels, "float32"))
             # Read by the update at the end of the step.
-            found.append(self._buffer(f"d_{parameter}", "statistics", channels, "float32", t.backward, t.end))
+            found.append(
+                self._buffer(f"d_{parameter}", "statistics", channels, "float32", t.backward, t.end)
+            )
         for tensor in ("running_mean", "running_spread"):
             found.append(self._persistent(tensor, "statistics", channels, "float32"))
         of_batch = ("mean", "inverse") + (("magnitude",) if self.method.norm == "l1-binary" else ())
         for tensor in of_batch:
-            found.append(self._buffer(tensor, "statistics", channels, "float64", t.forward, t.backward))
+            found.append(
+                self._buffer(tensor, "statistics", channels, "float64", t.forward, t.backward)
+            )
         return found
 
     def scratch_bytes(self, batch: int) -> int:
@@ -148,7 +162,9 @@ class DenseBlock:
 
     # What it does -------------------------------------------------------------------------------
 
-    def bind(self, views: Mapping[str, np.ndarray], below: DenseBlock | None, isa: str, threads: int) -> None:
+    def bind(
+        self, views: Mapping[str, np.ndarray], below: DenseBlock | None, isa: str, threads: int
+    ) -> None:
         """Connect to the arena.
 
         Parameters
@@ -162,15 +178,41 @@ class DenseBlock:
         threads : int
             Threads of every pass.
         """
+
         def own(tensor: str) -> np.ndarray | None:
             return views.get(f"{self.name}.{tensor}")
 
-        arrays = {tensor: own(tensor) for tensor in (
-            "latent", "momentum1", "momentum2", "dW", "gamma", "gamma_adam1", "gamma_adam2", "beta",
-            "beta_adam1", "beta_adam2", "d_gamma", "d_beta", "running_mean", "running_spread", "mean", "inverse", "magnitude", "mask", "gradient", "dY_transposed",
-            "W_signs", "W_signs_transposed", "W_signs_again", "W_signs_again_transposed",
-            "X_signs", "X_signs_again",
-        )}
+        arrays = {
+            tensor: own(tensor)
+            for tensor in (
+                "latent",
+                "momentum1",
+                "momentum2",
+                "dW",
+                "gamma",
+                "gamma_adam1",
+                "gamma_adam2",
+                "beta",
+                "beta_adam1",
+                "beta_adam2",
+                "d_gamma",
+                "d_beta",
+                "running_mean",
+                "running_spread",
+                "mean",
+                "inverse",
+                "magnitude",
+                "mask",
+                "gradient",
+                "dY_transposed",
+                "W_signs",
+                "W_signs_transposed",
+                "W_signs_again",
+                "W_signs_again_transposed",
+                "X_signs",
+                "X_signs_again",
+            )
+        }
         if below is None:
             arrays["x_int8"] = views["batch.x"]
         else:
@@ -189,12 +231,20 @@ class DenseBlock:
             arrays["g_scale"], arrays["dY_scale"] = scales[0], scales[1]
             arrays["dX_scale"] = None if below is None else views[f"{below.name}.scales"][0]
         self.native = kernels.Dense(
-            inputs=self.inputs, outputs=self.outputs, batch=views["batch.x"].shape[0],
-            norm=self.method.norm, mask="none" if self.is_last else self.method.mask,
-            latent=self.method.latent, gradient=self.method.gradient,
-            weight_gradient=self.method.weight_gradient, momentum=self.method.momentum,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            batch=views["batch.x"].shape[0],
+            norm=self.method.norm,
+            mask="none" if self.is_last else self.method.mask,
+            latent=self.method.latent,
+            gradient=self.method.gradient,
+            weight_gradient=self.method.weight_gradient,
+            momentum=self.method.momentum,
             integer_update=_has_integer_update(self.method),
-            arrays=arrays, scratch=views["scratch"], threads=threads, isa=isa,
+            arrays=arrays,
+            scratch=views["scratch"],
+            threads=threads,
+            isa=isa,
         )
 
     def forward(self, batch: int, training: bool, first_step: bool = False) -> None:
@@ -219,4 +269,6 @@ def _has_integer_update(method: Method) -> bool:
     """Whether weights move by the all-integer kernels (see kernels/update/update.h)."""
     if method.latent != "int8" or method.weight_gradient != "sign" or method.gradient != "int8":
         return False
-    return method.optimizer == "sign" or (method.optimizer == "sign-momentum" and method.momentum == "int8")
+    return method.optimizer == "sign" or (
+        method.optimizer == "sign-momentum" and method.momentum == "int8"
+    )

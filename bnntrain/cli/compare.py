@@ -1,0 +1,205 @@
+"""``bnntrain compare CONFIG``: train by several methods, one table."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from bnntrain import api
+from bnntrain.cli import options
+from bnntrain.cli.output import echo_json, echo_table
+from bnntrain.config import Config
+from bnntrain.errors import BnntrainError, Interrupted, RunError, UsageError
+from bnntrain.method import METHODS
+from bnntrain.report import NONE, mib, times
+
+Summary = dict[str, object]
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _methods(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Split and check ``--methods``."""
+    names = tuple(name.strip() for name in value.split(","))
+    for name in names:
+        if name not in METHODS:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(METHODS)}")
+    if len(set(names)) != len(names):
+        raise click.BadParameter("a method is named twice")
+    return names
+
+
+@click.command()
+@options.config_argument
+@functools.partial(options.override_options, without="--method")
+@click.option(
+    "--methods",
+    default="standard,efficient",
+    show_default=True,
+    callback=_methods,
+    metavar="A,B",
+    help="Rows of the method table, in the order of the comparison.",
+)
+@click.option(
+    "--run-dir", type=click.Path(), help="Folder of the runs [default: a new one under runs/]."
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@options.json_option
+@click.pass_context
+def compare(
+    context: click.Context,
+    config: str,
+    methods: tuple[str, ...],
+    run_dir: str | None,
+    quiet: bool,
+    as_json: bool,
+    **parameters: object,
+) -> None:
+    """Train a network by several methods and compare them.
+
+    Each run has the same seed and a process of its own, so that one's memory is not counted with
+    another's. Ctrl-C saves a checkpoint of the run in progress and stops.
+    """  # fmt: skip
+    overrides = options.overrides_of(parameters)
+    if "method" in overrides:
+        raise UsageError("method: is what is compared. Give --methods instead")
+    # All are checked before the first one trains for an hour.
+    prepared = [api.prepare(config, {**overrides, "method": method}) for method in methods]
+    folder = _folder(prepared[0].config, methods, run_dir)
+    runs: list[Summary] = []
+    for number, method in enumerate(methods, 1):
+        if not quiet:
+            click.echo(f"{method} ({number} of {len(methods)})", err=True)
+        code, text = _train(_command(config, overrides, method, folder / method, quiet), method)
+        if code:
+            # The run itself has said in one line what is wrong.
+            context.exit(code)
+        runs.append(json.loads(text))
+    if as_json:
+        echo_json(runs)
+    else:
+        _echo_comparison(runs)
+        click.echo(f"runs: {folder}")
+
+
+def _folder(config: Config, methods: Sequence[str], run_dir: str | None) -> Path:
+    """Return the folder for the runs, in which none of them exists yet."""
+    if run_dir is None:
+        base = Path(api.RUNS) / f"{config.name}-compare-seed{config.train.seed}"
+        others = (base.with_name(f"{base.name}-{n}") for n in itertools.count(2))
+        return next(path for path in itertools.chain([base], others) if not path.exists())
+    folder = Path(run_dir)
+    for path in [folder, *(folder / method for method in methods)]:
+        if path.exists() and (path != folder or not path.is_dir()):
+            raise RunError(path, "exists already. Give another --run-dir")
+    return folder
+
+
+def _command(
+    config: str, overrides: dict[str, object], method: str, folder: Path, quiet: bool
+) -> list[str]:
+    """Return the command of one run. JSON is YAML, so values pass unchanged."""
+    settings = (("-s", f"{key}={json.dumps(value)}") for key, value in overrides.items())
+    return [
+        sys.executable, "-P", "-m", "bnntrain", "fit", config, *itertools.chain(*settings),
+        "--method", method, "--run-dir", str(folder), "--json", *(["--quiet"] if quiet else []),
+    ]  # fmt: skip
+
+
+def _train(command: Sequence[str], method: str) -> tuple[int, str]:
+    """Run one training to its end; return its exit code and standard output.
+
+    Raises
+    ------
+    BnntrainError
+        The process was killed.
+    Interrupted
+        It was asked to stop when it had just finished.
+    """
+    with _forwarded(command) as (child, received):
+        text, _ = child.communicate()
+    code = child.returncode
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " Was memory short? See 'bnntrain plan'" if name == "SIGKILL" else ""
+        raise BnntrainError(method, f"the training process was ended by {name}.{hint}")
+    if received and not code:
+        raise Interrupted(method, "finished; the methods after it were not trained")
+    return code, text
+
+
+@contextmanager
+def _forwarded(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen, list[int]]]:
+    """Start a process; signals to this one go to it, so that it can save a checkpoint.
+
+    Yields
+    ------
+    child : Popen
+        In a process group of its own: a terminal would send it Ctrl-C a second time.
+    received : list of int
+        Signals so far.
+    """
+    child, received = None, []
+
+    def forward(number: int, _frame: object) -> None:
+        received.append(number)
+        if child is not None:
+            child.send_signal(number)
+
+    former = {number: signal.signal(number, forward) for number in _FORWARDED}
+    try:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
+        for number in received:
+            child.send_signal(number)
+        yield child, received
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _echo_comparison(runs: list[Summary]) -> None:
+    """Print one row per method, and how the first one's figures relate to the last one's."""
+    head = [
+        ["", "accuracy", "time", "arena", "growth", "peak", "energy"],
+        ["method", "%", "ms/batch", "MiB", "MiB", "MiB", "J/batch"],
+    ]
+    rows: list[list[str] | None] = [_row(run) for run in runs]
+    first, last = runs[0], runs[-1]
+    if len(runs) > 1:
+        pairs = zip(_figures(first), _figures(last), strict=True)
+        label = f"{first['method']} / {last['method']}"
+        rows += [None, [label, "", *(times(a, b) for a, b in pairs)]]
+    echo_table(head, rows)
+    click.echo()
+    click.echo("growth: resident memory at its peak less that before training; peak: all of it")
+    if len(runs) > 1:
+        points = last["test_accuracy"] - first["test_accuracy"]
+        click.echo(f"accuracy of {last['method']}: {points:+.2f} points against {first['method']}")
+
+
+def _row(run: Summary) -> list[str]:
+    seconds, arena, growth, peak, energy = _figures(run)
+    return [
+        run["method"],
+        f"{run['test_accuracy']:.2f}",
+        NONE if seconds is None else f"{1e3 * seconds:.2f}",
+        *(mib(size) for size in (arena, growth, peak)),
+        NONE if energy is None else f"{energy:.3g}",
+    ]
+
+
+def _figures(run: Summary) -> tuple[float | None, ...]:
+    """Return seconds per batch, arena, resident growth and peak in bytes, joules per batch."""
+    growth = run["rss_peak_bytes"] - run["rss_before_bytes"]
+    return (
+        run["seconds_per_batch"], run["arena_bytes"], growth, run["rss_peak_bytes"],
+        run["energy_j_per_batch"],
+    )  # fmt: skip

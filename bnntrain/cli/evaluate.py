@@ -1,0 +1,33 @@
+"""``bnntrain evaluate RUN``: accuracy and loss of a trained network."""
+
+from __future__ import annotations
+
+import click
+
+from bnntrain import api
+from bnntrain.cli import options
+from bnntrain.cli.output import echo_json
+
+
+@click.command()
+@options.run_argument
+@options.checkpoint_option("last")
+@click.option(
+    "--split", type=click.Choice(api.SPLITS), default="test", show_default=True,
+    help="Which part of the data.",
+)  # fmt: skip
+@options.json_option
+def evaluate(run: str, checkpoint: str, split: str, as_json: bool) -> None:
+    """Measure accuracy and loss of a trained network.
+
+    RUN is the folder that 'bnntrain fit' made. The splits are those of the run: 'validation' is
+    what was held out, 'train' what was trained on.
+    """
+    result = api.evaluate(run, checkpoint, split)
+    if as_json:
+        echo_json(result)
+        return
+    click.echo(
+        f"{split} accuracy {result[f'{split}_accuracy']:.2f} %, loss {result[f'{split}_loss']:.4f} "
+        f"({result['samples']:,} samples; {checkpoint} checkpoint, epoch {result['epoch']})"
+    )

@@ -1,0 +1,96 @@
+"""``bnntrain summary CONFIG``: the network in figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from bnntrain import api
+from bnntrain.cli import options
+from bnntrain.cli.output import echo_json, echo_table
+from bnntrain.inventory import Layer, layers_of, totals_of
+from bnntrain.method import cell_labels
+from bnntrain.report import NONE, columns, plural, size_text, times
+
+
+@click.command()
+@options.config_argument
+@options.override_options
+@options.json_option
+def summary(config: str, as_json: bool, **parameters: object) -> None:
+    """Show a network's layers, parameters, operations and sizes.
+
+    Needs no data files.
+    """
+    prepared = api.prepare(config, options.overrides_of(parameters))
+    layers = layers_of(prepared)
+    totals = totals_of(layers)
+    if as_json:
+        echo_json(_report(prepared, layers, totals))
+        return
+    height, width, channels = prepared.shape
+    click.echo(
+        f"{prepared.config.model.name}: images of {height}x{width}x{channels} from "
+        f"{prepared.config.data.dataset}\n"
+    )
+    _echo_layers(layers, totals)
+    click.echo()
+    for line in columns(_facts(prepared, totals)):
+        click.echo(line)
+
+
+def _report(
+    prepared: api.Prepared, layers: list[Layer], totals: dict[str, int]
+) -> dict[str, object]:
+    return {
+        "name": prepared.config.name,
+        "model": prepared.config.model.name,
+        "dataset": prepared.config.data.dataset,
+        "input_shape": list(prepared.shape),
+        "layers": [asdict(layer) for layer in layers],
+        "totals": totals,
+        "compression": totals["float32_bytes"] / totals["deployed_bytes"],
+        "method": prepared.method.name,
+        "representation": cell_labels(prepared.method),
+        "batch_size": prepared.plan.batch_size,
+        "plan_bytes": prepared.plan.total_bytes,
+    }
+
+
+def _echo_layers(layers: list[Layer], totals: dict[str, int]) -> None:
+    head = [
+        ["", "input", "output", "1-bit", "other", "deployed", "1-bit", "int8"],
+        ["layer", "bits", "shape", "parameters", "parameters", "bytes", "MACs", "MACs"],
+    ]
+    rows: list[list[str] | None] = [
+        [
+            layer.name,
+            str(layer.input_bits),
+            "x".join(map(str, layer.output_shape)),
+            *_counts(asdict(layer)),
+        ]
+        for layer in layers
+    ]
+    echo_table(head, [*rows, None, ["total", "", "", *_counts(totals)]])
+
+
+def _counts(figures: dict[str, int]) -> list[str]:
+    names = ("binary_parameters", "other_parameters", "deployed_bytes", "binary_macs", "int8_macs")
+    return [f"{figures[name]:,}" if figures[name] else NONE for name in names]
+
+
+def _facts(prepared: api.Prepared, totals: dict[str, int]) -> list[tuple[str, str]]:
+    """What stands below the table: sizes, then how each kind of tensor is held in training."""
+    deployed, float32 = totals["deployed_bytes"], totals["float32_bytes"]
+    plan = prepared.plan
+    return [
+        ("deployed", f"{size_text(deployed)}: 1-bit weights, a threshold per channel"),
+        ("in float32", f"{size_text(float32)}, {times(float32, deployed)} as large"),
+        (
+            "training",
+            f"{size_text(plan.total_bytes)}, method {prepared.method.name}, batch "
+            f"{plan.batch_size}, {plural(plan.threads, 'thread')}",
+        ),
+        *((f"  {tensor}", label) for tensor, label in cell_labels(prepared.method).items()),
+    ]

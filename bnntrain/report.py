@@ -1,0 +1,78 @@
+"""Plain-text tables and the way numbers are written in them.
+
+ASCII only, so that every console prints it, and without colour: the command line adds that. Imports
+nothing, so that a report of what is missing (`doctor`) can be printed when NumPy is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_MIB = 1 << 20
+_UNITS = (("GiB", 1 << 30), ("MiB", _MIB), ("KiB", 1 << 10))
+NONE = "-"
+"""What stands for a figure that there is not."""
+
+Row = Sequence[str]
+_GAP = "  "
+
+
+def table(head: Sequence[Row], rows: Sequence[Row | None], left: int = 1) -> list[str]:
+    """Align cells in columns.
+
+    Parameters
+    ----------
+    head : sequence of rows
+        Lines of the heading, in the order in which they stand.
+    rows : sequence of rows or None
+        Cells; None draws a rule. Rows and heading lines have one length.
+    left : int
+        Columns, from the first, that are aligned to the left; numbers go to the right.
+
+    Returns
+    -------
+    list of str
+        Lines without trailing spaces, the ``len(head)`` lines of the heading first.
+    """
+    cells = [row for row in [*head, *rows] if row is not None]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rule = "-" * len(_GAP.join("-" * width for width in widths))
+    lines = []
+    for row in [*head, *rows]:
+        if row is None:
+            lines.append(rule)
+            continue
+        padded = [
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(_GAP.join(padded).rstrip())
+    return lines
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Align rows of words to the left, without a heading."""
+    return table([], rows, left=max((len(row) for row in rows), default=0))
+
+
+def mib(size: float | None, decimals: int = 2) -> str:
+    """Write bytes in MiB, without the unit."""
+    return NONE if size is None else f"{size / _MIB:.{decimals}f}"
+
+
+def size_text(size: float) -> str:
+    """Write bytes with the largest unit that they fill."""
+    for unit, scale in _UNITS:
+        if size >= scale:
+            return f"{size / scale:.2f} {unit}"
+    return f"{size:.0f} B"
+
+
+def times(whole: float | None, part: float | None) -> str:
+    """Write how often `part` goes into `whole`, e.g. ``7.2x``."""
+    return f"{whole / part:.2f}x" if whole and part else NONE
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count and what is counted, e.g. ``2 threads``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,48 @@
+"""Text tables and the way numbers are written."""
+
+from __future__ import annotations
+
+import pytest
+
+from bnntrain.report import columns, mib, size_text, table, times
+
+
+def test_table_aligns_words_left_and_numbers_right():
+    head = [["", "size"], ["name", "MiB"]]
+    assert table(head, [["a", "1.00"], None, ["total", "12.00"]]) == [
+        "        size",
+        "name     MiB",
+        "a       1.00",
+        "------------",
+        "total  12.00",
+    ]
+
+
+def test_columns_have_no_trailing_spaces():
+    assert columns([["a", "long one"], ["bb", "x"]]) == ["a   long one", "bb  x"]
+    assert columns([]) == []
+
+
+def test_rows_of_one_length():
+    with pytest.raises(ValueError, match="zip"):
+        table([["a", "b"]], [["c"]])
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (1, "1 B"),
+        (1023, "1023 B"),
+        (1536, "1.50 KiB"),
+        (1 << 20, "1.00 MiB"),
+        (3 << 30, "3.00 GiB"),
+    ],
+)
+def test_size_text(size, text):
+    assert size_text(size) == text
+
+
+def test_figures_that_there_are_not():
+    assert mib(None) == times(None, 1.0) == times(1.0, None) == times(1.0, 0) == "-"
+    assert mib(1 << 19, 3) == "0.500"
+    assert times(3.0, 2.0) == "1.50x"

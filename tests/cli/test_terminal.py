@@ -1,0 +1,62 @@
+"""What goes where: results, progress, colour, silence."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+ANSI = re.compile(r"\x1b\[")
+FIT = ("fit", "digits", "--epochs", 2, "--threads", 1)
+
+
+def test_pipes_see_no_colour_and_stdout_only_results(program, tmp_path):
+    done = program.run(*FIT, "--run-dir", tmp_path / "run")
+    assert not ANSI.search(done.stdout + done.stderr)
+    assert "\r" not in done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        "test", "memory:", "time:", "run:",
+    ]  # fmt: skip
+    assert [line.split("  ")[0] for line in done.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_quiet_is_silent(program, tmp_path):
+    assert program.run(*FIT, "-q", "--run-dir", tmp_path / "run").stderr == ""
+
+
+@pytest.mark.parametrize("verb", [("plan", "digits"), ("doctor",), ("summary", "digits")])
+def test_colour_on_a_terminal_unless_refused(program, verb):
+    coloured = program.terminal(*verb)
+    assert ANSI.search(coloured)
+    plain = program.terminal(*verb, NO_COLOR="1")
+    assert not ANSI.search(plain)
+    piped = program.run(*verb).stdout
+    # Figures of available memory differ from call to call.
+    assert re.sub(r"[\d.,]+", "#", plain.replace("\r\n", "\n")).split() == (
+        re.sub(r"[\d.,]+", "#", piped).split()
+    )
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split()[0] == piped.split()[0]
+
+
+def test_error_is_red_on_a_terminal(program):
+    text = program.terminal("plan", "nothing", expect=2)
+    assert text.startswith("\x1b[31mConfigError\x1b[0m: nothing: ")
+    assert program.terminal("plan", "nothing", expect=2, NO_COLOR="1").startswith("ConfigError: ")
+
+
+def test_progress_bar_on_a_terminal(program, tmp_path):
+    text = program.terminal(*FIT, "--run-dir", tmp_path / "run")
+    assert re.search(r"\d+%\|.*images/s\]", text)
+    assert "epoch 2/2" in text
+    assert re.search(r"test accuracy \d+\.\d\d %", text)
+    text = program.terminal(*FIT, "-q", "--run-dir", tmp_path / "quiet")
+    assert "images/s]" not in text
+    assert "epoch 2/2" not in text
+
+
+def test_reader_that_goes_away(program):
+    child = program.start("config", "show", "digits")
+    child.stdout.close()
+    assert child.stderr.read() == ""
+    child.stderr.close()
+    assert child.wait(30) in (0, 1)

@@ -1,0 +1,77 @@
+"""``evaluate`` and ``predict`` on a real run."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+
+def test_evaluate_equals_what_the_run_reported(program, trained):
+    run = json.loads((trained / "run.json").read_text())
+    last = program.json("evaluate", trained)
+    assert set(last) == {"test_accuracy", "test_loss", "samples", "checkpoint", "epoch"}
+    assert last["test_accuracy"] == run["test_accuracy"]
+    assert last["test_loss"] == run["test_loss"]
+    assert (last["samples"], last["checkpoint"], last["epoch"]) == (360, "last", 3)
+    best = program.json("evaluate", trained, "--checkpoint", "best")
+    assert best["test_accuracy"] == run["best_test_accuracy"]
+
+
+def test_evaluate_other_splits(program, trained):
+    run = json.loads((trained / "run.json").read_text())
+    held_out = program.json("evaluate", trained, "--split", "validation", "--checkpoint", "best")
+    assert held_out["validation_accuracy"] == run["best_val_accuracy"]
+    assert held_out["samples"] == run["validation_samples"]
+    assert program.json("evaluate", trained, "--split", "train")["samples"] == run["train_samples"]
+
+
+def test_evaluate_in_words(program, trained):
+    done = program.run("evaluate", trained)
+    accuracy = json.loads((trained / "run.json").read_text())["test_accuracy"]
+    assert done.stdout.startswith(f"test accuracy {accuracy:.2f} %, loss ")
+    assert done.stdout.endswith("(360 samples; last checkpoint, epoch 3)\n")
+    assert done.stderr == ""
+
+
+def test_predict_gives_array_and_picture_the_same_class(program, trained, digit, tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="Pillow (extra: images) is not installed")
+    np.save(tmp_path / "digit.npy", digit)
+    image.fromarray(digit).save(tmp_path / "digit.png")
+    image.fromarray(255 - digit).save(tmp_path / "ink.png")
+    files = [tmp_path / name for name in ("digit.npy", "digit.png")]
+    array, picture = program.json("predict", trained, *files)
+    (ink,) = program.json("predict", trained, tmp_path / "ink.png", "--invert")
+    assert set(array) == {"file", "index", "class", "label", "score", "top"}
+    assert array["file"] == str(files[0])
+    for other in (picture, ink):
+        assert {**other, "file": array["file"]} == array
+
+
+def test_predict_agrees_with_evaluate(program, trained, tmp_path):
+    from bnntrain.data.published import DIGITS_FILE
+
+    with np.load(DIGITS_FILE) as arrays:
+        images, labels = arrays["x_test"], arrays["y_test"]
+    np.save(tmp_path / "all.npy", images.reshape(-1, 8, 8))
+    answers = program.json("predict", trained, tmp_path / "all.npy", "--checkpoint", "last")
+    hits = sum(answer["label"] == label for answer, label in zip(answers, labels, strict=True))
+    assert [answer["index"] for answer in answers] == list(range(len(labels)))
+    assert 100 * hits / len(labels) == program.json("evaluate", trained)["test_accuracy"]
+
+
+def test_predict_top(program, trained, digit, tmp_path):
+    np.save(tmp_path / "two.npy", np.stack([digit, 255 - digit]))
+    answers = program.json("predict", trained, tmp_path / "two.npy", "--top", 3)
+    for answer in answers:
+        scores = [one["score"] for one in answer["top"]]
+        assert len(scores) == 3
+        assert scores == sorted(scores, reverse=True)
+        assert answer["score"] == scores[0]
+    everything = program.json("predict", trained, tmp_path / "two.npy", "--top", 99)
+    assert sum(one["score"] for one in everything[0]["top"]) == pytest.approx(1, abs=1e-5)
+    lines = program.run("predict", trained, tmp_path / "two.npy", "--top", 2).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [f"{tmp_path}/two.npy[{n}]" for n in (0, 1)]
+    first = answers[0]["top"][0]
+    assert lines[0].split()[1:3] == [first["class"], f"{first['score']:.3f}"]
