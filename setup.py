@@ -1,4 +1,4 @@
-"""Build of the one extension module; everything else that describes the package is in pyproject.toml."""
+"""Build of the extension module; what else describes the package is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from setuptools.modified import newer_group
 
 KERNELS = "kernels"
 MODULE = f"{KERNELS}/_native.pyx"
-# No -march: an instruction set is asked for by the file that needs it and chosen at run time. No contraction of a
-# product and a sum into one rounding, because the same bits have to come out everywhere.
+# No -march: an instruction set is asked for by the file that needs it and chosen at run time. No
+# contraction of a product and a sum into one rounding: the same bits have to come out everywhere.
 FLAGS = [
     "-O3", "-std=gnu11", "-Wall", "-Wextra", "-fopenmp",
     "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
 ]  # fmt: skip
-# The bindings run once per call and are the largest file: optimising them costs build time and saves nothing.
+# The bindings are the largest file and run once per call: optimising them only costs build time.
 BINDING_FLAGS = ["-O1", "-Wno-extra", "-Wno-unused-function"]
 DIRECTIVES = {"language_level": "3", "boundscheck": False, "wraparound": False, "cdivision": True}
 
@@ -43,7 +43,11 @@ class BuildKernels(build_ext):
         """Translate the Cython module, then compile and link as usual."""
         from Cython.Build import cythonize
 
-        options = {"include_path": [KERNELS], "compiler_directives": DIRECTIVES, "force": self.force}
+        options = {
+            "include_path": [KERNELS],
+            "compiler_directives": DIRECTIVES,
+            "force": self.force,
+        }
         translated = cythonize([ext], build_dir=self.build_temp, **options)[0]
         ext.sources = translated.sources
         compile_one = self.compiler.compile
@@ -84,7 +88,11 @@ setup(
             # The bindings first: they take longest.
             [MODULE, *c_sources()],
             include_dirs=[KERNELS],
-            depends=["setup.py", f"{KERNELS}/kernels.inc", *kernel_files(".h", ".inc", ".pyx", ".pxi")],
+            depends=[
+                "setup.py",
+                f"{KERNELS}/kernels.inc",
+                *kernel_files(".h", ".inc", ".pyx", ".pxi"),
+            ],
             extra_compile_args=FLAGS,
             extra_link_args=["-fopenmp"],
         )

@@ -1,6 +1,6 @@
 /* base.h: words, tiles and helpers that every kernel shares.
  *
- * Bit convention (DESIGN: Courbariaux & Bengio's sign): bit 1 stands for -1, bit 0 for +1, sgn(0) = +1.
+ * Bit convention (Courbariaux & Bengio's sign): bit 1 stands for -1, bit 0 for +1, sgn(0) = +1.
  * Rows of bits start on a 64-bit word; the bits past the last column of a row are 0.
  * Hence for two rows a, b of `depth` bits: dot = depth - 2 * popcount(a ^ b).
  */

@@ -29,7 +29,7 @@ static inline uint32_t bnn_bits_from_float(float x)
     return bits;
 }
 
-/* exp(x) for x <= 0, relative error below 2e-7; 0 below -87.  x = (n + f) ln 2, |f| <= 1/2, and a polynomial in f
+/* exp(x) for x <= 0, relative error below 2e-7; 0 from -87 down.  x = (n + f) ln 2, |f| <= 1/2, and a polynomial in f
  * (the Taylor series of 2^f, degree 7, remainder below 6e-9). */
 static inline float bnn_exp(float x)
 {

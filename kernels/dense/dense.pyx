@@ -97,54 +97,6 @@ def dense_scratch_bytes(size_t inputs, size_t outputs, size_t batch, str gradien
     return bnn_dense_scratch(inputs, outputs, batch, _TYPES[gradient])
 
 
-cdef class DenseStep:
-    """What changes from step to step in every dense block: rates, corrections and rounding keys.
-
-    One object serves all blocks; the model sets it before each block's backward and update.
-    """
-
-    cdef bnn_dense_step step
-
-    def __init__(self, *, str optimizer, str latent, str momentum, double latent_range, double beta1, double beta2,
-                 int limit, bint current_scales):
-        self.step.limit = limit
-        self.step.current_scales = current_scales
-        self.step.sign.beta = int(beta1 * 32768 + 0.5)
-        self.step.real.optimizer = OPTIMIZERS[optimizer]
-        self.step.real.latent_type = _TYPES[latent]
-        self.step.real.momentum_type = _TYPES[momentum]
-        self.step.real.range = latent_range
-        self.step.real.beta1 = beta1
-        self.step.real.beta2 = beta2
-
-    def set_rates(self, double learning_rate, double correction1, double correction2, double sign_rate):
-        """Set this step's learning rate, 1/(1-beta^t) of both decays, and lr/R with correction for the integer path."""
-        self.step.real.learning_rate = learning_rate
-        self.step.real.correction1 = correction1
-        self.step.real.correction2 = correction2
-        self.step.sign.rate = <int32_t>min(int(sign_rate * 16777216 + 0.5), 2147483647)
-
-    def set_norm(self, double learning_rate, double beta1, double beta2, double correction1, double correction2,
-                 double epsilon, double gradient_scale):
-        """Set the Adam step of gamma and beta; `gradient_scale` turns sums over the batch into means."""
-        self.step.norm.learning_rate = learning_rate
-        self.step.norm.beta1 = beta1
-        self.step.norm.beta2 = beta2
-        self.step.norm.correction1 = correction1
-        self.step.norm.correction2 = correction2
-        self.step.norm.epsilon = epsilon
-        self.step.norm.gradient_scale = gradient_scale
-
-    def set_layer(self, double gradient_scale, double epsilon, double threshold, uint64_t latent_key, uint64_t dy_key):
-        """Set what differs from block to block; `dy_key` 0 rounds dY half to even."""
-        self.step.real.gradient_scale = gradient_scale
-        self.step.real.epsilon = epsilon
-        self.step.real.threshold = threshold
-        self.step.real.key = latent_key
-        self.step.sign.key = latent_key
-        self.step.dy_key = dy_key
-
-
 cdef class Dense:
     """A dense block bound to its buffers.
 

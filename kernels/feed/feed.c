@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "../common/rng.h"
 
@@ -51,16 +52,25 @@ uint32_t bnn_feed_record(const struct bnn_feed *feed, uint32_t position)
     return feed->split ? bnn_permute(position, feed->total, feed->split_key) : position;
 }
 
+/* Reads a record whose label goes to *label: one plain read where a byte behind the image may be overwritten. */
+static ssize_t read_record(const struct bnn_feed *feed, uint32_t record, int8_t *image, uint8_t *label, int room)
+{
+    const off_t at = (off_t)(feed->offset + (uint64_t)record * (feed->image_bytes + 1));
+    struct iovec parts[2] = {{image, feed->image_bytes}, {label, 1}};
+    ssize_t got;
+    do got = room ? pread(feed->file, image, feed->image_bytes + 1, at) : preadv(feed->file, parts, 2, at);
+    while (got < 0 && errno == EINTR);
+    if (room) *label = (uint8_t)image[feed->image_bytes];
+    return got;
+}
+
 enum bnn_feed_status bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
-                  uint32_t *record)
+                                   uint32_t *record)
 {
     for (size_t row = 0; row < rows; row++, x += feed->image_bytes) {
         *record = bnn_feed_record(feed, first + (uint32_t)row);
-        struct iovec parts[2] = {{x, feed->image_bytes}, {labels + row, 1}};
-        off_t at = (off_t)(feed->offset + (uint64_t)*record * (feed->image_bytes + 1));
-        ssize_t got;
-        do got = preadv(feed->file, parts, 2, at);
-        while (got < 0 && errno == EINTR);
+        /* The label lands on the next row, which is read after it: pread costs less than preadv. */
+        const ssize_t got = read_record(feed, *record, x, labels + row, row + 1 < rows);
         if (got < 0) return BNN_feed_unreadable;
         if (got != (ssize_t)feed->image_bytes + 1) return BNN_feed_short;
         if (labels[row] >= feed->classes) return BNN_feed_label;

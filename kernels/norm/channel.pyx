@@ -58,7 +58,10 @@ def channel_threshold(double mean, double inverse, double gamma, double beta):
 
 
 def channel_interval(double mean, double inverse, double gamma, double beta):
-    """Return (low, high) such that, for every integer y, ``|z| <= 1`` equals ``low <= y <= high``; z as in `channel_threshold`."""
+    """Return (low, high) such that, for every integer y, ``|z| <= 1`` equals ``low <= y <= high``.
+
+    z is that of `channel_threshold`; low and high are int32.
+    """
     cdef bnn_channel channel = bnn_channel(mean=mean, inverse=inverse, gamma=gamma, beta=beta)
     cdef int32_t low, high
     bnn_channel_interval(&channel, &low, &high)

@@ -1,8 +1,12 @@
-/* loops.h: batch normalisation's loops, compiled once per instruction set (BNN_NAME appends the set's name). */
+/* loops.h: batch normalisation's loops, compiled once per instruction set (BNN_NAME appends the set's name).
+ * Where a set defines BNN_HAVE_<op>, it has its own version of that op. */
+#include <math.h>
+
 #include "../common/number.h"
 #include "../common/rng.h"
 #include "norm.h"
 
+#ifndef BNN_HAVE_norm_sums_i32
 void BNN_NAME(norm_sums_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride,
                              int64_t *sum, int64_t *sum_squares)
 {
@@ -12,6 +16,7 @@ void BNN_NAME(norm_sums_i32)(const int32_t *y, size_t rows, size_t columns, size
             sum_squares[c] += (int64_t)y[c] * y[c];
         }
 }
+#endif
 
 void BNN_NAME(norm_deviation_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride, int64_t n,
                                   const int64_t *sum, int64_t *deviation)
@@ -48,17 +53,21 @@ void BNN_NAME(norm_magnitude_i32)(const int32_t *y, size_t rows, size_t columns,
             bits[row * stride_words + first / BNN_WORD_BITS] = word;           \
         }
 
+#ifndef BNN_HAVE_binarise_i32_u1
 void BNN_NAME(binarise_i32_u1)(const int32_t *y, size_t rows, size_t columns, size_t stride,
                                const int32_t *threshold, const uint8_t *flip, uint64_t *bits, size_t stride_words)
 {
     PACK_TEST((uint8_t)(y[at] < threshold[at]) ^ flip[at])
 }
+#endif
 
+#ifndef BNN_HAVE_within_i32_u1
 void BNN_NAME(within_i32_u1)(const int32_t *y, size_t rows, size_t columns, size_t stride,
                              const int32_t *low, const int32_t *high, uint64_t *bits, size_t stride_words)
 {
     PACK_TEST((uint8_t)(y[at] >= low[at]) & (uint8_t)(y[at] <= high[at]))
 }
+#endif
 #undef PACK_TEST
 
 void BNN_NAME(normalise_i32_f32)(const int32_t *y, size_t rows, size_t columns, size_t stride,
@@ -68,6 +77,7 @@ void BNN_NAME(normalise_i32_f32)(const int32_t *y, size_t rows, size_t columns, 
         for (size_t c = 0; c < columns; c++) z[c] = (float)y[c] * scale[c] + shift[c];
 }
 
+#ifndef BNN_HAVE_norm_cancel_i8
 void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, size_t stride,
                               const int32_t *low, const int32_t *high, int8_t *g, size_t g_stride,
                               int64_t *sum_g, int64_t *sum_gy)
@@ -81,6 +91,7 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
             sum_gy[c] += (int64_t)(passed * y[c]);
         }
 }
+#endif
 
 void BNN_NAME(sign_tile_i32)(int32_t *y, size_t rows, size_t columns, size_t stride,
                              const int32_t *threshold, const uint8_t *flip)
@@ -89,45 +100,82 @@ void BNN_NAME(sign_tile_i32)(int32_t *y, size_t rows, size_t columns, size_t str
         for (size_t c = 0; c < columns; c++) y[c] = 1 - 2 * ((y[c] < threshold[c]) ^ flip[c]);
 }
 
+/* Compilers do not reorder comparisons of floats.  So each column of a run of BNN_TILE has a maximum of its own, and
+ * the rows are functions of pointers that do not overlap: then both vectorise.  A maximum knows no order. */
+static inline void measure_row(const int32_t *BNN_RESTRICT t, const float *BNN_RESTRICT a, const float *BNN_RESTRICT b,
+                               const float *BNN_RESTRICT c0, const int8_t *BNN_RESTRICT g, size_t count,
+                               float *BNN_RESTRICT most)
+{
+    for (size_t c = 0; c < count; c++) {
+        float size = fabsf(a[c] * (float)g[c] + (b[c] * (float)t[c] + c0[c]));
+        most[c] = size > most[c] ? size : most[c];
+    }
+}
+
+static inline float largest_of(const float *most, float largest)
+{
+    for (size_t c = 0; c < BNN_TILE; c++) largest = most[c] > largest ? most[c] : largest;
+    return largest;
+}
+
 void BNN_NAME(norm_measure_i8)(const int32_t *t, size_t rows, size_t columns, size_t stride,
                                const float *a, const float *b, const float *c0,
                                const int8_t *g, size_t g_stride, float *largest)
 {
+    float most[BNN_TILE];
+    for (size_t c = 0; c < BNN_TILE; c++) most[c] = *largest;
     for (size_t row = 0; row < rows; row++, t += stride, g += g_stride)
-        for (size_t c = 0; c < columns; c++) {
-            float size = bnn_absolute(a[c] * (float)g[c] + (b[c] * (float)t[c] + c0[c]));
-            *largest = size > *largest ? size : *largest;
-        }
+        for (size_t c = 0; c < columns; c += BNN_TILE)
+            measure_row(t + c, a + c, b + c, c0 + c, g + c, bnn_min(BNN_TILE, columns - c), most);
+    *largest = largest_of(most, *largest);
 }
 
+/* `index`: of the row's first element. */
+static inline void affine_row(const int32_t *BNN_RESTRICT t, const float *BNN_RESTRICT a, const float *BNN_RESTRICT b,
+                              const float *BNN_RESTRICT c0, int8_t *BNN_RESTRICT g, size_t count, float limit,
+                              const int dithered, uint64_t key, uint32_t index, float *BNN_RESTRICT most)
+{
+    for (size_t c = 0; c < count; c++) {
+        float v = a[c] * (float)g[c] + (b[c] * (float)t[c] + c0[c]);
+        float size = fabsf(v);
+        most[c] = size > most[c] ? size : most[c];
+        v = bnn_clip(v, limit);
+        if (dithered) {
+            /* 24 bits of the hash: u = bits/2^24 - 1/2 is exact, and v + u rounds as floor(v + bits/2^24) does. */
+            uint32_t hash = bnn_hash32(index + (uint32_t)c, key);
+            v = bnn_clip(v + ((float)(int32_t)(hash >> 8) * 0x1p-24f - 0.5f), limit);
+        }
+        g[c] = (int8_t)bnn_round(v);
+    }
+}
+
+#ifndef BNN_HAVE_norm_affine_i8
 void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, size_t stride,
                               const float *a, const float *b, const float *c0,
                               int8_t *g, size_t g_stride, int limit, uint64_t key, uint32_t index, float *largest)
 {
-    float most = *largest;
-    for (size_t row = 0; row < rows; row++, t += stride, g += g_stride)
-        for (size_t c = 0; c < columns; c++) {
-            float v = a[c] * (float)g[c] + (b[c] * (float)t[c] + c0[c]);
-            float size = bnn_absolute(v);
-            most = size > most ? size : most;
-            v = bnn_clip(v, (float)limit);
-            if (key) {
-                /* 24 bits of the hash: u = bits/2^24 - 1/2 is exact, and v + u rounds as floor(v + bits/2^24) does. */
-                uint32_t hash = bnn_hash32(index + (uint32_t)(row * g_stride + c), key);
-                v = bnn_clip(v + ((float)(int32_t)(hash >> 8) * 0x1p-24f - 0.5f), (float)limit);
-            }
-            g[c] = (int8_t)bnn_round(v);
+    float most[BNN_TILE];
+    for (size_t c = 0; c < BNN_TILE; c++) most[c] = *largest;
+    for (size_t row = 0; row < rows; row++, t += stride, g += g_stride, index += (uint32_t)g_stride)
+        for (size_t c = 0; c < columns; c += BNN_TILE) {
+            const size_t count = bnn_min(BNN_TILE, columns - c);
+            if (key) affine_row(t + c, a + c, b + c, c0 + c, g + c, count, (float)limit, 1, key, index + (uint32_t)c, most);
+            else affine_row(t + c, a + c, b + c, c0 + c, g + c, count, (float)limit, 0, 0, 0, most);
         }
-    *largest = most;
+    *largest = largest_of(most, *largest);
 }
+#endif
 
+#ifndef BNN_HAVE_requantise_i32_i8
 void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, size_t stride,
                                  float multiplier, int8_t *q, size_t q_stride)
 {
     for (size_t row = 0; row < rows; row++, v += stride, q += q_stride)
         for (size_t c = 0; c < columns; c++) q[c] = (int8_t)bnn_round(bnn_clip((float)v[c] * multiplier, 127.0f));
 }
+#endif
 
+#ifndef BNN_HAVE_largest_i32
 void BNN_NAME(largest_i32)(const int32_t *v, size_t rows, size_t columns, size_t stride, int32_t *largest)
 {
     int32_t most = *largest;
@@ -138,7 +186,9 @@ void BNN_NAME(largest_i32)(const int32_t *v, size_t rows, size_t columns, size_t
         }
     *largest = most;
 }
+#endif
 
+#ifndef BNN_HAVE_mask_i8
 void BNN_NAME(mask_i8)(const uint64_t *bits, size_t stride_words, size_t rows, size_t columns,
                        int8_t *g, size_t g_stride)
 {
@@ -146,6 +196,7 @@ void BNN_NAME(mask_i8)(const uint64_t *bits, size_t stride_words, size_t rows, s
         for (size_t c = 0; c < columns; c++)
             g[c] = (int8_t)(g[c] & -(int8_t)(bits[row * stride_words + c / BNN_WORD_BITS] >> c % BNN_WORD_BITS & 1));
 }
+#endif
 
 void BNN_NAME(norm_cancel_f32)(const int32_t *y, size_t rows, size_t columns, size_t stride,
                                const int32_t *low, const int32_t *high, float *g, size_t g_stride)
@@ -154,6 +205,7 @@ void BNN_NAME(norm_cancel_f32)(const int32_t *y, size_t rows, size_t columns, si
         for (size_t c = 0; c < columns; c++) g[c] = (y[c] >= low[c]) & (y[c] <= high[c]) ? g[c] : 0.0f;
 }
 
+#ifndef BNN_HAVE_mask_f32
 void BNN_NAME(mask_f32)(const uint64_t *bits, size_t stride_words, size_t rows, size_t columns,
                         float *g, size_t g_stride)
 {
@@ -161,6 +213,7 @@ void BNN_NAME(mask_f32)(const uint64_t *bits, size_t stride_words, size_t rows, 
         for (size_t c = 0; c < columns; c++)
             g[c] = bits[row * stride_words + c / BNN_WORD_BITS] >> c % BNN_WORD_BITS & 1 ? g[c] : 0.0f;
 }
+#endif
 
 void BNN_NAME(norm_sums_f32)(const int32_t *t, size_t rows, size_t columns, size_t stride,
                              const float *g, size_t g_stride, double *sum_g, double *sum_gt)

@@ -21,7 +21,7 @@
  *   sign_tile_i32        y = +1 or -1 as binarise_i32_u1 decides (in place)
  *   norm_measure_i8      max(largest, |v|), v = a[c]*g + (b[c]*t + c0[c])            t: the tile, y or its signs
  *   norm_affine_i8       g = round(v) limited to [-limit, limit], largest as above;  half to even, or, with key != 0,
- *                        floor(v + u), u = hash(index of the element)/2^32
+ *                        round(v + u - 1/2), u = 24 bits of the hash of the element's index / 2^24
  *   requantise_i32_i8    q = round(v * multiplier) limited to +-127
  *   largest_i32          max(largest, |v|)
  *   mask_i8              g = 0 where the mask bit is 0

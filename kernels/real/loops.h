@@ -1,5 +1,5 @@
 /* loops.h: float loops, compiled once per instruction set (BNN_NAME appends the set's name, BNN_VECTOR_BYTES is the
- * width of its registers). */
+ * width of its registers; the set has its own version of an op where BNN_HAVE_<op> is defined). */
 #include <math.h>
 
 #include "../common/number.h"
@@ -7,31 +7,56 @@
 
 typedef float vector __attribute__((vector_size(BNN_VECTOR_BYTES)));
 typedef float unaligned __attribute__((vector_size(BNN_VECTOR_BYTES), aligned(4)));
-enum { LANES = BNN_VECTOR_BYTES / 4, ROWS = 4, VECTORS = 2 };
+/* One vector of 64 bytes does better than two with gcc 12, two of the narrower ones better than one. */
+enum { LANES = BNN_VECTOR_BYTES / 4, ROWS = 4, VECTORS = BNN_VECTOR_BYTES == 64 ? 1 : 2, COLUMNS = VECTORS * LANES };
 
-/* A tile of ROWS rows and VECTORS vectors of columns, all sums in registers. */
-static inline void tile_f32(const float *a, size_t a_row, size_t a_depth, const float *b, size_t b_stride, size_t depth,
-                            float *c, size_t c_stride)
+/* c = a * b, or that added to c, for `rows` rows and COLUMNS columns, all sums in registers. */
+static inline __attribute__((always_inline)) void tile_f32(const int rows, const float *a, size_t a_row, size_t a_depth,
+                                                           const float *b, size_t b_stride, size_t depth, float *c,
+                                                           size_t c_stride, int add)
 {
     vector sum[ROWS][VECTORS] = {{{0}}};
+    if (add)
+        for (int row = 0; row < rows; row++)
+            for (int i = 0; i < VECTORS; i++) sum[row][i] = *(const unaligned *)(c + row * c_stride + i * LANES);
     for (size_t k = 0; k < depth; k++, b += b_stride)
-        for (int row = 0; row < ROWS; row++) {
+        for (int row = 0; row < rows; row++) {
             float value = a[row * a_row + k * a_depth];
             for (int i = 0; i < VECTORS; i++) sum[row][i] += value * *(const unaligned *)(b + i * LANES);
         }
-    for (int row = 0; row < ROWS; row++)
+    for (int row = 0; row < rows; row++)
         for (int i = 0; i < VECTORS; i++) *(unaligned *)(c + row * c_stride + i * LANES) = sum[row][i];
 }
 
-/* What is left at the right and bottom edges, in the same order of summation. */
+/* COLUMNS columns of all rows; every switch arm is a tile with its size known at compile time. */
+static void column_f32(const float *a, size_t rows, size_t a_row, size_t a_depth, const float *b, size_t b_stride,
+                       size_t depth, float *c, size_t c_stride, int add)
+{
+    for (; rows >= ROWS; rows -= ROWS, a += ROWS * a_row, c += ROWS * c_stride)
+        tile_f32(ROWS, a, a_row, a_depth, b, b_stride, depth, c, c_stride, add);
+    switch (rows) {
+    case 3: tile_f32(3, a, a_row, a_depth, b, b_stride, depth, c, c_stride, add); break;
+    case 2: tile_f32(2, a, a_row, a_depth, b, b_stride, depth, c, c_stride, add); break;
+    case 1: tile_f32(1, a, a_row, a_depth, b, b_stride, depth, c, c_stride, add); break;
+    }
+}
+
+/* The columns at the right edge, in the same order of summation: pieces of b and c are padded to COLUMNS. */
 static void edge_f32(const float *a, size_t rows, size_t a_row, size_t a_depth, const float *b, size_t b_stride,
                      size_t columns, size_t depth, float *c, size_t c_stride)
 {
-    for (size_t row = 0; row < rows; row++) {
-        memset(c + row * c_stride, 0, columns * sizeof *c);
-        for (size_t k = 0; k < depth; k++) {
-            float value = a[row * a_row + k * a_depth];
-            for (size_t j = 0; j < columns; j++) c[row * c_stride + j] += value * b[k * b_stride + j];
+    enum { PIECE = 64 };
+    float b_piece[PIECE][COLUMNS] = {{0}}, c_piece[ROWS][COLUMNS] = {{0}};
+    for (size_t row = 0; row < rows; row++) memset(c + row * c_stride, 0, columns * sizeof *c);
+    for (size_t k0 = 0; k0 < depth; k0 += PIECE) {
+        const size_t piece = bnn_min(PIECE, depth - k0);
+        for (size_t k = 0; k < piece; k++) memcpy(b_piece[k], b + (k0 + k) * b_stride, columns * sizeof *b);
+        for (size_t row = 0; row < rows; row += ROWS) {
+            const size_t count = bnn_min(ROWS, rows - row);
+            for (size_t i = 0; i < count; i++) memcpy(c_piece[i], c + (row + i) * c_stride, columns * sizeof *c);
+            column_f32(a + row * a_row + k0 * a_depth, count, a_row, a_depth, b_piece[0], COLUMNS, piece, c_piece[0],
+                       COLUMNS, 1);
+            for (size_t i = 0; i < count; i++) memcpy(c + (row + i) * c_stride, c_piece[i], columns * sizeof *c);
         }
     }
 }
@@ -39,18 +64,14 @@ static void edge_f32(const float *a, size_t rows, size_t a_row, size_t a_depth, 
 void BNN_NAME(gemm_f32)(const float *a, size_t rows, size_t a_row, size_t a_depth, const float *b,
                         size_t b_stride, size_t columns, size_t depth, float *c, size_t c_stride)
 {
-    const size_t full_rows = rows - rows % ROWS, full_columns = columns - columns % (VECTORS * LANES);
-    for (size_t j = 0; j < full_columns; j += VECTORS * LANES)
-        for (size_t row = 0; row < full_rows; row += ROWS)
-            tile_f32(a + row * a_row, a_row, a_depth, b + j, b_stride, depth, c + row * c_stride + j, c_stride);
-    if (full_columns < columns)
-        edge_f32(a, full_rows, a_row, a_depth, b + full_columns, b_stride, columns - full_columns, depth,
-                 c + full_columns, c_stride);
-    if (full_rows < rows)
-        edge_f32(a + full_rows * a_row, rows - full_rows, a_row, a_depth, b, b_stride, columns, depth,
-                 c + full_rows * c_stride, c_stride);
+    const size_t whole = columns - columns % COLUMNS;
+    for (size_t j = 0; j < whole; j += COLUMNS)
+        column_f32(a, rows, a_row, a_depth, b + j, b_stride, depth, c + j, c_stride, 0);
+    if (whole < columns)
+        edge_f32(a, rows, a_row, a_depth, b + whole, b_stride, columns - whole, depth, c + whole, c_stride);
 }
 
+#ifndef BNN_HAVE_expand_u1_f32
 void BNN_NAME(expand_u1_f32)(const uint64_t *bits, size_t stride_words, size_t rows, size_t columns,
                              float *out, size_t out_stride)
 {
@@ -62,6 +83,7 @@ void BNN_NAME(expand_u1_f32)(const uint64_t *bits, size_t stride_words, size_t r
                 out[row * out_stride + first + i] = (float)(1 - 2 * (int32_t)(word >> i & 1));
         }
 }
+#endif
 
 #define EACH(EXPRESSION)                                                           \
     for (size_t row = 0; row < rows; row++, values += stride, out += out_stride)   \
@@ -86,10 +108,12 @@ void BNN_NAME(convert_f32_f16)(const float *values, size_t stride, size_t rows, 
 }
 #undef EACH
 
+#ifndef BNN_HAVE_quantise_f32_i8
 void BNN_NAME(quantise_f32_i8)(const float *values, size_t count, float multiplier, int8_t *q)
 {
     for (size_t i = 0; i < count; i++) q[i] = (int8_t)bnn_round(bnn_clip(values[i] * multiplier, 127.0f));
 }
+#endif
 
 void BNN_NAME(softmax_f32)(const float *z, const uint8_t *labels, size_t rows, size_t classes, float smoothing,
                            float *gradient, double *loss, uint8_t *hit)

@@ -1,7 +1,9 @@
 # Binding of init.h.
 
 cdef extern from "update/init.h":
-    void bnn_init_latent(void *latent, size_t count, bnn_type type, float range, float sigma, uint64_t key) noexcept nogil
+    void bnn_init_latent(
+        void *latent, size_t count, bnn_type type, float range, float sigma, uint64_t key
+    ) noexcept nogil
 
 
 def init_latent(latent, *, float range, float sigma, key):

@@ -1,4 +1,5 @@
-/* loops.h: the optimiser steps, compiled once per instruction set (BNN_NAME appends the set's name). */
+/* loops.h: the optimiser steps, compiled once per instruction set (BNN_NAME appends the set's name).
+ * Where a set defines BNN_HAVE_<op>, it has its own version of that op. */
 #include <math.h>
 
 #include "../common/number.h"
@@ -7,38 +8,44 @@
 
 static inline int32_t sign_of(int32_t x) { return (x > 0) - (x < 0); }
 
-static inline int8_t step_latent(int8_t latent, int32_t push, uint32_t index, const struct bnn_sign_step *step)
+static inline int8_t step_latent(int8_t latent, int32_t push, uint32_t index, struct bnn_sign_step step)
 {
-    int32_t dither = (int32_t)(bnn_hash32(index, step->key) >> 8);
-    int32_t moved = latent - ((push * step->rate + dither) >> 24);
+    int32_t dither = (int32_t)(bnn_hash32(index, step.key) >> 8);
+    int32_t moved = latent - ((push * step.rate + dither) >> 24);
     moved = moved < 127 ? moved : 127;
     return (int8_t)(moved > -127 ? moved : -127);
 }
 
+#ifndef BNN_HAVE_update_sign_momentum_i8
 void BNN_NAME(update_sign_momentum_i8)(int8_t *latent, int8_t *momentum, size_t stride,
                                        const int32_t *gradient, size_t g_stride, size_t rows, size_t columns,
                                        uint32_t index, const struct bnn_sign_step *step)
 {
-    const int32_t beta = step->beta, gain = (32768 - beta) * 127;
+    const struct bnn_sign_step s = *step; /* a copy, which the stores of bytes cannot change */
+    const int32_t beta = s.beta, gain = (32768 - beta) * 127;
     for (size_t row = 0; row < rows; row++)
         for (size_t c = 0; c < columns; c++) {
             size_t at = row * stride + c;
             int32_t m = (beta * momentum[at] + gain * sign_of(gradient[row * g_stride + c]) + 16384) >> 15;
             momentum[at] = (int8_t)m;
-            latent[at] = step_latent(latent[at], m, index + (uint32_t)at, step);
+            latent[at] = step_latent(latent[at], m, index + (uint32_t)at, s);
         }
 }
+#endif
 
+#ifndef BNN_HAVE_update_sign_i8
 void BNN_NAME(update_sign_i8)(int8_t *latent, size_t stride, const int32_t *gradient, size_t g_stride,
                               size_t rows, size_t columns, uint32_t index, const struct bnn_sign_step *step)
 {
+    const struct bnn_sign_step s = *step;
     for (size_t row = 0; row < rows; row++)
         for (size_t c = 0; c < columns; c++) {
             size_t at = row * stride + c;
             int32_t push = 127 * sign_of(gradient[row * g_stride + c]);
-            latent[at] = step_latent(latent[at], push, index + (uint32_t)at, step);
+            latent[at] = step_latent(latent[at], push, index + (uint32_t)at, s);
         }
 }
+#endif
 
 /* The real path works on runs of CHUNK weights: load, step, store, each a simple loop over float32. */
 enum { CHUNK = 128 };
@@ -67,6 +74,9 @@ static inline float dithered(float x, uint32_t index, uint64_t key)
 static void store_latent(const float *w, void *to, size_t at, size_t count, uint32_t index,
                          const struct bnn_real_step *step)
 {
+    /* Copies: a store of bytes could change what `step` points at, as far as the compiler knows. */
+    const uint64_t key = step->key;
+    const float range = step->range;
     switch (step->latent_type) {
     case BNN_f32: memcpy((float *)to + at, w, count * sizeof *w); break;
     case BNN_f16:
@@ -75,12 +85,12 @@ static void store_latent(const float *w, void *to, size_t at, size_t count, uint
     case BNN_i16:
         for (size_t i = 0; i < count; i++)
             ((int16_t *)to)[at + i] = (int16_t)bnn_clip(
-                dithered(w[i] * (32767.0f / step->range), index + (uint32_t)i, step->key), 32767.0f);
+                dithered(w[i] * (32767.0f / range), index + (uint32_t)i, key), 32767.0f);
         break;
     default:
         for (size_t i = 0; i < count; i++)
             ((int8_t *)to)[at + i] = (int8_t)bnn_clip(
-                dithered(w[i] * (127.0f / step->range), index + (uint32_t)i, step->key), 127.0f);
+                dithered(w[i] * (127.0f / range), index + (uint32_t)i, key), 127.0f);
     }
 }
 

@@ -8,7 +8,8 @@
  *   vpxord zmm         512     2 (four 256-bit pipes)                    24
  *   vpopcntd zmm       512     1 (two of them)                           24
  *   vpaddd zmm         -       2                                         24
- *   Three instructions at two a cycle: the limit is 341 MAC a cycle.
+ *   Three instructions at two a cycle: the limit is 341 MAC a cycle.  (The adder of avx2.c would make it 390, but measured
+ *   no faster here: its loop is short of registers and loads.)
  * Lanes count at most 32 per unit: 2^31 is out of reach below a depth of 2^31.
  */
 #if defined(__x86_64__)
@@ -76,6 +77,15 @@ static inline uint32_t load_unit(const uint64_t *a, size_t unit)
     return bits;
 }
 
+/* count += popcount(a ^ b) per lane.  gcc 12 copies and spills sums of intrinsics; an operand that is changed in place
+ * stays where it is. */
+static inline __m512i count_differing(__m512i count_i32x16, __m512i a, __m512i b)
+{
+    const __m512i ones = _mm512_popcnt_epi32(_mm512_xor_si512(a, b));
+    __asm__("vpaddd %1, %0, %0" : "+v"(count_i32x16) : "v"(ones));
+    return count_i32x16;
+}
+
 /* y[rows][vectors*16] = base - 2 * popcount, or that subtracted from y. */
 static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, const uint64_t *a,
                                                        size_t a_stride, const struct block *block, int32_t base,
@@ -94,8 +104,7 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
         UNROLL for (int row = 0; row < rows; row++) {
             const __m512i spread = _mm512_set1_epi32((int32_t)load_unit(a_row[row], unit));
             UNROLL for (int v = 0; v < vectors; v++)
-                count_i32x16[row][v] = _mm512_add_epi32(count_i32x16[row][v],
-                                                        _mm512_popcnt_epi32(_mm512_xor_si512(spread, b[v])));
+                count_i32x16[row][v] = count_differing(count_i32x16[row][v], spread, b[v]);
         }
     }
     UNROLL for (int row = 0; row < rows; row++)

@@ -1,0 +1,49 @@
+/* cases.h: for each operation a naive implementation, written from its header's equation alone, and a test, which runs one
+ * implementation beside the one whose results are expected.  One line per operation comes from its portable entry.
+ */
+#ifndef CASES_H
+#define CASES_H
+
+#include "../../kernels/common/dispatch.h"
+#include "check.h"
+
+#define CASE_portable(op)      \
+    bnn_##op##_fn naive_##op;  \
+    void test_##op(bnn_##op##_fn *run, bnn_##op##_fn *expected);
+#define CASE_avx2(op)
+#define CASE_avx512(op)
+#define BNN_KERNEL(op, isa) CASE_##isa(op)
+#include "../../kernels/kernels.inc"
+#undef BNN_KERNEL
+
+/* The random number of rng.h, written again from its description. */
+static inline uint32_t naive_hash(uint32_t index, uint64_t key)
+{
+    uint32_t x = index + (uint32_t)(key & 0xffffffff);
+    x = x ^ x >> 16;
+    x = (uint32_t)((uint64_t)x * 0x21f0aaad);
+    x = x ^ x >> 15;
+    x = x + (uint32_t)(key >> 32);
+    x = (uint32_t)((uint64_t)x * 0xd35a2d97);
+    return x ^ x >> 15;
+}
+
+static inline int naive_bit(const uint64_t *bits, size_t stride_words, size_t row, size_t column)
+{
+    return (int)(bits[row * stride_words + column / 64] >> column % 64 & 1);
+}
+
+/* Sets one bit and, at the first column of a word, clears the word before. */
+static inline void naive_set(uint64_t *bits, size_t stride_words, size_t row, size_t column, int bit)
+{
+    uint64_t *word = &bits[row * stride_words + column / 64];
+    if (column % 64 == 0) *word = 0;
+    *word |= (uint64_t)bit << column % 64;
+}
+
+double naive_from_half(uint16_t half);
+uint16_t naive_to_half(float x);
+/* Halves: random finite ones with magnitudes up to 2, and some special ones where `special` is set. */
+uint16_t *check_halves(size_t count, int special);
+
+#endif
