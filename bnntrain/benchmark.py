@@ -71,14 +71,20 @@ def bench_kernels(
             yield _bench_elementwise(op, isa, rounds)
 
 
-def _bench_product(op: str, isa: str, shape: tuple[int, int, int], rounds: int) -> dict[str, object]:
+def _bench_product(
+    op: str, isa: str, shape: tuple[int, int, int], rounds: int
+) -> dict[str, object]:
     call = PRODUCTS[op](np.random.default_rng(0), *shape)
     limit = kernels.product_limit(op, isa)
     speed = math.prod(shape) / _seconds(lambda: call(isa), rounds)
     # The clock may rise in between: the limit is what the machine reached, before or after.
     after = kernels.product_limit(op, isa)
     return {
-        "op": op, "isa": isa, "threads": 1, "shape": list(shape), "gmac_per_s": speed / _GIGA,
+        "op": op,
+        "isa": isa,
+        "threads": 1,
+        "shape": list(shape),
+        "gmac_per_s": speed / _GIGA,
         "limit_gmac_per_s": max(limit, after) / _GIGA if limit else None,
     }
 
@@ -104,10 +110,10 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     Returns
     -------
     dict
-        ``seconds_per_batch`` (median), ``batch_size``, ``method``, ``isa``, ``threads``, ``kernels``
-        (``op``, ``layer``, ``seconds`` per step and ``gmac_per_s``, None where nothing is multiplied) and
-        ``outside_kernels_share``: the part of a step's time that no kernel, no reading of records
-        and no loss accounts for.
+        ``seconds_per_batch`` (median), ``batch_size``, ``method``, ``isa``, ``threads``,
+        ``kernels`` (``op``, ``layer``, ``seconds`` per step and ``gmac_per_s``, None where nothing
+        is multiplied) and ``outside_kernels_share``: the part of a step's time that no kernel, no
+        reading of records and no loss accounts for.
     """
     config, plan = prepared.config, prepared.plan
     dataset = open_dataset(config.data.dataset)
@@ -125,15 +131,21 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     finally:
         feeds.close()
     return {
-        "seconds_per_batch": statistics.median(times), "batch_size": plan.batch_size,
-        "method": prepared.method.name, "isa": isa, "threads": plan.threads, **profile,
+        "seconds_per_batch": statistics.median(times),
+        "batch_size": plan.batch_size,
+        "method": prepared.method.name,
+        "isa": isa,
+        "threads": plan.threads,
+        **profile,
     }
 
 
 class _Stepper:
-    """Takes training steps over and over the data, with the time of reading and of the loss apart."""
+    """Takes training steps over the data, with the time of reading and of the loss apart."""
 
-    def __init__(self, model: Model, feed: kernels.Feed, path: object, learning_rate: float) -> None:
+    def __init__(
+        self, model: Model, feed: kernels.Feed, path: object, learning_rate: float
+    ) -> None:
         self.model, self.feed, self.path, self.learning_rate = model, feed, path, learning_rate
         self.number = 0
         self.apart = {"read": 0.0, "loss": 0.0}
@@ -167,7 +179,7 @@ class _Stepper:
 
 
 def _profile(stepper: _Stepper, steps: int, batch: int) -> dict[str, object]:
-    """Take profiled steps; every figure is a median, so that one interruption shows in none of them."""
+    """Take profiled steps; figures are medians, so that an interruption shows in none of them."""
     model, loss = stepper.model, stepper.model.loss
 
     def timed_loss(*arguments: object) -> object:
@@ -185,8 +197,12 @@ def _profile(stepper: _Stepper, steps: int, batch: int) -> dict[str, object]:
     model.loss = loss
     medians = np.median(np.array(parts), axis=0).tolist()
     rows = [
-        {"op": op, "layer": layer, "seconds": seconds,
-         "gmac_per_s": batch * macs / seconds / _GIGA if macs else None}
+        {
+            "op": op,
+            "layer": layer,
+            "seconds": seconds,
+            "gmac_per_s": batch * macs / seconds / _GIGA if macs else None,
+        }
         for (op, layer, macs), seconds in zip(stepper.rows(), medians, strict=True)
         if seconds > 0
     ]

@@ -136,7 +136,7 @@ class WriteError(BnntrainError):
         self.message = message
 
 
-class Interrupted(BnntrainError):
+class Interrupted(BnntrainError):  # noqa: N818  (the command line prints the name)
     """A run that was asked to stop and did, after saving a checkpoint."""
 
     exit_code = 130

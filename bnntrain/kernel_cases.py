@@ -1,4 +1,4 @@
-"""One benchmark case per kernel: operands of a typical size, and a call that takes the instruction set.
+"""One benchmark case per kernel: operands of a typical size, and a call that takes the ISA.
 
 A new operation needs a line here; a test holds this table against `kernels.implementations`.
 """
@@ -17,7 +17,7 @@ SHAPES = ((1024, 1024, 1024), (100, 256, 784), (100, 1024, 1024))
 """Rows, columns and depth of the products: the square one, and dense layers at batch 100."""
 
 _ROWS, _COLUMNS = 100, 64
-# A tile of the training step: one word of channels at batch 100; optimiser steps see a block of weights.
+# A tile of the training step is one word of channels; optimisers see a block of weights.
 _BLOCK = (64, 256)
 
 
@@ -33,19 +33,31 @@ def _bits(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
 
 
 def _xnor(rng: np.random.Generator, rows: int, columns: int, depth: int) -> Call:
-    a, b, y = _bits(rng, rows, depth), _bits(rng, columns, depth), np.empty((rows, columns), "int32")
+    a, b, y = (
+        _bits(rng, rows, depth),
+        _bits(rng, columns, depth),
+        np.empty((rows, columns), "int32"),
+    )
     panel = np.empty(kernels.PANEL_BYTES + 64, "uint8")
     return lambda isa: kernels.xnor_gemm_u1_i32(a, b, depth, y, panel=panel, isa=isa)
 
 
 def _int8_bit(rng: np.random.Generator, rows: int, columns: int, depth: int) -> Call:
-    a, b, c = _ints(rng, (rows, depth)), _bits(rng, depth, columns), np.empty((rows, columns), "int32")
+    a, b, c = (
+        _ints(rng, (rows, depth)),
+        _bits(rng, depth, columns),
+        np.empty((rows, columns), "int32"),
+    )
     panel = np.empty(kernels.PANEL_BYTES + 64, "uint8")
     return lambda isa: kernels.gemm_i8_u1_i32(a, b, c, panel=panel, isa=isa)
 
 
 def _int8_int8(rng: np.random.Generator, rows: int, columns: int, depth: int) -> Call:
-    a, b, c = _ints(rng, (rows, depth)), _ints(rng, (depth, columns)), np.empty((rows, columns), "int32")
+    a, b, c = (
+        _ints(rng, (rows, depth)),
+        _ints(rng, (depth, columns)),
+        np.empty((rows, columns), "int32"),
+    )
     panel = np.empty(kernels.PANEL_BYTES + 64, "uint8")
     return lambda isa: kernels.gemm_i8_i8_i32(a, b, c, panel=panel, isa=isa)
 
@@ -86,7 +98,9 @@ class _Tile:
         self.out_f32 = np.empty(shape, "float32")
 
 
-def _tile(call: Callable[[_Tile, str], object]) -> Callable[[np.random.Generator], tuple[Call, int]]:
+def _tile(
+    call: Callable[[_Tile, str], object],
+) -> Callable[[np.random.Generator], tuple[Call, int]]:
     def build(rng: np.random.Generator) -> tuple[Call, int]:
         tile = _Tile(rng)
         return (lambda isa: call(tile, isa)), _ROWS * _COLUMNS
@@ -98,8 +112,15 @@ def _pack(dtype: str) -> Callable[[np.random.Generator], tuple[Call, int]]:
     def build(rng: np.random.Generator) -> tuple[Call, int]:
         values = _ints(rng, (256, 784)).astype(dtype)
         bits = np.empty((256, 13), "uint64")
-        pack = getattr(kernels, {"int8": "pack_i8_u1", "int16": "pack_i16_u1",
-                                 "float16": "pack_f16_u1", "float32": "pack_f32_u1"}[dtype])
+        pack = getattr(
+            kernels,
+            {
+                "int8": "pack_i8_u1",
+                "int16": "pack_i16_u1",
+                "float16": "pack_f16_u1",
+                "float32": "pack_f32_u1",
+            }[dtype],
+        )
         return (lambda isa: pack(values, bits, isa=isa)), values.size
 
     return build
@@ -127,7 +148,9 @@ def _sign_momentum(rng: np.random.Generator) -> tuple[Call, int]:
 
 def _sign(rng: np.random.Generator) -> tuple[Call, int]:
     latent, gradient = _ints(rng, _BLOCK), _ints(rng, _BLOCK, "int32")
-    return (lambda isa: kernels.update_sign_i8(latent, gradient, rate=335544, key=1, isa=isa)), latent.size
+    return (
+        lambda isa: kernels.update_sign_i8(latent, gradient, rate=335544, key=1, isa=isa)
+    ), latent.size
 
 
 def _real_update(rng: np.random.Generator) -> tuple[Call, int]:
@@ -135,8 +158,17 @@ def _real_update(rng: np.random.Generator) -> tuple[Call, int]:
     gradient[...] = rng.standard_normal(_BLOCK)
     return (
         lambda isa: kernels.update_real(
-            latent, m, v, gradient, optimizer="adam", range=1.0, learning_rate=1e-3, beta1=0.9,
-            beta2=0.999, epsilon=1e-7, isa=isa,
+            latent,
+            m,
+            v,
+            gradient,
+            optimizer="adam",
+            range=1.0,
+            learning_rate=1e-3,
+            beta1=0.9,
+            beta2=0.999,
+            epsilon=1e-7,
+            isa=isa,
         )
     ), latent.size
 
@@ -146,8 +178,18 @@ def _adam(rng: np.random.Generator) -> tuple[Call, int]:
     gradient = rng.standard_normal(1024, "float32")
     return (
         lambda isa: kernels.adam_f32(
-            value, m, v, gradient, learning_rate=1e-3, beta1=0.9, beta2=0.999, correction1=1.0, correction2=1.0,
-            epsilon=1e-7, gradient_scale=1.0, isa=isa,
+            value,
+            m,
+            v,
+            gradient,
+            learning_rate=1e-3,
+            beta1=0.9,
+            beta2=0.999,
+            correction1=1.0,
+            correction2=1.0,
+            epsilon=1e-7,
+            gradient_scale=1.0,
+            isa=isa,
         )
     ), 1024
 
@@ -170,21 +212,43 @@ ELEMENTWISE: dict[str, Callable[[np.random.Generator], tuple[Call, int]]] = {
     "norm_deviation_i32": _tile(
         lambda t, isa: kernels.norm_deviation_i32(t.y, _ROWS, t.sums[0], t.sums[1], isa=isa)
     ),
-    "norm_magnitude_i32": _tile(lambda t, isa: kernels.norm_magnitude_i32(t.y, t.a, t.b, t.real_sums[0], isa=isa)),
-    "binarise_i32_u1": _tile(lambda t, isa: kernels.binarise_i32_u1(t.y, t.low, t.flip, t.bits, isa=isa)),
-    "within_i32_u1": _tile(lambda t, isa: kernels.within_i32_u1(t.y, t.low, t.high, t.bits, isa=isa)),
-    "normalise_i32_f32": _tile(lambda t, isa: kernels.normalise_i32_f32(t.y, t.a, t.b, t.out_f32, isa=isa)),
+    "norm_magnitude_i32": _tile(
+        lambda t, isa: kernels.norm_magnitude_i32(t.y, t.a, t.b, t.real_sums[0], isa=isa)
+    ),
+    "binarise_i32_u1": _tile(
+        lambda t, isa: kernels.binarise_i32_u1(t.y, t.low, t.flip, t.bits, isa=isa)
+    ),
+    "within_i32_u1": _tile(
+        lambda t, isa: kernels.within_i32_u1(t.y, t.low, t.high, t.bits, isa=isa)
+    ),
+    "normalise_i32_f32": _tile(
+        lambda t, isa: kernels.normalise_i32_f32(t.y, t.a, t.b, t.out_f32, isa=isa)
+    ),
     "sign_tile_i32": _tile(lambda t, isa: kernels.sign_tile_i32(t.y, t.low, t.flip, isa=isa)),
-    "norm_cancel_i8": _tile(lambda t, isa: kernels.norm_cancel_i8(t.y, t.low, t.high, t.g, *t.sums, isa=isa)),
-    "norm_measure_i8": _tile(lambda t, isa: kernels.norm_measure_i8(t.y, t.a, t.b, t.c, t.g, isa=isa)),
-    "norm_affine_i8": _tile(lambda t, isa: kernels.norm_affine_i8(t.y, t.a, t.b, t.c, t.g, isa=isa)),
-    "requantise_i32_i8": _tile(lambda t, isa: kernels.requantise_i32_i8(t.y, 0.1, t.out_i8, isa=isa)),
+    "norm_cancel_i8": _tile(
+        lambda t, isa: kernels.norm_cancel_i8(t.y, t.low, t.high, t.g, *t.sums, isa=isa)
+    ),
+    "norm_measure_i8": _tile(
+        lambda t, isa: kernels.norm_measure_i8(t.y, t.a, t.b, t.c, t.g, isa=isa)
+    ),
+    "norm_affine_i8": _tile(
+        lambda t, isa: kernels.norm_affine_i8(t.y, t.a, t.b, t.c, t.g, isa=isa)
+    ),
+    "requantise_i32_i8": _tile(
+        lambda t, isa: kernels.requantise_i32_i8(t.y, 0.1, t.out_i8, isa=isa)
+    ),
     "largest_i32": _tile(lambda t, isa: kernels.largest_i32(t.y, isa=isa)),
     "mask_i8": _tile(lambda t, isa: kernels.mask_i8(t.bits, t.g, isa=isa)),
-    "norm_cancel_f32": _tile(lambda t, isa: kernels.norm_cancel_f32(t.y, t.low, t.high, t.real, isa=isa)),
+    "norm_cancel_f32": _tile(
+        lambda t, isa: kernels.norm_cancel_f32(t.y, t.low, t.high, t.real, isa=isa)
+    ),
     "mask_f32": _tile(lambda t, isa: kernels.mask_f32(t.bits, t.real, isa=isa)),
-    "norm_sums_f32": _tile(lambda t, isa: kernels.norm_sums_f32(t.y, t.real, *t.real_sums, isa=isa)),
-    "norm_affine_f32": _tile(lambda t, isa: kernels.norm_affine_f32(t.y, t.a, t.b, t.c, t.real, isa=isa)),
+    "norm_sums_f32": _tile(
+        lambda t, isa: kernels.norm_sums_f32(t.y, t.real, *t.real_sums, isa=isa)
+    ),
+    "norm_affine_f32": _tile(
+        lambda t, isa: kernels.norm_affine_f32(t.y, t.a, t.b, t.c, t.real, isa=isa)
+    ),
     "update_sign_momentum_i8": _sign_momentum,
     "update_sign_i8": _sign,
     "update_real": _real_update,
@@ -193,7 +257,9 @@ ELEMENTWISE: dict[str, Callable[[np.random.Generator], tuple[Call, int]]] = {
     "convert_f16_f32": _tile(lambda t, isa: kernels.convert_f16_f32(t.out_f16, t.out_f32, isa=isa)),
     "convert_f32_f16": _tile(lambda t, isa: kernels.convert_f32_f16(t.real, t.out_f16, isa=isa)),
     "quantise_f32_i8": _tile(
-        lambda t, isa: kernels.quantise_f32_i8(t.real.reshape(-1), 10.0, t.out_i8.reshape(-1), isa=isa)
+        lambda t, isa: kernels.quantise_f32_i8(
+            t.real.reshape(-1), 10.0, t.out_i8.reshape(-1), isa=isa
+        )
     ),
     "softmax_f32": _softmax,
     "adam_f32": _adam,

@@ -14,7 +14,6 @@ from bnntrain.config import Optimizer
 from bnntrain.layers import DenseBlock
 from bnntrain.method import Method
 from bnntrain.plan import Plan
-from bnntrain.schedule import power
 
 NORM_BETA1, NORM_BETA2, NORM_EPSILON = 0.9, 0.999, 1e-7
 """Adam of gamma and beta: they are tiny and stay float32 in every method (DESIGN 3.2)."""
@@ -81,17 +80,7 @@ class Model:
             scale=None if scales is None else scales[0],
             isa=isa,
         )
-        self._beta1 = 1.0 - optimizer.bop_gamma if method.optimizer == "bop" else optimizer.momentum
-        self._step = kernels.DenseStep(
-            optimizer=method.optimizer,
-            latent=method.latent,
-            momentum=method.momentum,
-            latent_range=method.latent_range,
-            beta1=self._beta1,
-            beta2=optimizer.beta2,
-            limit=_LIMITS[method.gradient_bits],
-            current_scales=method.gradient_scale == "current",
-        )
+        self.steps = [self._step_of(number) for number in range(len(self.blocks))]
 
     @property
     def classes(self) -> int:
@@ -132,13 +121,11 @@ class Model:
         for block in self.blocks:
             block.forward(rows, True, step == 0)
         result = self.loss(rows, True)
-        self._set_step(rows, step, learning_rate)
-        for number in range(len(self.blocks) - 1, -1, -1):
-            self._set_layer(number, rows, step)
-            self.blocks[number].backward(rows, self._step)
-        for number, block in enumerate(self.blocks):
-            self._set_layer(number, rows, step)
-            block.update(self._step)
+        for block, of_block in zip(reversed(self.blocks), reversed(self.steps), strict=True):
+            of_block.set(step, learning_rate, rows)
+            block.backward(rows, of_block)
+        for block, of_block in zip(self.blocks, self.steps, strict=True):
+            block.update(of_block)
         return result
 
     def evaluate_batch(self, rows: int) -> tuple[float, int]:
@@ -154,26 +141,8 @@ class Model:
         shifted = np.exp(self.logits[:rows] - self.logits[:rows].max(axis=1, keepdims=True))
         return shifted / shifted.sum(axis=1, keepdims=True)
 
-    def _set_step(self, rows: int, step: int, learning_rate: float) -> None:
-        time, optimizer = step + 1, self.optimizer
-        correction1 = 1.0 / (1.0 - power(self._beta1, time))
-        correction2 = 1.0 / (1.0 - power(optimizer.beta2, time))
-        sign_rate = learning_rate / self.method.latent_range
-        if self.method.optimizer == "sign-momentum":
-            sign_rate *= correction1
-        self._step.set_rates(learning_rate, correction1, correction2, sign_rate)
-        self._step.set_norm(
-            learning_rate,
-            NORM_BETA1,
-            NORM_BETA2,
-            1.0 / (1.0 - power(NORM_BETA1, time)),
-            1.0 / (1.0 - power(NORM_BETA2, time)),
-            NORM_EPSILON,
-            1.0 / rows,
-        )
-
-    def _set_layer(self, number: int, rows: int, step: int) -> None:
-        """Set gradient units and rounding keys of one block.
+    def _step_of(self, number: int) -> kernels.DenseStep:
+        """Make the step parameters of a block, gradient units among them.
 
         A real dW is a sum over the batch of which the optimizer sees the mean. A binarised one
         stands for sgn(dW)/sqrt(fan-in) [Wang21]; Adam's and Bop's momenta are kept in units of that
@@ -182,22 +151,29 @@ class Model:
         method, optimizer = self.method, self.optimizer
         attenuation = 1.0 / math.sqrt(self.blocks[number].inputs)
         if method.weight_gradient == "float32":
-            scale, unit = 1.0 / rows, 1.0
+            scale, unit = None, 1.0
         elif method.optimizer == "sgd":
             scale, unit = attenuation, 1.0
         else:
             scale, unit = 1.0, attenuation
-        dy_key = (
-            kernels.key(self.seed, kernels.STREAM_DY, number, step)
-            if method.gradient_bits == 6
-            else 0
-        )
-        self._step.set_layer(
-            scale,
-            optimizer.epsilon / unit,
-            optimizer.bop_threshold / unit,
-            kernels.key(self.seed, kernels.STREAM_LATENT, number, step),
-            dy_key,
+        return kernels.DenseStep(
+            optimizer=method.optimizer,
+            latent=method.latent,
+            momentum=method.momentum,
+            latent_range=method.latent_range,
+            beta1=1.0 - optimizer.bop_gamma if method.optimizer == "bop" else optimizer.momentum,
+            beta2=optimizer.beta2,
+            epsilon=optimizer.epsilon / unit,
+            threshold=optimizer.bop_threshold / unit,
+            gradient_scale=scale,
+            norm_beta1=NORM_BETA1,
+            norm_beta2=NORM_BETA2,
+            norm_epsilon=NORM_EPSILON,
+            limit=_LIMITS[method.gradient_bits],
+            current_scales=method.gradient_scale == "current",
+            stochastic=method.gradient_bits == 6,
+            seed=self.seed,
+            layer=number,
         )
 
     def inference_state(self) -> dict[str, np.ndarray]:

@@ -199,8 +199,8 @@ def largest_batch(total_bytes: Callable[[int], int], limit: int, most: int = _LA
     smallest = total_bytes(1)
     if smallest > limit:
         raise MemoryLimitError(
-            f"a limit of {limit / MIB:.2f} MiB is too small: this model needs {smallest / MIB:.2f} MiB "
-            "with batch size 1. Give a larger limit, a smaller model or '--method efficient'"
+            f"a limit of {limit:,} bytes is too small: this model needs {smallest:,} bytes with "
+            "batch size 1. Give a larger limit, a smaller model or '--method efficient'"
         )
     low, high = 1, most + 1
     while high - low > 1:

@@ -51,7 +51,12 @@ def test_a_profiled_step_names_every_phase_and_adds_up(method):
     found = {(row["op"], row["layer"]) for row in result["kernels"]}
     assert {("read", "all"), ("loss", "all")} <= found
     for layer in ("dense1", "dense2", "dense3"):
-        assert {op for op, name in found if name == layer} >= {"forward", "recompute", "weight_gradient", "update"}
+        assert {op for op, name in found if name == layer} >= {
+            "forward",
+            "recompute",
+            "weight_gradient",
+            "update",
+        }
     # The first block hands no gradient on.
     assert {name for op, name in found if op == "input_gradient"} == {"dense2", "dense3"}
     for row in result["kernels"]:
@@ -59,7 +64,9 @@ def test_a_profiled_step_names_every_phase_and_adds_up(method):
 
 
 def bnntrain(*arguments):
-    return subprocess.run([sys.executable, "-P", "-m", "bnntrain", *arguments], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "bnntrain", *arguments], capture_output=True, text=True
+    )
 
 
 def test_bench_prints_the_documented_json():
@@ -68,7 +75,8 @@ def test_bench_prints_the_documented_json():
     rows = json.loads(done.stdout)
     assert rows
     assert all(
-        set(row) == {"op", "isa", "threads", "shape", "gmac_per_s", "limit_gmac_per_s"} for row in rows
+        set(row) == {"op", "isa", "threads", "shape", "gmac_per_s", "limit_gmac_per_s"}
+        for row in rows
     )
     assert {row["isa"] for row in rows} == {"portable"}
 
@@ -78,7 +86,13 @@ def test_bench_step_prints_the_documented_json():
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert set(result) == {
-        "seconds_per_batch", "batch_size", "method", "isa", "threads", "kernels", "outside_kernels_share"
+        "seconds_per_batch",
+        "batch_size",
+        "method",
+        "isa",
+        "threads",
+        "kernels",
+        "outside_kernels_share",
     }
 
 

@@ -60,7 +60,8 @@ def bench(
         if not as_json:
             if len(rows) == 1:
                 click.echo(
-                    f"{'operation':<24} {'isa':<9} {'shape':<16} {'speed':>14} {'limit':>12} {'share':>6}"
+                    f"{'operation':<24} {'isa':<9} {'shape':<16} {'speed':>14} {'limit':>12} "
+                    f"{'share':>6}"
                 )
             click.echo(_line(row))
     if as_json:
@@ -89,7 +90,8 @@ def _report_step(result: dict[str, object], as_json: bool) -> None:
         return
     seconds = result["seconds_per_batch"]
     click.echo(
-        f"{1e3 * seconds:.3f} ms per batch of {result['batch_size']}: {result['method']}, {result['isa']}, "
+        f"{1e3 * seconds:.3f} ms per batch of {result['batch_size']}: {result['method']}, "
+        f"{result['isa']}, "
         f"{result['threads']} threads"
     )
     click.echo(f"{'phase':<16} {'layer':<10} {'us':>9} {'share':>6} {'GMAC/s':>8}")
@@ -98,6 +100,7 @@ def _report_step(result: dict[str, object], as_json: bool) -> None:
         speed = "" if row["gmac_per_s"] is None else f"{row['gmac_per_s']:.1f}"
         share = 100 * row["seconds"] / total
         click.echo(
-            f"{row['op']:<16} {row['layer']:<10} {1e6 * row['seconds']:>9.1f} {share:>5.1f}% {speed:>8}"
+            f"{row['op']:<16} {row['layer']:<10} {1e6 * row['seconds']:>9.1f} {share:>5.1f}% "
+            f"{speed:>8}"
         )
     click.echo(f"outside kernels {100 * result['outside_kernels_share']:.1f} % of the step")

@@ -59,7 +59,12 @@ def _feed(
     file: int, dataset: Dataset, split: Split, first: int, count: int, key: int | None
 ) -> kernels.Feed:
     return kernels.Feed(
-        file, offset=split.offset, image_bytes=split.image_bytes, classes=len(dataset.classes),
+        file,
+        offset=split.offset,
+        image_bytes=split.image_bytes,
+        classes=len(dataset.classes),
         total=split.count,
-        first=first, count=count, split_key=key,
+        first=first,
+        count=count,
+        split_key=key,
     )

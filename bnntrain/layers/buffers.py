@@ -32,7 +32,7 @@ ROLES = (
     "masks",
     "scratch",
 )
-"""Roles of [Wang21]'s memory table (``masks`` are its pooling and straight-through masks), plus input and scratch."""
+"""Roles of [Wang21]'s memory table (``masks``: of pooling and straight-through), input, scratch."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """A binary dense block: product with packed weights, batch norm, and, but for the last block, sign.
 
-Forward, per output channel: y = X sgn(W)^T exactly; z = gamma (y - mu) / sigma + beta; X_next = sgn(z).
-Backward: g is cancelled where abs(z) > 1 (straight-through estimator of Courbariaux & Bengio), turned
-into dY by batch norm's exact gradient, and multiplied by sgn(W) and by X. The arithmetic is in
-`bnntrain.kernels`; this file says which tensors exist in which representation, and for how long.
+Forward, per output channel: y = X sgn(W)^T exactly; z = gamma (y - mu) / sigma + beta;
+X_next = sgn(z). Backward: g is cancelled where abs(z) > 1 (straight-through estimator of
+Courbariaux & Bengio), turned into dY by batch norm's exact gradient, and multiplied by sgn(W) and
+by X. The arithmetic is in `bnntrain.kernels`; this file says which tensors exist in which
+representation, and for how long.
 
-Source: DESIGN 3.2; Wang et al., arXiv 2102.04270, algorithms 1 and 2.
+Source: docs/methods.md; Wang et al., arXiv 2102.04270, algorithms 1 and 2.
 """
 
 from __future__ import annotations
@@ -248,7 +249,7 @@ class DenseBlock:
         )
 
     def forward(self, batch: int, training: bool, first_step: bool = False) -> None:
-        """Compute X_out (or the logits) of `batch` samples; training moves the running statistics."""
+        """Compute X_out or the logits of `batch` samples; training moves the running statistics."""
         self.native.forward(batch, training, first_step)
 
     def backward(self, batch: int, step: kernels.DenseStep) -> None:
