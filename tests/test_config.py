@@ -43,7 +43,7 @@ FAULTY = {
         ("epochs: ~", ": train.epochs: null (no value) is", "Give a whole number from 1"),
         ("epochs: [3]", ": train.epochs: [3] is not allowed", "Give a whole number from 1"),
         ("epochs: 0", ": train.epochs: 0 is not allowed", "Give a whole number from 1 to 1000000"),
-        ("epochs: 3, batch_size: 0", ": train.batch_size: 0 is", "from 1 to 65536"),
+        ("epochs: 3, batch_size: 0", ": train.batch_size: 0 is", "from 2 to 65536"),
         ("epochs: 3, learning_rate: 0", ": train.learning_rate: 0 is", "above 0, at most 1"),
         ("epochs: 3, learning_rate: 2", ": train.learning_rate: 2 is", "above 0, at most 1"),
         ("epochs: 3, learning_rate: .nan", ": train.learning_rate: '.nan' is", "a number above 0"),

@@ -1,0 +1,177 @@
+"""Imports run one way: config -> method -> layers -> plan -> model -> engine -> api -> cli.
+
+Each unit (a module or a package of `bnntrain`) may import only from units that stand before it in
+`ORDER`. A new unit gets a line there. Imports inside functions count like all others.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "bnntrain"
+
+ORDER = (
+    "errors",
+    "config",
+    "method",
+    "accounting",
+    "layers",
+    "plan",
+    "arena",
+    "schedule",
+    "model",
+    "data",
+    "meters",
+    "records",
+    "evaluation",
+    "engine",
+    "report",
+    "api",
+    "images",
+    "kernel_cases",
+    "footprint",
+    "inventory",
+    "benchmark",
+    "machine",
+    "cli",
+)
+# Units that are narrower than their place in the order allows.
+ONLY = {
+    "accounting": {"errors"},
+    "schedule": {"config"},
+    "data": {"errors"},
+    "meters": set(),
+    "records": {"errors"},
+    "report": set(),
+    "images": {"errors"},
+}
+KERNEL_USERS = {
+    "layers",
+    "model",
+    "data",
+    "evaluation",
+    "engine",
+    "kernel_cases",
+    "benchmark",
+    "machine",
+    "cli",
+}
+KERNELS, VERSION = "kernels", "__version__"
+HEAVY = ("matplotlib", "pooch", "PIL", "memory_profiler", "tqdm", "psutil")
+
+
+def unit_of(path: Path) -> str:
+    """Return the unit that a file belongs to; the package's entry points are units too."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and full dotted name of everything of `bnntrain` that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "bnntrain":
+                yield node.lineno, name
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def units() -> set[str]:
+    """Return all units that there are, without the two entry points."""
+    return {unit_of(path) for path in FILES} - {"__init__", "__main__"}
+
+
+def test_every_unit_has_a_place():
+    assert units() == set(ORDER)
+
+
+def test_the_order_is_kept():
+    wrong = []
+    for path in FILES:
+        unit = unit_of(path)
+        if unit in ("__init__", "__main__"):
+            continue
+        before = ONLY.get(unit, set(ORDER[: ORDER.index(unit)])) | {unit, VERSION}
+        if unit in KERNEL_USERS:
+            before.add(KERNELS)
+        for line, name in imported(path):
+            target = name.split(".")[1] if "." in name else ""
+            if target not in before:
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {unit} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_entry_points_import_what_they_start():
+    assert {name for _, name in imported(PACKAGE / "__init__.py")} == {"bnntrain.api"}
+    assert {name for _, name in imported(PACKAGE / "__main__.py")} == {"bnntrain.cli.main.main"}
+
+
+def module_name(path: Path) -> str:
+    """Return a file's dotted module name."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_module_imports_itself_by_a_detour():
+    modules = {module_name(path): path for path in FILES}
+    graph = {}
+    for module, path in modules.items():
+        if module == "bnntrain":
+            continue
+        targets = set()
+        for _, name in imported(path):
+            target = name if name in modules else name.rpartition(".")[0]
+            # A package's own files import their siblings, not the package.
+            if target in modules and target not in ("bnntrain", module):
+                targets.add(target)
+        graph[module] = {t for t in targets if not module.startswith(f"{t}.")}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_kernels_know_nothing_of_the_package():
+    sources = [
+        path for end in ("py", "pyx", "pxi", "pxd") for path in (ROOT / "kernels").rglob(f"*.{end}")
+    ]
+    assert sources
+    for path in sources:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            words = line.split()
+            if words[:1] in (["import"], ["from"], ["cimport"]) and words[1].startswith("bnntrain"):
+                assert words[1].startswith("bnntrain.kernels"), f"{path}:{number}"
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter has loaded after a statement."""
+    script = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["bnntrain.api", "bnntrain.cli.main"])
+def test_heavy_libraries_wait_until_they_are_needed(module):
+    assert loaded_by(f"import {module}") & set(HEAVY) == set()
+
+
+def test_the_bare_package_is_light():
+    assert loaded_by("import bnntrain") & {"numpy", "yaml", "msgspec", "click", *HEAVY} == set()

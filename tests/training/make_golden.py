@@ -1,0 +1,39 @@
+"""Write golden/ten_steps.json: ten steps of each method on the shipped digits, seed 0.
+
+    python tests/training/make_golden.py
+
+The file says what the released arithmetic is. Regenerate it only together with a change that is
+*meant* to alter trained weights (a formula, a rounding, the order of samples, the initial weights)
+after the tests against the reference pass, and say so in the change log: from then on older runs
+can no longer be reproduced. A difference that shows on one machine, instruction set or thread count
+only is a defect, and regenerating hides it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+GOLDEN = Path(__file__).parent / "golden" / "ten_steps.json"
+METHODS = ("standard", "wang2021", "efficient")
+
+
+def main() -> None:
+    """Train and write."""
+    from digits_run import digits_steps
+
+    found = {}
+    for method in METHODS:
+        steps = digits_steps(method=method)
+        found[method] = {
+            "losses": steps.losses,
+            "hits": steps.hits,
+            "weights_sha256": steps.weights_sha256,
+        }
+    GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    main()

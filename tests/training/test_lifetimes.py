@@ -1,0 +1,120 @@
+"""Planned lifetimes are the true ones: sharing bytes never shows in a result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from harness import fill_batch, make_config, make_model, persistent_bytes
+
+from bnntrain.layers import build_blocks
+from bnntrain.method import resolve_method
+from bnntrain.plan import ALIGNMENT, Placed, Plan, make_plan
+
+INPUTS, SIZES, BATCH, STEPS = 70, [65, 130, 33, 10], 21, 4
+CASES = {
+    "standard": ("standard", {}),
+    "wang2021": ("wang2021", {}),
+    "efficient": ("efficient", {}),
+    "stored mask": ("efficient", {"mask": "bit"}),
+    "retained int8": ("efficient", {"activation": "float32", "mask": "retained"}),
+    "l1-binary int8": ("efficient", {"norm": "l1-binary"}),
+    "stored dW": ("efficient", {"weight_gradient": "float32"}),
+    "stored bits of dW": ("efficient", {"weight_gradient": "bit"}),
+    "float32": ("efficient", {"gradient": "float32"}),
+}
+
+
+def config_of(case):
+    """Configuration of a case."""
+    method, cells = CASES[case]
+    return make_config(SIZES, method, BATCH, **cells)
+
+
+def plan_of(config, shared):
+    """The product's plan, or one in which every buffer has bytes of its own."""
+    method = resolve_method(config)
+    blocks = build_blocks(config.model.layers, INPUTS, method)
+    plan = make_plan(blocks, method, BATCH, 1)
+    if shared:
+        return plan
+    placed, offset = [], 0
+    for item in plan.placed:
+        placed.append(Placed(item.buffer, offset))
+        offset += -(-item.buffer.bytes // ALIGNMENT) * ALIGNMENT
+    return Plan(plan.batch_size, plan.threads, method, tuple(placed), offset)
+
+
+class Spoiler:
+    """A block, or the loss, before whose every call all that is not live at that time is spoilt."""
+
+    def __init__(self, wrapped, model, when=None):
+        self._wrapped, self._model, self._when = wrapped, model, when
+
+    def __getattr__(self, name):
+        return getattr(self._wrapped, name)
+
+    def _spoil(self, now):
+        for item in self._model.plan.placed:
+            buffer = item.buffer
+            # What is first used now is still to be written; scratch carries nothing between calls.
+            if not buffer.first_use < now <= buffer.last_use or buffer.role == "scratch":
+                self._model.arena.views[buffer.name].view(np.uint8)[...] = 0xFF
+
+    def forward(self, *arguments):
+        self._spoil(self._wrapped.times.forward)
+        self._wrapped.forward(*arguments)
+
+    def backward(self, *arguments):
+        self._spoil(self._wrapped.times.backward)
+        self._wrapped.backward(*arguments)
+
+    def update(self, *arguments):
+        self._spoil(self._wrapped.times.end)
+        self._wrapped.update(*arguments)
+
+    def __call__(self, *arguments):
+        self._spoil(self._when)
+        return self._wrapped(*arguments)
+
+
+def train(case, shared=True, spoilt=False, evaluate=False, plan=None):
+    """Train on random data; return losses, hits and the persistent bytes."""
+    config = config_of(case)
+    model = make_model(config, INPUTS, plan=plan or plan_of(config, shared))
+    if spoilt:
+        when = model.blocks[-1].times.loss
+        model.blocks = [Spoiler(block, model) for block in model.blocks]
+        model.loss = Spoiler(model.loss, model, when)
+    random, found = np.random.default_rng(3), []
+    for step in range(STEPS):
+        fill_batch(model, random)
+        found.append(model.train_batch(BATCH, step, 1e-3))
+        if evaluate:
+            fill_batch(model, np.random.default_rng(step))
+            found.append(model.evaluate_batch(BATCH - 4))
+    return found, persistent_bytes(model)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sharing_bytes_changes_nothing(case):
+    assert train(case, evaluate=True) == train(case, shared=False, evaluate=True)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_live_buffers_are_read(case):
+    # On bytes of their own, so that what is spoilt is exactly what the plan calls dead.
+    assert train(case, shared=False, spoilt=True) == train(case)
+
+
+@pytest.mark.parametrize("case", ["standard", "wang2021", "efficient"])
+def test_no_buffer_lives_longer_than_needed(case):
+    wanted, plan = train(case), plan_of(config_of(case), shared=False)
+    for index, item in enumerate(plan.placed):
+        buffer = item.buffer
+        if buffer.persistent or buffer.role == "scratch" or buffer.first_use == buffer.last_use:
+            continue
+        shorter = replace(item, buffer=replace(buffer, last_use=buffer.last_use - 1))
+        placed = (*plan.placed[:index], shorter, *plan.placed[index + 1 :])
+        assert train(case, spoilt=True, plan=replace(plan, placed=placed)) != wanted, buffer.name
