@@ -5,7 +5,7 @@ sign together are a comparison with an integer, whose direction is folded into t
 weights. The last block has no sign; its batch norm is a scale and a shift. The float32 equivalent
 is the same network with float32 weights and a scale and a shift per channel everywhere.
 
-Source: the columns are those of `larq.models.summary`; thresholds as in DESIGN 3.2.
+Source: the columns are those of `larq.models.summary`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,11 @@ from bnntrain.method import Method
 from bnntrain.plan import Plan
 
 NORM_BETA1, NORM_BETA2, NORM_EPSILON = 0.9, 0.999, 1e-7
-"""Adam of gamma and beta: they are tiny and stay float32 in every method (DESIGN 3.2)."""
+"""Adam of gamma and beta: they are tiny and stay float32 in every method."""
+
+INIT_SCALE = 0.3
+"""Deviation of initial weights in units of range/sqrt(fan-in): small ones change sign sooner, which
+gained 0.1 points for every method (docs/accuracy.md)."""
 
 _LIMITS = {8: 127, 6: 31}
 # What evaluation needs of a trained network, apart from the packed signs of the weights.
@@ -93,8 +97,7 @@ class Model:
             for name, view in self.arena.persistent().items():
                 if name.startswith(f"{block.name}."):
                     view[...] = 1 if name.endswith((".gamma", ".running_spread")) else 0
-            # Normal with deviation 1/sqrt(fan-in), scaled with the latent range (DESIGN 7).
-            sigma = self.method.latent_range / math.sqrt(block.inputs)
+            sigma = INIT_SCALE * self.method.latent_range / math.sqrt(block.inputs)
             key = kernels.key(self.seed, kernels.STREAM_INIT, number, 0)
             latent = self.arena.views[f"{block.name}.latent"].reshape(-1)
             kernels.init_latent(latent, range=self.method.latent_range, sigma=sigma, key=key)
@@ -174,6 +177,14 @@ class Model:
             stochastic=method.gradient_bits == 6,
             seed=self.seed,
             layer=number,
+        )
+
+    def is_finite(self) -> bool:
+        """Whether batch norm's parameters and statistics are numbers, which any NaN would reach."""
+        return all(
+            np.isfinite(view).all()
+            for name, view in self.inference_state().items()
+            if not name.endswith(".latent")
         )
 
     def inference_state(self) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ The plan is made before anything is allocated and *is* the allocator: `bnntrain.
 `Plan.total_bytes` in one piece and gives out views at the planned offsets. Buffers whose lifetimes
 do not meet share bytes.
 
-Source: DESIGN 4; greedy-by-size placement as in Pisarchyk & Lee, arXiv 2001.03288.
+Source: greedy placement by size as in Pisarchyk & Lee, arXiv 2001.03288.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ ALIGNMENT = 64
 """Every buffer starts on a multiple of this many bytes (a cache line; the widest vector)."""
 
 MIB = 1 << 20
+SMALLEST_BATCH = 2
+"""Batch norm of one sample is constant."""
+
 _LARGEST_BATCH = 65_536
 
 
@@ -83,7 +86,7 @@ class Plan:
         return sum(self.by_role().values()) - self.total_bytes
 
     def to_json(self) -> list[dict[str, object]]:
-        """List the buffers with the keys that DESIGN 6 names."""
+        """List the buffers as ``plan --json`` and ``plan.json`` show them."""
         return [
             {
                 "name": p.buffer.name,
@@ -133,7 +136,8 @@ def make_plan(blocks: Sequence[DenseBlock], method: Method, batch_size: int, thr
 def place(buffers: Sequence[Buffer]) -> tuple[tuple[Placed, ...], int]:
     """Give every buffer an offset such that no two live at the same time overlap.
 
-    Largest first, each at the lowest offset that is free for its whole lifetime.
+    Each takes the lowest offset that is free for its whole lifetime, largest first. Buffers that
+    live throughout go below the others in a second attempt; the smaller arena wins.
 
     Returns
     -------
@@ -142,7 +146,16 @@ def place(buffers: Sequence[Buffer]) -> tuple[tuple[Placed, ...], int]:
     total : int
         Bytes of the arena, a multiple of `ALIGNMENT`.
     """
-    order = sorted(range(len(buffers)), key=lambda i: (-buffers[i].bytes, buffers[i].first_use, i))
+    by_size = sorted(range(len(buffers)), key=lambda i: (-buffers[i].bytes, buffers[i].first_use, i))
+    by_life = sorted(by_size, key=lambda i: buffers[i].first_use - buffers[i].last_use)
+    attempts = [_place_in(order, buffers) for order in (by_size, by_life)]
+    return min(attempts, key=lambda attempt: attempt[1])
+
+
+def _place_in(
+    order: Sequence[int], buffers: Sequence[Buffer]
+) -> tuple[tuple[Placed, ...], int]:
+    """Place buffers one after the other, given as positions in `buffers`."""
     done: list[Placed] = []
     offsets = {}
     for i in order:
@@ -180,7 +193,7 @@ def largest_batch(total_bytes: Callable[[int], int], limit: int, most: int = _LA
     Parameters
     ----------
     total_bytes : callable
-        Arena bytes of a batch size; does not fall as the batch grows.
+        Arena bytes of a batch size.
     limit : int
         Bytes available.
     most : int
@@ -189,20 +202,21 @@ def largest_batch(total_bytes: Callable[[int], int], limit: int, most: int = _LA
     Returns
     -------
     int
-        At least 1.
+        At least `SMALLEST_BATCH`. Placement may waste some bytes more or less from one size to the
+        next, so that a slightly larger batch may fit as well.
 
     Raises
     ------
     MemoryLimitError
-        Not even a batch of 1 fits.
+        Not even `SMALLEST_BATCH` fits.
     """
-    smallest = total_bytes(1)
+    smallest = total_bytes(SMALLEST_BATCH)
     if smallest > limit:
         raise MemoryLimitError(
             f"a limit of {limit:,} bytes is too small: this model needs {smallest:,} bytes with "
-            "batch size 1. Give a larger limit, a smaller model or '--method efficient'"
+            f"batch size {SMALLEST_BATCH}. Give a larger limit, a smaller model or '--method efficient'"
         )
-    low, high = 1, most + 1
+    low, high = SMALLEST_BATCH, most + 1
     while high - low > 1:
         middle = (low + high) // 2
         if total_bytes(middle) <= limit:

@@ -74,7 +74,7 @@ def _configured(columns: list[Footprint], prepared: api.Prepared) -> int:
 
 
 def _report(prepared: api.Prepared, columns: list[Footprint]) -> dict[str, object]:
-    """Build the JSON of DESIGN 6; ``roles`` breaks the columns down."""
+    """Build the JSON; ``roles`` breaks the columns down."""
     published = [column for column in columns if column.source == "published"]
     ours = [column for column in columns if column.source == "ours"]
     return {

@@ -90,7 +90,7 @@ class Train(_Section):
     Attributes
     ----------
     batch_size : int
-        Samples per step. The upper bound keeps sums of int8 products over a batch in 32 bits.
+        Samples per step, at least 2: batch norm of one sample is constant. The upper bound keeps sums of int8 products over a batch in 32 bits.
     learning_rate : float
         Peak rate; the schedule multiplies it.
     threads : int
@@ -98,7 +98,7 @@ class Train(_Section):
     """
 
     epochs: Count
-    batch_size: Annotated[int, Meta(ge=1, le=65_536)] = 100
+    batch_size: Annotated[int, Meta(ge=2, le=65_536)] = 100
     learning_rate: Positive = 1e-3
     schedule: Schedule = Schedule()
     optimizer: Optimizer = Optimizer()

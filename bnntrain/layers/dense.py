@@ -119,7 +119,7 @@ class DenseBlock:
             found.append(
                 self._buffer("dY_transposed", "dY", transposed, "int8", t.backward, t.backward)
             )
-            found.append(self._persistent("scales", "statistics", (3, 2), "float32"))
+            found.append(self._persistent("scales", "statistics", (2, 2), "float32"))
         return found
 
     def _weight_buffers(self) -> list[Buffer]:
@@ -227,8 +227,8 @@ class DenseBlock:
             arrays["out_bits" if out.dtype == np.uint64 else "out_real"] = out
         scales = own("scales")
         if scales is not None:
-            # Row 0: of the incoming gradient, written by the block above; 1: of dY; 2: of dX, which
-            # is the incoming one of the block below.
+            # Row 0: of the incoming gradient, written by the block above; 1: of dY. That of dX is the
+            # incoming one of the block below.
             arrays["g_scale"], arrays["dY_scale"] = scales[0], scales[1]
             arrays["dX_scale"] = None if below is None else views[f"{below.name}.scales"][0]
         self.native = kernels.Dense(

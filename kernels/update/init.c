@@ -13,6 +13,13 @@ static float normal(uint32_t index, uint64_t key)
     return (float)sum * 0x1p-16f;
 }
 
+/* To nearest, but never to 0. */
+static float whole(float x)
+{
+    const float rounded = bnn_round(x);
+    return rounded != 0.0f ? rounded : x < 0.0f ? -1.0f : 1.0f;
+}
+
 void bnn_init_latent(void *latent, size_t count, enum bnn_type type, float range, float sigma, uint64_t key)
 {
     for (size_t i = 0; i < count; i++) {
@@ -20,8 +27,8 @@ void bnn_init_latent(void *latent, size_t count, enum bnn_type type, float range
         switch (type) {
         case BNN_f32: ((float *)latent)[i] = w; break;
         case BNN_f16: ((uint16_t *)latent)[i] = bnn_half_from_float(w); break;
-        case BNN_i16: ((int16_t *)latent)[i] = (int16_t)bnn_round(w * (32767.0f / range)); break;
-        default: ((int8_t *)latent)[i] = (int8_t)bnn_round(w * (127.0f / range));
+        case BNN_i16: ((int16_t *)latent)[i] = (int16_t)whole(w * (32767.0f / range)); break;
+        default: ((int8_t *)latent)[i] = (int8_t)whole(w * (127.0f / range));
         }
     }
 }

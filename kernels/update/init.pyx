@@ -12,7 +12,8 @@ def init_latent(latent, *, float range, float sigma, key):
     Parameters
     ----------
     latent : float32, float16, int16 or int8 [count]
-        Written; int16 in units of range / 32767, int8 of range / 127, to nearest.
+        Written; int16 in units of range / 32767, int8 of range / 127, to the nearest
+        that is not 0.
     range : float
         Above 0.
     sigma : float

@@ -23,7 +23,8 @@ def test_against_numpy(dtype: str, count: int) -> None:
     w = F32(sigma) * (total.astype(F32) * F32(2.0**-16))
     w = np.clip(w, F32(-limit), F32(limit))
     if np.dtype(dtype).kind == "i":
-        w = np.rint(w * (F32(np.iinfo(dtype).max) / F32(limit)))
+        scaled = w * (F32(np.iinfo(dtype).max) / F32(limit))
+        w = np.where(np.rint(scaled) == 0, np.where(scaled < 0, -1, 1), np.rint(scaled))
     latent = np.full(count, 7, dtype)
     kernels.init_latent(latent, range=limit, sigma=sigma, key=KEY)
     np.testing.assert_array_equal(latent, w.astype(dtype), strict=True)
@@ -36,6 +37,13 @@ def test_moments_are_those_of_a_normal_distribution() -> None:
     assert abs(latent.mean()) < 0.016
     assert abs(latent.var() - 1.0) < 0.022
     assert abs((np.abs(latent) < 1).mean() - 0.6827) < 0.012
+
+
+def test_signs_stay_balanced_where_most_weights_round_to_nothing() -> None:
+    latent = np.zeros(100_000, np.int8)
+    kernels.init_latent(latent, range=1.0, sigma=0.1 / 127, key=KEY)
+    assert set(np.unique(latent)) == {-1, 1}
+    assert abs(latent.mean()) < 0.016
 
 
 @pytest.mark.parametrize("dtype", TYPES)
