@@ -146,7 +146,8 @@ def place(buffers: Sequence[Buffer]) -> tuple[tuple[Placed, ...], int]:
     total : int
         Bytes of the arena, a multiple of `ALIGNMENT`.
     """
-    by_size = sorted(range(len(buffers)), key=lambda i: (-buffers[i].bytes, buffers[i].first_use, i))
+    numbers = range(len(buffers))
+    by_size = sorted(numbers, key=lambda i: (-buffers[i].bytes, buffers[i].first_use, i))
     by_life = sorted(by_size, key=lambda i: buffers[i].first_use - buffers[i].last_use)
     attempts = [_place_in(order, buffers) for order in (by_size, by_life)]
     return min(attempts, key=lambda attempt: attempt[1])
@@ -214,7 +215,8 @@ def largest_batch(total_bytes: Callable[[int], int], limit: int, most: int = _LA
     if smallest > limit:
         raise MemoryLimitError(
             f"a limit of {limit:,} bytes is too small: this model needs {smallest:,} bytes with "
-            f"batch size {SMALLEST_BATCH}. Give a larger limit, a smaller model or '--method efficient'"
+            f"batch size {SMALLEST_BATCH}. Give a larger limit, a smaller model or "
+            "'--method efficient'"
         )
     low, high = SMALLEST_BATCH, most + 1
     while high - low > 1:

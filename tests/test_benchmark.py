@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from bnntrain import api, kernels
 from bnntrain.benchmark import bench_step
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS

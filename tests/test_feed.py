@@ -1,13 +1,14 @@
-"""Batches read by position: the C of the training step against the Python reference of the order."""
+"""Batches read by position: the C of the training step against the reference of the order."""
 
 import os
 
 import numpy as np
 import pytest
-from bnntrain import kernels
-from bnntrain.data import order
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from bnntrain import kernels
+from bnntrain.data import order
 
 HEADER, PIXELS, CLASSES = 128, 7, 5
 

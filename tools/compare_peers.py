@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Time a training step beside other frameworks, in turn, in one run.
 
-Machines drift; a ratio of medians from alternating runs does not. Every round runs each program once,
-one after the other, each in a process of its own with one thread.
+Machines drift; a ratio of medians from alternating runs does not. Every round runs each program
+once, one after the other, each in a process of its own with one thread.
 
     tools/compare_peers.py --peers FOLDER --python PYTHON [--config mlp_mnist_quick] [--rounds 5]
 
-FOLDER holds ``torch_bnn.py`` and ``larq_bnn.py``, which take ``--model --batch --threads --steps`` and
-print a JSON line with ``s_per_step``; PYTHON is an interpreter that has PyTorch and Larq. Our side is
-``bnntrain bench --step CONFIG --json``, data reading included, theirs trains on one batch in memory.
+FOLDER holds ``torch_bnn.py`` and ``larq_bnn.py``, which take ``--model --batch --threads --steps``
+and print a JSON line with ``s_per_step``; PYTHON is an interpreter that has PyTorch and Larq. Our
+side is ``bnntrain bench --step CONFIG --json``, data reading included; theirs trains on one batch
+in memory.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ def main() -> None:
     for name, times in seconds.items():
         pairs = [theirs / mine for theirs, mine in zip(times, seconds["bnntrain"], strict=True)]
         print(
-            f"{name:<14} median {1e3 * statistics.median(times):8.3f} ms, {statistics.median(times) / ours:6.2f} times "
-            f"ours (round by round {min(pairs):.2f} to {max(pairs):.2f})"
+            f"{name:<14} median {1e3 * statistics.median(times):8.3f} ms, "
+            f"{statistics.median(times) / ours:6.2f} times ours (round by round "
+            f"{min(pairs):.2f} to {max(pairs):.2f})"
         )
 
 

@@ -90,7 +90,8 @@ class Train(_Section):
     Attributes
     ----------
     batch_size : int
-        Samples per step, at least 2: batch norm of one sample is constant. The upper bound keeps sums of int8 products over a batch in 32 bits.
+        Samples per step, at least 2: batch norm of one sample is constant. The upper bound keeps
+        sums of int8 products over a batch in 32 bits.
     learning_rate : float
         Peak rate; the schedule multiplies it.
     threads : int

@@ -227,8 +227,8 @@ class DenseBlock:
             arrays["out_bits" if out.dtype == np.uint64 else "out_real"] = out
         scales = own("scales")
         if scales is not None:
-            # Row 0: of the incoming gradient, written by the block above; 1: of dY. That of dX is the
-            # incoming one of the block below.
+            # Row 0: of the incoming gradient, written by the block above; 1: of dY. That of dX is
+            # the incoming one of the block below.
             arrays["g_scale"], arrays["dY_scale"] = scales[0], scales[1]
             arrays["dX_scale"] = None if below is None else views[f"{below.name}.scales"][0]
         self.native = kernels.Dense(

@@ -219,7 +219,9 @@ cdef class Dense:
     def set_profile(self, profile):
         """Add seconds by phase to `profile`, float64 [len(PHASES)]; None stops it."""
         self.profile = profile
-        self.dense.profile = NULL if profile is None else <double *>data(profile, "float64", (len(PHASES),), True, "profile")
+        self.dense.profile = NULL
+        if profile is not None:
+            self.dense.profile = <double *>data(profile, "float64", (len(PHASES),), True, "profile")
 
     def forward(self, size_t batch, bint training, bint first_step):
         """Compute the block's output for the first `batch` samples."""

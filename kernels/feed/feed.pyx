@@ -22,7 +22,7 @@ cdef extern from "feed/feed.h":
         BNN_feed_label
     uint32_t bnn_feed_record(const bnn_feed *feed, uint32_t position) nogil
     bnn_feed_status bnn_feed_read(const bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
-                      uint32_t *record) nogil
+                                  uint32_t *record) nogil
 
 
 cdef class Feed:
@@ -53,8 +53,8 @@ cdef class Feed:
 
     cdef bnn_feed feed
 
-    def __init__(self, int file, *, uint64_t offset, size_t image_bytes, unsigned int classes, uint32_t total, uint32_t first,
-                 uint32_t count, split_key):
+    def __init__(self, int file, *, uint64_t offset, size_t image_bytes, unsigned int classes, uint32_t total,
+                 uint32_t first, uint32_t count, split_key):
         if <uint64_t>first + count > total:
             raise ValueError(f"count: positions {first} to {first + count} of {total} records")
         self.feed.file, self.feed.offset, self.feed.image_bytes = file, offset, image_bytes
