@@ -11,10 +11,11 @@ Examples
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +23,10 @@ import msgspec
 import numpy as np
 
 from bnntrain import engine
-from bnntrain.config import Config, dump_config, load_config
+from bnntrain.config import Config, config_digest, dump_config, load_config
 from bnntrain.data.catalog import describe, open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.errors import RunError, UsageError
-from bnntrain.layers import build_blocks
 from bnntrain.method import Method, resolve_method
 from bnntrain.model import Model
 from bnntrain.plan import Plan, largest_batch, plan_config
@@ -119,7 +119,9 @@ def prepare(
     engine.selected_isa()
     known = describe(config.data.dataset)
     inputs, threads = math.prod(known.shape), engine.threads_of(config)
-    engine.check_fit(config, len(known.classes), engine.train_count(config, known.train_count))
+    engine.check_fit(
+        config, inputs, len(known.classes), engine.train_count(config, known.train_count)
+    )
     plan = plan_config(config, method, inputs, threads)
     if memory_limit is not None and plan.total_bytes > memory_limit:
         batch = largest_batch(
@@ -133,10 +135,11 @@ def prepare(
 
 
 def default_run_dir(config: Config, resume: bool) -> Path:
-    """Name a run after its configuration: the next free name, or with `resume` the last one taken."""
+    """Name a run after its configuration: the next free name; with `resume`, the last one taken."""
     base = Path(RUNS) / f"{config.name}-{config.method}-seed{config.train.seed}"
-    names = itertools.chain([base], (base.with_name(f"{base.name}-{n}") for n in itertools.count(2)))
-    taken = list(itertools.takewhile(Path.exists, names))
+    numbered = (base.with_name(f"{base.name}-{n}") for n in itertools.count(2))
+    names = itertools.chain([base], numbered)
+    taken = list(itertools.takewhile(lambda name: not RunFolder(name).is_vacant(), names))
     if resume and taken:
         return taken[-1]
     return base if not taken else base.with_name(f"{base.name}-{len(taken) + 1}")
@@ -170,31 +173,64 @@ def fit(
     Raises
     ------
     BnntrainError
-        One of its kinds, see `bnntrain.errors`; `Interrupted` after a signal, with a checkpoint saved.
+        One of its kinds, see `bnntrain.errors`; `Interrupted` after a signal, with a checkpoint
+        saved.
     """
     prepared = prepare(reference, overrides, memory_limit)
-    path = Path(run_dir) if run_dir is not None else default_run_dir(prepared.config, resume)
-    folder = _folder(prepared, path, resume)
-    trainer = engine.Trainer(
-        prepared.config, prepared.method, prepared.plan, folder, observer or engine.Observer()
-    )
-    try:
+    config, method, plan = prepared.config, prepared.method, prepared.plan
+    path = Path(run_dir) if run_dir is not None else default_run_dir(config, resume)
+    with contextlib.ExitStack() as stack:
+        folder = RunFolder(path)
+        stack.callback(folder.close)
+        is_new = not resume or folder.is_vacant()
+        if is_new:
+            folder.check_vacant()
+        else:
+            _check_unchanged(folder, config)
+            folder.lock()
+        # Data are read and memory is taken first: a run that cannot start leaves no folder behind.
+        trainer = engine.Trainer(config, method, plan, folder, observer or engine.Observer())
+        stack.callback(trainer.close)
+        if is_new:
+            folder.create(dump_config(config), _plan_record(prepared))
         trainer.restore()
         with engine.stop_on_signals() as stop:
             summary = trainer.run(stop)
-    finally:
-        trainer.close()
-    return Run(path, prepared.config, prepared.plan, folder.read_metrics(), summary)
+        return Run(path, config, plan, folder.read_metrics(), summary)
 
 
-def _folder(prepared: Prepared, path: Path, resume: bool) -> RunFolder:
-    if resume and path.exists():
-        return RunFolder.open(path)
-    # Data are converted first: a run that cannot read them leaves no folder behind.
-    open_dataset(prepared.config.data.dataset)
-    plan = {"batch_size": prepared.plan.batch_size, "method": prepared.method.name,
-            "total_bytes": prepared.plan.total_bytes, "buffers": prepared.plan.to_json()}
-    return RunFolder.create(path, dump_config(prepared.config), plan)
+def _plan_record(prepared: Prepared) -> dict[str, object]:
+    plan = prepared.plan
+    return {
+        "batch_size": plan.batch_size, "method": prepared.method.name,
+        "total_bytes": plan.total_bytes, "buffers": plan.to_json(),
+    }
+
+
+def _check_unchanged(folder: RunFolder, config: Config) -> None:
+    """Refuse to resume with a configuration that leads to other weights; name what differs."""
+    path = RunFolder.open(folder.path).path / "config.yaml"
+    former = load_config(path)
+    if config_digest(former) == config_digest(config):
+        return
+    there, here = (dict(_leaves(msgspec.to_builtins(each))) for each in (former, config))
+    apart = {"name", "source", "model.name", "train.threads"}
+    key = next(
+        key for key in {**there, **here} if key not in apart and there.get(key) != here.get(key)
+    )
+    change = f"{there.get(key)} there, now {here.get(key)}"
+    if key == "model.layers":
+        change = "another list there"
+    raise RunError(path, f"{key}: {change}. Resume without changing options")
+
+
+def _leaves(values: Mapping[str, object], section: str = "") -> Iterator[tuple[str, object]]:
+    """Yield dotted keys and values."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{section}{name}.")
+        else:
+            yield f"{section}{name}", value
 
 
 @dataclass
@@ -239,23 +275,28 @@ def load_run(run_dir: str | os.PathLike[str], checkpoint: str = "best") -> Loade
     folder = RunFolder.open(Path(run_dir))
     path = folder.best if checkpoint == "best" else folder.last
     if not path.is_file():
-        raise RunError(path, "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'")
+        message = "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'"
+        raise RunError(path, message)
     prepared = prepare(folder.path / "config.yaml")
     config = prepared.config
-    blocks = build_blocks(config.model.layers, math.prod(prepared.shape), prepared.method)
-    model = Model(
-        blocks, prepared.method, prepared.plan, config.train.optimizer, config.train.label_smoothing,
-        config.train.seed, engine.selected_isa(),
+    model = engine.make_model(
+        config, prepared.method, prepared.plan, math.prod(prepared.shape), engine.selected_isa()
     )
     state = load_checkpoint(path, model.inference_state())
-    epoch = state["epoch"] if checkpoint == "best" else state["progress"]["epoch"]
-    return Loaded(prepared, model, int(epoch))
+    try:
+        epoch = int(state["epoch"] if checkpoint == "best" else state["progress"]["epoch"])
+    except (KeyError, TypeError, ValueError):
+        message = f"is no '{checkpoint}' checkpoint. Put back a copy, or start a new run"
+        raise RunError(path, message) from None
+    return Loaded(prepared, model, epoch)
 
 
 SPLITS = ("test", "validation", "train")
 
 
-def evaluate(run_dir: str | os.PathLike[str], checkpoint: str = "last", split: str = "test") -> dict[str, object]:
+def evaluate(
+    run_dir: str | os.PathLike[str], checkpoint: str = "last", split: str = "test"
+) -> dict[str, object]:
     """Evaluate a run's network on one part of its data.
 
     Parameters
@@ -282,7 +323,10 @@ def evaluate(run_dir: str | os.PathLike[str], checkpoint: str = "last", split: s
     try:
         feed = getattr(feeds, split)
         if not feed.count:
-            raise UsageError(f"this run has no {split} samples (data.validation_fraction is 0). Give another --split")
+            raise UsageError(
+                f"this run has no {split} samples (data.validation_fraction is 0). "
+                "Give another --split"
+            )
         source = dataset.test if split == "test" else dataset.train
         result = engine.evaluate(loaded.model, feed, source.path)
     finally:
@@ -293,7 +337,9 @@ def evaluate(run_dir: str | os.PathLike[str], checkpoint: str = "last", split: s
     }
 
 
-def predict(run_dir: str | os.PathLike[str], images: np.ndarray, checkpoint: str = "best") -> np.ndarray:
+def predict(
+    run_dir: str | os.PathLike[str], images: np.ndarray, checkpoint: str = "best"
+) -> np.ndarray:
     """Classify images.
 
     Parameters
@@ -319,8 +365,8 @@ def predict(run_dir: str | os.PathLike[str], images: np.ndarray, checkpoint: str
     model, shape = loaded.model, loaded.prepared.shape
     if images.dtype != np.uint8 or images[:1].size != math.prod(shape) * len(images[:1]):
         raise UsageError(
-            f"images of type {images.dtype} and shape {images.shape[1:]}, but the network takes uint8 "
-            f"{'x'.join(map(str, shape))}. Resize or convert them first"
+            f"images of type {images.dtype} and shape {images.shape[1:]}, but the network takes "
+            f"uint8 {'x'.join(map(str, shape))}. Resize or convert them first"
         )
     flat = images.reshape(len(images), -1)
     scores = np.empty((len(images), model.classes), dtype=np.float32)

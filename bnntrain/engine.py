@@ -1,8 +1,9 @@
 """The training and evaluation loops. Prints nothing: an `Observer` is told what happens.
 
-Order of events in an epoch: train on every full batch, evaluate the validation split, add the row to
-``metrics.csv``, save ``checkpoint/last.npz`` (and ``best.npz``). The checkpoint is what counts: a
-row without it is dropped on resume and its epoch run again. The test set is read once, at the end.
+Order of events in an epoch: train on every full batch, evaluate the validation split, add the row
+to ``metrics.csv``, save ``checkpoint/last.npz`` (and ``best.npz``). The checkpoint is what counts:
+a row without it is dropped on resume and its epoch run again. The test set is read once, at the
+end.
 """
 
 from __future__ import annotations
@@ -12,27 +13,21 @@ import signal
 import statistics
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from bnntrain import kernels
 from bnntrain.config import Config, config_digest
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.data.order import split_counts
-from bnntrain.errors import BnntrainError, ConfigError, DataError, Interrupted, KernelError, RunError
-from bnntrain.layers import build_blocks
+from bnntrain.errors import BnntrainError, ConfigError, Interrupted, KernelError, RunError
+from bnntrain.evaluation import evaluate, make_model, read
 from bnntrain.meters import PeakMeter, rss_bytes
 from bnntrain.method import Method
-from bnntrain.model import Model
 from bnntrain.plan import MIB, Plan
-from bnntrain.records import RunFolder, load_checkpoint, save_checkpoint
+from bnntrain.records import Progress, RunFolder, load_checkpoint, save_checkpoint
 from bnntrain.schedule import LearningRate
-
-# Batch times of which the median is taken: enough for a stable one, and bounded memory.
-_TIMED_BATCHES = 1024
 
 
 class Observer:
@@ -46,31 +41,6 @@ class Observer:
 
     def epoch(self, row: dict[str, float]) -> None:
         """An epoch ended; `row` has the columns of metrics.csv."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands; with the arena's persistent buffers all that a checkpoint holds."""
-
-    epoch: int = 0
-    step: int = 0
-    loss: float = 0.0
-    hits: int = 0
-    seconds: float = 0.0
-    seconds_total: float = 0.0
-    best_accuracy: float = -1.0
-    batch_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMED_BATCHES))
-
-    _SAVED = ("epoch", "step", "loss", "hits", "seconds", "seconds_total", "best_accuracy")
-
-    def state(self) -> dict[str, float]:
-        """Return what goes into a checkpoint."""
-        return {name: getattr(self, name) for name in self._SAVED}
-
-    def restore(self, state: dict[str, float]) -> None:
-        """Continue from a checkpoint's `state`."""
-        for name in self._SAVED:
-            setattr(self, name, type(getattr(self, name))(state[name]))
 
 
 def selected_isa() -> str:
@@ -125,7 +95,7 @@ class Trainer:
     plan : Plan
         Of `config`.
     folder : RunFolder
-        Where records go.
+        Where records go; it need not exist before `restore`.
     observer : Observer
         Told what happens.
 
@@ -133,9 +103,13 @@ class Trainer:
     ------
     DataError
         The data cannot be read.
+    MemoryLimitError
+        The system does not give the arena.
     """
 
-    def __init__(self, config: Config, method: Method, plan: Plan, folder: RunFolder, observer: Observer) -> None:
+    def __init__(
+        self, config: Config, method: Method, plan: Plan, folder: RunFolder, observer: Observer
+    ) -> None:
         self.config, self.method, self.plan = config, method, plan
         self.folder, self.observer = folder, observer
         self.isa = selected_isa()
@@ -147,38 +121,65 @@ class Trainer:
         )
         self.progress = Progress()
         self.digest = config_digest(config)
-        blocks = build_blocks(config.model.layers, math.prod(self.dataset.shape), method)
         self.meter = PeakMeter()
         self.rss_before = rss_bytes()
-        self.model = Model(
-            blocks, method, plan, config.train.optimizer, config.train.label_smoothing, config.train.seed, self.isa
-        )
+        try:
+            self.model = make_model(config, method, plan, math.prod(self.dataset.shape), self.isa)
+        except BaseException:
+            self.close()
+            raise
 
     # Checkpoints --------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Write ``checkpoint/last.npz``."""
-        state = {"config": self.digest, "progress": self.progress.state(), "rate": self.rate.state()}
+        state = {
+            "config": self.digest, "data": self.dataset.train.records_crc,
+            "progress": self.progress.state(), "rate": self.rate.state(),
+        }
         save_checkpoint(self.folder.last, self.model.arena.persistent(), state)
 
     def restore(self) -> None:
         """Continue from ``checkpoint/last.npz``; without one, from the start.
 
+        Writes nothing before all that the run will need has been found good.
+
         Raises
         ------
         RunError
-            Damaged, or of another configuration.
+            Damaged, incomplete, or of another configuration or other data.
         """
+        folder = self.folder
+        recorded = len(folder.read_metrics())
+        folder.read_summary()
         self.model.initialise()
-        if self.folder.last.exists():
-            state = load_checkpoint(self.folder.last, self.model.arena.persistent())
-            if state.get("config") != self.digest:
-                raise RunError(
-                    self.folder.last, "was made with another configuration. Resume without changing options"
-                )
+        if folder.last.exists():
+            self._load()
+        elif recorded > 1:
+            # Less is normal: the first epoch's row is written before its checkpoint.
+            message = f"is missing, but metrics.csv has {recorded} epochs"
+            raise RunError(folder.last, f"{message}. Put it back, or start a new run")
+        folder.truncate_metrics(self.progress.epoch)
+        folder.tidy()
+
+    def _load(self) -> None:
+        last, best = self.folder.last, self.folder.best
+        if best.exists():  # needed at the end only, but damage is better known now
+            load_checkpoint(best, self.model.inference_state())
+        state = load_checkpoint(last, self.model.arena.persistent())
+        if state.get("config") != self.digest:
+            message = "was made with another configuration. Resume without changing options"
+            raise RunError(last, message)
+        if state.get("data") != self.dataset.train.records_crc:
+            message = f"was trained on other data: {self.config.data.dataset} has changed since"
+            raise RunError(last, f"{message}. Start a new run")
+        try:
             self.progress.restore(state["progress"])
             self.rate.restore(state["rate"])
-        self.folder.truncate_metrics(self.progress.epoch)
+        except (KeyError, TypeError, ValueError):
+            raise RunError(last, "has no complete state. Start a new run") from None
+        if self.progress.epoch and not best.exists():
+            raise RunError(best, "is missing. Put it back, or start a new run")
 
     # Loops --------------------------------------------------------------------------------------
 
@@ -191,10 +192,11 @@ class Trainer:
             `stop` was set; a checkpoint was saved.
         """
         progress = self.progress
-        self.observer.start(
-            self.config.train.epochs, self.steps, self.plan.batch_size, progress.epoch, progress.step
-        )
         if progress.epoch < self.config.train.epochs:
+            self.observer.start(
+                self.config.train.epochs, self.steps, self.plan.batch_size, progress.epoch,
+                progress.step,
+            )
             self.folder.write_summary(self.summary("running"))
         while progress.epoch < self.config.train.epochs:
             self._train_epoch(stop)
@@ -213,10 +215,7 @@ class Trainer:
             read(train, step * batch, model, batch, self.dataset.train.path)
             loss, hits = model.train_batch(batch, number, self.rate.at(number))
             if not math.isfinite(loss):
-                raise BnntrainError(
-                    self.config.source, "train.learning_rate",
-                    f"the loss is no longer a number in step {number}. Lower it, or use --method efficient",
-                )
+                raise self._diverged(f"the loss is no longer a number in step {number}")
             elapsed = time.perf_counter() - start
             progress.loss += loss
             progress.hits += hits
@@ -225,13 +224,20 @@ class Trainer:
             progress.batch_seconds.append(elapsed)
             self.observer.batch(loss / batch)
 
+    def _diverged(self, what: str) -> BnntrainError:
+        remedy = "Lower it, or use --method efficient"
+        return BnntrainError(self.config.source, "train.learning_rate", f"{what}. {remedy}")
+
     def _interrupt(self) -> None:
         self.save()
         self.folder.write_summary(self.summary("interrupted"))
-        raise Interrupted(self.folder.path, "interrupted; a checkpoint is saved. Continue with --resume")
+        message = "interrupted; a checkpoint is saved. Continue with --resume"
+        raise Interrupted(self.folder.path, message)
 
     def _end_epoch(self) -> None:
         progress = self.progress
+        if not self.model.is_finite():  # a loss can stay finite while a channel is lost
+            raise self._diverged(f"a channel is no longer a number in epoch {progress.epoch + 1}")
         seen = self.steps * self.plan.batch_size
         row = {
             "epoch": progress.epoch + 1,
@@ -257,7 +263,8 @@ class Trainer:
         progress.step = progress.hits = 0
         progress.loss = progress.seconds = 0.0
         if better:
-            save_checkpoint(self.folder.best, self.model.inference_state(), {"epoch": progress.epoch})
+            state = {"epoch": progress.epoch}
+            save_checkpoint(self.folder.best, self.model.inference_state(), state)
         self.save()
         self.observer.epoch(row)
 
@@ -307,7 +314,9 @@ class Trainer:
             "rss_peak_bytes": self.meter.peak_bytes(),
             "rss_peak_exact": self.meter.exact,
             # A run resumed after its last epoch has timed no batch itself.
-            "seconds_per_batch": statistics.median(times) if times else former.get("seconds_per_batch"),
+            "seconds_per_batch": (
+                statistics.median(times) if times else former.get("seconds_per_batch")
+            ),
             "seconds_total": progress.seconds_total + progress.seconds,
             "energy_j_per_batch": None,
             "weights_sha256": None,
@@ -334,14 +343,21 @@ def train_count(config: Config, samples: int) -> int:
     return split_counts(samples, config.data.validation_fraction)[0]
 
 
-def check_fit(config: Config, classes: int, train_samples: int) -> None:
+def check_fit(config: Config, inputs: int, classes: int, train_samples: int) -> None:
     """Refuse a network that cannot be trained on the data.
 
     Raises
     ------
     ConfigError
-        Another number of outputs than classes, or a batch larger than the training split.
+        Samples too large for exact sums, another number of outputs than classes, or a batch larger
+        than the training split.
     """
+    if inputs > kernels.MAX_INPUTS:
+        raise ConfigError(
+            config.source, "data.dataset",
+            f"{inputs} values per sample are more than the {kernels.MAX_INPUTS} that sums are "
+            "exact for. Use smaller images",
+        )
     outputs = config.model.layers[-2].options["units"]
     if outputs != classes:
         raise ConfigError(
@@ -351,32 +367,6 @@ def check_fit(config: Config, classes: int, train_samples: int) -> None:
     if config.train.batch_size > train_samples:
         raise ConfigError(
             config.source, "train.batch_size",
-            f"{config.train.batch_size} is more than the {train_samples} training samples. Give at most that",
+            f"{config.train.batch_size} is more than the {train_samples} training samples. "
+            "Give at most that",
         )
-
-
-def read(feed: kernels.Feed, first: int, model: Model, rows: int, path: object) -> None:
-    """Read `rows` samples from position `first` into the model's batch buffers.
-
-    Raises
-    ------
-    DataError
-        The file has become shorter or cannot be read.
-    """
-    try:
-        feed.read(first, model.x[:rows], model.labels[:rows])
-    except OSError as error:
-        reason = error.strerror if error.errno else f"{error.strerror}: the file has become shorter"
-        raise DataError(path, f"{reason}. Delete it; it is converted again from the source") from None
-
-
-def evaluate(model: Model, feed: kernels.Feed, path: object) -> dict[str, float]:
-    """Return mean loss, accuracy (percent) and the number of samples of one part of the data."""
-    batch, loss, hits = len(model.x), 0.0, 0
-    for first in range(0, feed.count, batch):
-        rows = min(batch, feed.count - first)
-        read(feed, first, model, rows, path)
-        batch_loss, batch_hits = model.evaluate_batch(rows)
-        loss += batch_loss
-        hits += batch_hits
-    return {"loss": loss / feed.count, "accuracy": 100.0 * hits / feed.count, "samples": feed.count}

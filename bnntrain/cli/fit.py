@@ -11,19 +11,28 @@ from bnntrain import api
 from bnntrain.cli import options
 from bnntrain.cli.progress import Bar, Lines
 from bnntrain.engine import Observer
+from bnntrain.errors import UsageError
 from bnntrain.plan import MIB
 
 
 @click.command()
 @options.config_argument
 @options.override_options
-@click.option("--run-dir", type=click.Path(), help="Folder for the records [default: a new one under runs/].")
+@click.option(
+    "--run-dir", type=click.Path(),
+    help="Folder for the records [default: a new one under runs/].",
+)  # fmt: skip
 @click.option("--resume", is_flag=True, help="Continue the run in --run-dir, to the same weights.")
 @options.memory_limit_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @options.json_option
 def fit(
-    config: str, run_dir: str | None, resume: bool, memory_limit: int | None, quiet: bool, as_json: bool,
+    config: str,
+    run_dir: str | None,
+    resume: bool,
+    memory_limit: int | None,
+    quiet: bool,
+    as_json: bool,
     **parameters: object,
 ) -> None:
     """Train a network.
@@ -31,6 +40,8 @@ def fit(
     CONFIG is a .yaml file or a shipped name ('bnntrain config show' lists them). Ctrl-C saves a
     checkpoint and stops; --resume goes on from there.
     """
+    if run_dir == "":  # of an unset shell variable: it would stand for the working directory
+        raise UsageError("--run-dir is empty. Give the name of a folder")
     overrides = options.overrides_of(parameters)
     observer = Observer() if quiet else Bar() if _is_terminal() else Lines()
     try:
@@ -54,9 +65,11 @@ def report(run: api.Run) -> str:
     s = run.summary
     used = (s["rss_peak_bytes"] - s["rss_before_bytes"]) / MIB
     lines = [
-        f"test accuracy {s['test_accuracy']:.2f} % (last epoch), {s['best_test_accuracy']:.2f} % (best validation)",
-        f"memory: arena {s['arena_bytes'] / MIB:.2f} MiB, as planned; resident {s['rss_before_bytes'] / MIB:.1f} MiB "
-        f"before training, {used:.2f} MiB more at its peak",
+        f"test accuracy {s['test_accuracy']:.2f} % (last epoch), "
+        f"{s['best_test_accuracy']:.2f} % (best validation)",
+        f"memory: arena {s['arena_bytes'] / MIB:.2f} MiB, as planned; "
+        f"resident {s['rss_before_bytes'] / MIB:.1f} MiB before training, "
+        f"{used:.2f} MiB more at its peak",
     ]
     if s["seconds_per_batch"] is not None:
         lines.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -39,7 +40,8 @@ class ByteSize(click.ParamType):
             return value
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
         unit = _UNITS.get(found.group(2).lower()) if found else None
-        size = int(float(found.group(1)) * unit) if unit else 0
+        number = float(found.group(1)) * unit if unit else 0.0
+        size = int(number) if math.isfinite(number) else 0
         if size < 1:
             self.fail(f"{value!r} is not a size. Write it as in 64MiB", param, ctx)
         return size
@@ -143,7 +145,7 @@ def overrides_of(parameters: dict[str, object]) -> dict[str, object]:
             given.append((key, value))
     overrides: dict[str, object] = {}
     for key, value in given:
-        if overrides.get(key, value) != value:
+        if key in overrides and overrides[key] != value:
             raise UsageError(f"{key} is given as {overrides[key]} and as {value}. Give it once")
         overrides[key] = value
     return overrides

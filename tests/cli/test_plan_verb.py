@@ -78,7 +78,7 @@ def test_memory_limit_gives_the_plan_that_fit_would_take(program):
 
 def test_memory_limit_that_nothing_meets_is_refused(program):
     line = program.error("plan", "digits", "--memory-limit", "9KiB")
-    assert line.startswith("MemoryLimitError: a limit of 0.01 MiB is too small")
+    assert line.startswith("MemoryLimitError: a limit of 9,216 bytes is too small")
 
 
 def test_table(program):

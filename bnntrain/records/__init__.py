@@ -1,0 +1,12 @@
+"""Run folders, and the only code that writes to one.
+
+Files are either appended to and flushed (``metrics.csv``, ``log.txt``) or written under a temporary
+name, synced, and renamed over the former one. A run killed at any moment leaves the last complete
+checkpoint and the rows that belong to it.
+"""
+
+from bnntrain.records.checkpoint import load_checkpoint, save_checkpoint
+from bnntrain.records.folder import METRICS, RunFolder
+from bnntrain.records.progress import Progress
+
+__all__ = ["METRICS", "Progress", "RunFolder", "load_checkpoint", "save_checkpoint"]

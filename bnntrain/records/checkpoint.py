@@ -1,0 +1,148 @@
+"""Checkpoints: arrays and a JSON state in an uncompressed ``.npz`` file, as NumPy reads it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from bnntrain.errors import RunError
+from bnntrain.records.atomic import write_atomically
+
+_STATE = "state"
+# Checkpoints are copied in pieces, so that saving one never needs a second copy of the weights.
+_PIECE = 1 << 16
+
+
+class _OtherModelError(Exception):
+    """A member that is missing or of another type or shape."""
+
+
+def save_checkpoint(
+    path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, object]
+) -> None:
+    """Write arrays and a JSON state.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced in one step.
+    arrays : mapping of str to ndarray
+        C-contiguous; streamed in pieces, so that no second copy of them is made.
+    state : mapping
+        Numbers and text, kept as JSON in the member ``state``.
+
+    Raises
+    ------
+    WriteError
+        The former checkpoint, if there was one, is untouched.
+    """
+    def write(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            text = np.frombuffer(json.dumps(state, allow_nan=False).encode(), dtype=np.uint8)
+            for name, array in {_STATE: text, **arrays}.items():
+                # A fixed date: equal runs write equal files.
+                member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+                with archive.open(member, "w", force_zip64=True) as stream:
+                    _write_member(stream, array)
+
+    former = f"The former {path.name} is still valid"
+    write_atomically(path, write, former if path.exists() else "There is no checkpoint yet")
+
+
+def _write_member(stream: BinaryIO, array: np.ndarray) -> None:
+    header = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(stream, header)
+    content = _bytes_of(array)
+    for start in range(0, len(content), _PIECE):
+        stream.write(content[start : start + _PIECE])
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    """View a C-contiguous array as bytes."""
+    return memoryview(array.reshape(-1).view(np.uint8))
+
+
+def load_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, object]:
+    """Read a checkpoint into `arrays` and return its state.
+
+    Parameters
+    ----------
+    path : Path
+        From `save_checkpoint`.
+    arrays : mapping of str to ndarray
+        Where the members go; each must be in the file with this dtype and shape. Members that are
+        not asked for are skipped.
+
+    Raises
+    ------
+    RunError
+        Missing, damaged (checksums are verified before an array is touched) or of another model.
+    """
+    try:
+        return _load(path, arrays)
+    except FileNotFoundError:
+        message = "no such checkpoint. Is this the folder of a run?"
+    except _OtherModelError as error:
+        message = f"{error}: it belongs to another model or method. Start a new run"
+    except OSError as error:
+        reason = error.strerror or error
+        message = f"cannot be read ({reason}). Put back a copy, or check its permissions"
+    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        message = f"damaged checkpoint ({error}). Put back a copy, or start a new run"
+    raise RunError(path, message)
+
+
+def _load(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, object]:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        # All of it before a header is parsed: damaged bytes reach neither a parser nor an array.
+        for name in (_STATE, *arrays):
+            _verify_member(archive, name)
+        for name, array in arrays.items():
+            _read_member(archive, name, array)
+        with archive.open(f"{_STATE}.npy") as stream:
+            _read_header(stream)
+            state = json.loads(stream.read())
+    if not isinstance(state, dict):
+        raise ValueError("its state is no mapping")
+    return state
+
+
+def _verify_member(archive: zipfile.ZipFile, name: str) -> None:
+    """Read a member once, which compares its checksum."""
+    try:
+        member = archive.getinfo(f"{name}.npy")
+    except KeyError:
+        raise _OtherModelError(f"has no {name}") from None
+    # Anything else would hand damaged bytes to a decompressor.
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    with archive.open(member) as stream:
+        while stream.read(_PIECE):
+            pass
+
+
+def _read_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("unknown array format")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    return shape, dtype
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    with archive.open(f"{name}.npy") as stream:
+        shape, dtype = _read_header(stream)
+        if shape != array.shape or dtype != array.dtype:
+            wanted = f"{array.dtype} {array.shape}"
+            raise _OtherModelError(f"{name} is {dtype} {shape}, not {wanted}")
+        content = _bytes_of(array)
+        for start in range(0, len(content), _PIECE):
+            target = content[start : start + _PIECE]
+            if stream.readinto(target) != len(target):
+                raise ValueError(f"{name} is shorter than its header says")
+        if stream.read(1):
+            raise ValueError(f"{name} is longer than its header says")

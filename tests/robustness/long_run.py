@@ -1,0 +1,82 @@
+"""A run of many epochs that tests interrupt, and how it has to come out in the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from robustness_kit import TINY, Place, Result, call
+
+EPOCHS, STEPS = 60, 25  # 1293 training samples in batches of 50
+CONFIG = TINY.replace("epochs: 2", f"epochs: {EPOCHS}, schedule: cosine")
+FIT = ("fit", "tiny.yaml", "--run-dir", "run")
+RECORDS = "/bnntrain/records/"
+_DRIVER = str(Path(__file__).with_name("at_moments.py"))
+_FILES = {
+    "config.yaml", "plan.json", "run.json", "metrics.csv", "log.txt",
+    "checkpoint/last.npz", "checkpoint/best.npz",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The run that nothing happened to.
+
+    Attributes
+    ----------
+    summary : dict
+        Its ``run.json``.
+    best : bytes
+        Its ``best.npz``.
+    calls : dict of str to int
+        Calls of built-in functions that were made by source files whose path contains the key.
+    """
+
+    summary: dict
+    best: bytes
+    calls: dict[str, int]
+
+
+def at(place: Place, *moments: str, arguments: tuple[str, ...] = FIT, **options: object) -> Result:
+    """Run the command in a process of its own to which something happens at these moments."""
+    return place.execute([sys.executable, _DRIVER, *moments, "--", *arguments], **options)
+
+
+def run_reference(place: Place) -> Reference:
+    """Train without interruption."""
+    place.write("tiny.yaml", CONFIG)
+    calls = {}
+    for part in ("/bnntrain/", RECORDS):
+        arguments = ("fit", "tiny.yaml", "--run-dir", f"run{len(calls)}", "-q")
+        done = at(place, f"c_call::{part}:0:count", arguments=arguments)
+        assert done.code == 0, done.err
+        calls[part] = int(done.err)
+    run = place.work / "run0"
+    summary = json.loads((run / "run.json").read_text())
+    return Reference(summary, (run / "checkpoint/best.npz").read_bytes(), calls)
+
+
+def assert_resumes(place: Place, reference: Reference, name: str = "run") -> None:
+    """Assert that --resume completes the run as if nothing had happened."""
+    result = call("fit", "tiny.yaml", "--run-dir", name, "--resume", "--json", "-q")
+    assert result.code == 0, result.err
+    assert result.err == ""
+    summary, run = json.loads(result.out), place.work / name
+    for key in ("weights_sha256", "test_accuracy", "best_test_accuracy", "best_val_accuracy"):
+        assert summary[key] == reference.summary[key], key
+    assert summary == json.loads((run / "run.json").read_text())
+    assert summary["status"] == "finished"
+    assert (run / "checkpoint/best.npz").read_bytes() == reference.best
+    lines = (run / "metrics.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", *map(str, range(1, EPOCHS + 1))]
+    assert {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} == _FILES
+    assert not place.unfinished()
+
+
+def progress_of(place: Place, name: str = "run") -> dict:
+    """Return where the last checkpoint stands."""
+    with np.load(place.work / name / "checkpoint/last.npz") as archive:
+        return json.loads(archive["state"].tobytes())["progress"]
