@@ -44,7 +44,7 @@ CONFIGS = st.fixed_dictionaries(
         "train": st.fixed_dictionaries(
             {"epochs": st.integers(1, 10**6)},
             optional={
-                "batch_size": st.integers(1, 65536),
+                "batch_size": st.integers(2, 65536),
                 "learning_rate": POSITIVE | st.just(1),
                 "schedule": st.sampled_from(["step", "plateau"])
                 | section(kind=st.just("cosine"), warmup_epochs=BELOW_ONE, final=BELOW_ONE),

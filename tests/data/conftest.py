@@ -149,6 +149,8 @@ def place(monkeypatch):
         monkeypatch.setenv(variable, "*")
     with workplace() as place:
         yield place
+        # What a test set on top goes first: undone later, it would bring this place back.
+        monkeypatch.undo()
 
 
 @pytest.fixture
