@@ -7,7 +7,13 @@ Scripts use `fit`, `evaluate`, `predict` and `prepare` (see `bnntrain.api`)::
     print(run.test_accuracy, run.plan.total_bytes)
 """
 
+from pkgutil import extend_path
+
 __version__ = "0.1.0"
+
+# Python started in a source checkout finds this folder before the installed package, which has the
+# compiled kernels: let both be one package.
+__path__ = extend_path(__path__, __name__)
 
 _API = ("Run", "evaluate", "fit", "predict", "prepare")
 __all__ = [*_API, "__version__"]

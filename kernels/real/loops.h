@@ -61,12 +61,31 @@ static void edge_f32(const float *a, size_t rows, size_t a_row, size_t a_depth, 
     }
 }
 
+/* COLUMNS columns of a wide b, whose rows lie pages apart: a piece of the depth at a time is copied together, which
+ * pays where several rows use it.  The order of summation stays that of the depth. */
+static void wide_column_f32(const float *a, size_t rows, size_t a_row, size_t a_depth, const float *b, size_t b_stride,
+                            size_t depth, float *c, size_t c_stride)
+{
+    enum { PIECE = 256 };
+    float piece[PIECE][COLUMNS];
+    size_t k0 = 0;
+    do {
+        const size_t count = bnn_min(PIECE, depth - k0);
+        for (size_t k = 0; k < count; k++) memcpy(piece[k], b + (k0 + k) * b_stride, sizeof piece[k]);
+        column_f32(a + k0 * a_depth, rows, a_row, a_depth, piece[0], COLUMNS, count, c, c_stride, k0 > 0);
+        k0 += PIECE;
+    } while (k0 < depth);
+}
+
 void BNN_NAME(gemm_f32)(const float *a, size_t rows, size_t a_row, size_t a_depth, const float *b,
                         size_t b_stride, size_t columns, size_t depth, float *c, size_t c_stride)
 {
     const size_t whole = columns - columns % COLUMNS;
-    for (size_t j = 0; j < whole; j += COLUMNS)
-        column_f32(a, rows, a_row, a_depth, b + j, b_stride, depth, c + j, c_stride, 0);
+    const int is_wide = b_stride > BNN_TILE && rows >= 4 * ROWS;
+    for (size_t j = 0; j < whole; j += COLUMNS) {
+        if (is_wide) wide_column_f32(a, rows, a_row, a_depth, b + j, b_stride, depth, c + j, c_stride);
+        else column_f32(a, rows, a_row, a_depth, b + j, b_stride, depth, c + j, c_stride, 0);
+    }
     if (whole < columns)
         edge_f32(a, rows, a_row, a_depth, b + whole, b_stride, columns - whole, depth, c + whole, c_stride);
 }

@@ -38,7 +38,7 @@ class Program:
 
     def command(self, *arguments: object) -> list[str]:
         """Return the command line, as a list."""
-        program = [str(SCRIPT)] if SCRIPT.is_file() else [sys.executable, "-m", "bnntrain"]
+        program = [str(SCRIPT)] if SCRIPT.is_file() else [sys.executable, "-P", "-m", "bnntrain"]
         return [*program, *map(str, arguments)]
 
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen:

@@ -78,7 +78,7 @@ def test_broken_kernels_are_reported_not_met(program):
         "from bnntrain.cli.main import run\nsys.exit(run(['doctor']))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=program.environment, capture_output=True, text=True,
+        [sys.executable, "-P", "-c", code], env=program.environment, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     assert done.returncode == 1

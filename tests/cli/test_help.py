@@ -19,7 +19,9 @@ def test_help_needs_neither_numpy_nor_yaml():
         "import sys; from bnntrain.cli.main import run; assert run(['--help']) == 0; "
         "print(sorted({'numpy', 'yaml', 'msgspec'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"
 
 

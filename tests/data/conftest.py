@@ -115,7 +115,7 @@ def run_script(text, *arguments, **environment):
     """Run Python code in a process of its own, with this bnntrain; return the finished process."""
     package = str(Path(bnntrain.__file__).parents[1])
     return subprocess.run(
-        [sys.executable, "-c", text, *map(str, arguments)],
+        [sys.executable, "-P", "-c", text, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": package, **{k: str(v) for k, v in environment.items()}},
         capture_output=True,
         text=True,

@@ -95,7 +95,7 @@ bnntrain.__path__[:] = {list(bnntrain.__path__)!r}
 from bnntrain.kernels import thread_limit
 print(thread_limit())
 """
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-P", "-c", program]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "1"

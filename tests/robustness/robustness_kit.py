@@ -29,7 +29,7 @@ train: {epochs: 2, batch_size: 50, threads: 1}
 def _entry_point() -> list[str]:
     """Return the installed command, or what stands for it in a checkout that is not installed."""
     installed = Path(sysconfig.get_path("scripts"), "bnntrain")
-    return [str(installed)] if installed.exists() else [sys.executable, "-m", "bnntrain"]
+    return [str(installed)] if installed.exists() else [sys.executable, "-P", "-m", "bnntrain"]
 
 
 COMMAND = _entry_point()

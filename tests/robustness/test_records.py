@@ -129,7 +129,7 @@ for work in (lambda: save_checkpoint(path, arrays, {}), lambda: load_checkpoint(
 def test_saving_and_loading_need_no_second_copy(place):
     if not sys.platform.startswith("linux"):
         pytest.skip("the peak is read from /proc")
-    done = place.execute([sys.executable, "-c", MEMORY, str(place.work / "big.npz")])
+    done = place.execute([sys.executable, "-P", "-c", MEMORY, str(place.work / "big.npz")])
     assert done.code == 0, done.err
     growth = [int(line) for line in done.out.split()]
     assert len(growth) == 2

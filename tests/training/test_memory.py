@@ -49,7 +49,10 @@ needs_mnist = pytest.mark.skipif(
 def run_python(script: str, *arguments: str) -> str:
     """Run a script in a process of its own and return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120
+        [sys.executable, "-P", "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
