@@ -35,14 +35,20 @@ class Lines(Observer):
 class Bar(Lines):
     """A progress bar with images/s and the time left, on a terminal."""
 
-    def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
-        """Open the bar."""
-        # Imported here: it costs memory that a run in the background does not need.
+    def __init__(self) -> None:
+        super().__init__()
+        # A run in the background does not need its memory; one on a terminal takes it before the
+        # arena is made, so that the run's own growth is what is measured.
         from tqdm import tqdm
 
+        tqdm.monitor_interval = 0  # no thread that watches for bars that stand still
+        self._new_bar = tqdm
+
+    def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
+        """Open the bar."""
         super().start(epochs, steps, batch_size, epoch, step)
         self.batch_size = batch_size
-        self.bar = tqdm(
+        self.bar = self._new_bar(
             total=epochs * steps * batch_size,
             initial=(epoch * steps + step) * batch_size,
             unit=" images",

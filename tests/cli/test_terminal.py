@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -49,6 +50,10 @@ def test_progress_bar_on_a_terminal(program, tmp_path):
     assert re.search(r"\d+%\|.*images/s\]", text)
     assert "epoch 2/2" in text
     assert re.search(r"test accuracy \d+\.\d\d %", text)
+    # Showing it is not part of what the training takes.
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    if run["rss_peak_exact"]:
+        assert run["rss_peak_bytes"] - run["rss_before_bytes"] <= run["arena_bytes"] + (2 << 20)
     text = program.terminal(*FIT, "-q", "--run-dir", tmp_path / "quiet")
     assert "images/s]" not in text
     assert "epoch 2/2" not in text
