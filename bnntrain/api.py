@@ -24,38 +24,31 @@ import numpy as np
 
 from bnntrain import engine
 from bnntrain.config import Config, config_digest, dump_config, load_config
-from bnntrain.data.catalog import describe, open_dataset
+from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.errors import RunError, UsageError
-from bnntrain.method import Method, resolve_method
 from bnntrain.model import Model
-from bnntrain.plan import Plan, largest_batch, plan_config
+from bnntrain.plan import Plan
+from bnntrain.preparation import Prepared, prepare, prepare_run
 from bnntrain.records import RunFolder, load_checkpoint
+
+__all__ = [
+    "CHECKPOINTS",
+    "RUNS",
+    "SPLITS",
+    "Loaded",
+    "Prepared",
+    "Run",
+    "evaluate",
+    "fit",
+    "load_run",
+    "predict",
+    "prepare",
+    "prepare_run",
+]
 
 RUNS = "runs"
 """Folder of runs that are given no other, in the working directory."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A configuration with everything that follows from it before data are read.
-
-    Attributes
-    ----------
-    config : Config
-        Resolved; its batch size is the plan's.
-    method : Method
-        Representations.
-    shape : tuple of int
-        Height, width, channels of a sample.
-    plan : Plan
-        Memory plan.
-    """
-
-    config: Config
-    method: Method
-    shape: tuple[int, ...]
-    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -91,47 +84,6 @@ class Run:
     def best_test_accuracy(self) -> float:
         """Test accuracy of the weights with the best validation accuracy, percent."""
         return self.summary["best_test_accuracy"]
-
-
-def prepare(
-    reference: str | os.PathLike[str] | Config,
-    overrides: Mapping[str, object] | None = None,
-    memory_limit: int | None = None,
-) -> Prepared:
-    """Read a configuration and plan its memory; allocates nothing and needs no data files.
-
-    Parameters
-    ----------
-    reference : str, path or Config
-        A ``.yaml`` file, a shipped name, or what `load_config` returned.
-    overrides : mapping, optional
-        Dotted keys and values.
-    memory_limit : int, optional
-        Bytes for the arena: a batch whose plan is larger is replaced by the largest that fits.
-
-    Raises
-    ------
-    ConfigError, DataError, MemoryLimitError, KernelError
-        The configuration, the data set's name, the limit or ``BNNTRAIN_ISA`` is no good.
-    """
-    config = reference if isinstance(reference, Config) else load_config(reference, overrides)
-    method = resolve_method(config)
-    engine.selected_isa()
-    known = describe(config.data.dataset)
-    inputs, threads = math.prod(known.shape), engine.threads_of(config)
-    engine.check_fit(
-        config, inputs, len(known.classes), engine.train_count(config, known.train_count)
-    )
-    plan = plan_config(config, method, inputs, threads)
-    if memory_limit is not None and plan.total_bytes > memory_limit:
-        batch = largest_batch(
-            lambda size: plan_config(config, method, inputs, threads, size).total_bytes,
-            memory_limit, config.train.batch_size,
-        )
-        train = msgspec.structs.replace(config.train, batch_size=batch)
-        config = msgspec.structs.replace(config, train=train)
-        plan = plan_config(config, method, inputs, threads)
-    return Prepared(config, method, known.shape, plan)
 
 
 def default_run_dir(config: Config, resume: bool) -> Path:
@@ -277,7 +229,7 @@ def load_run(run_dir: str | os.PathLike[str], checkpoint: str = "best") -> Loade
     if not path.is_file():
         message = "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'"
         raise RunError(path, message)
-    prepared = prepare(folder.path / "config.yaml")
+    prepared = prepare_run(run_dir)
     config = prepared.config
     model = engine.make_model(
         config, prepared.method, prepared.plan, math.prod(prepared.shape), engine.selected_isa()
@@ -327,6 +279,9 @@ def evaluate(
                 f"this run has no {split} samples (data.validation_fraction is 0). "
                 "Give another --split"
             )
+        if dataset.shape != loaded.prepared.shape:
+            message = f"was trained on other images than {config.data.dataset} has now"
+            raise RunError(run_dir, f"{message}. Put the former data back")
         source = dataset.test if split == "test" else dataset.train
         result = engine.evaluate(loaded.model, feed, source.path)
     finally:

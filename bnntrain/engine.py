@@ -301,6 +301,8 @@ class Trainer:
             "threads": self.plan.threads,
             "isa": self.isa,
             "versions": versions(),
+            "sample_shape": list(self.dataset.shape),
+            "classes": self.dataset.classes,
             "train_samples": self.feeds.train.count,
             "validation_samples": self.feeds.validation.count,
             "test_samples": self.feeds.test.count,

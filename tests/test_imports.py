@@ -33,6 +33,7 @@ ORDER = (
     "records",
     "evaluation",
     "engine",
+    "preparation",
     "report",
     "api",
     "images",

@@ -10,9 +10,7 @@ import numpy as np
 from bnntrain import api
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_json
-from bnntrain.data.catalog import describe
 from bnntrain.images import read_images
-from bnntrain.records import RunFolder
 from bnntrain.report import columns
 
 
@@ -46,17 +44,16 @@ def predict(
     Pillow: pip install 'bnntrain[images]') or an .npy file of uint8, one image or a stack. Prints
     file, class and score; the scores of all classes add up to 1.
     """  # fmt: skip
-    prepared = api.prepare(RunFolder.open(Path(run)).path / "config.yaml")
+    prepared = api.prepare_run(run)
     stacks = [read_images(Path(file), prepared.shape, resize, invert) for file in files]
     scores = api.predict(run, np.concatenate(stacks), checkpoint)
-    classes = describe(prepared.config.data.dataset).classes
     names = [
         (file, index if len(stack) > 1 else None)
         for file, stack in zip(files, stacks, strict=True)
         for index in range(len(stack))
     ]
     answers = [
-        _answer(file, index, row, classes, top)
+        _answer(file, index, row, prepared.classes, top)
         for (file, index), row in zip(names, scores, strict=True)
     ]
     if as_json:

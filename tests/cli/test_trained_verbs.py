@@ -75,3 +75,26 @@ def test_predict_top(program, trained, digit, tmp_path):
     assert [line.split()[0] for line in lines] == [f"{tmp_path}/two.npy[{n}]" for n in (0, 1)]
     first = answers[0]["top"][0]
     assert lines[0].split()[1:3] == [first["class"], f"{first['score']:.3f}"]
+
+
+def test_predict_needs_no_data_set(program, tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (60, 6, 5), dtype=np.uint8)
+    labels = np.arange(60, dtype=np.uint8) % 3
+    data = tmp_path / "own.npz"
+    np.savez(data, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    layers = [{"dense": 3}, "batch_norm"]
+    (tmp_path / "own.yaml").write_text(
+        json.dumps(
+            {
+                "model": {"layers": layers},
+                "data": {"dataset": str(data)},
+                "train": {"epochs": 1, "batch_size": 10},
+            }
+        )
+    )
+    program.run("fit", tmp_path / "own.yaml", "--run-dir", tmp_path / "run", "-q")
+    np.save(tmp_path / "image.npy", images[0])
+    before = program.run("predict", tmp_path / "run", tmp_path / "image.npy").stdout
+    data.unlink()
+    assert program.run("predict", tmp_path / "run", tmp_path / "image.npy").stdout == before

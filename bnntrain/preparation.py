@@ -1,0 +1,111 @@
+"""From a configuration to all that is known before data are read: method, sizes, memory plan."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from bnntrain import engine
+from bnntrain.config import Config, load_config
+from bnntrain.data.catalog import Description, describe
+from bnntrain.method import Method, resolve_method
+from bnntrain.plan import Plan, largest_batch, plan_config
+from bnntrain.records import RunFolder
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A configuration with everything that follows from it before data are read.
+
+    Attributes
+    ----------
+    config : Config
+        Resolved; its batch size is the plan's.
+    method : Method
+        Representations.
+    shape : tuple of int
+        Height, width, channels of a sample.
+    classes : list of str
+        Names of the classes.
+    plan : Plan
+        Memory plan.
+    """
+
+    config: Config
+    method: Method
+    shape: tuple[int, ...]
+    classes: list[str]
+    plan: Plan
+
+
+def prepare(
+    reference: str | os.PathLike[str] | Config,
+    overrides: Mapping[str, object] | None = None,
+    memory_limit: int | None = None,
+    known: Description | None = None,
+) -> Prepared:
+    """Read a configuration and plan its memory; allocates nothing and needs no data files.
+
+    Parameters
+    ----------
+    reference : str, path or Config
+        A ``.yaml`` file, a shipped name, or what `load_config` returned.
+    overrides : mapping, optional
+        Dotted keys and values.
+    memory_limit : int, optional
+        Bytes for the arena: a batch whose plan is larger is replaced by the largest that fits.
+    known : Description, optional
+        Shape, classes and counts of the data set, where they need not be looked up.
+
+    Raises
+    ------
+    ConfigError, DataError, MemoryLimitError, KernelError
+        The configuration, the data set's name, the limit or ``BNNTRAIN_ISA`` is no good.
+    """
+    config = reference if isinstance(reference, Config) else load_config(reference, overrides)
+    method = resolve_method(config)
+    engine.selected_isa()
+    known = known or describe(config.data.dataset)
+    inputs, threads = math.prod(known.shape), engine.threads_of(config)
+    engine.check_fit(
+        config, inputs, len(known.classes), engine.train_count(config, known.train_count)
+    )
+    plan = plan_config(config, method, inputs, threads)
+    if memory_limit is not None and plan.total_bytes > memory_limit:
+        batch = largest_batch(
+            lambda size: plan_config(config, method, inputs, threads, size).total_bytes,
+            memory_limit, config.train.batch_size,
+        )
+        train = msgspec.structs.replace(config.train, batch_size=batch)
+        config = msgspec.structs.replace(config, train=train)
+        plan = plan_config(config, method, inputs, threads)
+    return Prepared(config, method, known.shape, known.classes, plan)
+
+
+def prepare_run(run_dir: str | os.PathLike[str]) -> Prepared:
+    """Prepare the configuration of a run folder; a run that has started needs no data set for it.
+
+    Raises
+    ------
+    RunError
+        Not a run folder, or its run.json is damaged.
+    """
+    folder = RunFolder.open(Path(run_dir))
+    config, summary = load_config(folder.path / "config.yaml"), folder.read_summary()
+    if summary.get("dataset") != config.data.dataset:
+        return prepare(config)
+    try:
+        known = Description(
+            tuple(int(size) for size in summary["sample_shape"]),
+            [str(name) for name in summary["classes"]],
+            int(summary["train_samples"]) + int(summary["validation_samples"]),
+            int(summary["test_samples"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        known = None  # it never started, or run.json was lost
+    return prepare(config, known=known)
