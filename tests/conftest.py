@@ -7,6 +7,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
+# A machine that is slow today is no defect: no example has a time limit.
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
