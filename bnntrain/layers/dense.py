@@ -159,7 +159,7 @@ class DenseBlock:
 
     def scratch_bytes(self, batch: int) -> int:
         """Bytes of scratch that one thread needs."""
-        return kernels.dense_scratch_bytes(self.inputs, self.outputs, batch, self.method.gradient)
+        return kernels.dense_scratch_bytes(self.outputs, batch, self.method.gradient)
 
     # What it does -------------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ struct bnn_dense_step {
 };
 
 /* Bytes of one thread's scratch for a batch. */
-size_t bnn_dense_scratch(size_t inputs, size_t outputs, size_t batch, enum bnn_type gradient_type);
+size_t bnn_dense_scratch(size_t outputs, size_t batch, enum bnn_type gradient_type);
 
 /* training: batch statistics, which also move the running ones; otherwise the running ones normalise. */
 void bnn_dense_forward(const struct bnn_kernels *kernels, const struct bnn_dense *dense, size_t batch, int training,

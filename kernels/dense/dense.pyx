@@ -63,7 +63,7 @@ cdef extern from "dense/dense.h":
         bnn_sign_step sign
         bnn_real_step real
         bnn_adam_step norm
-    size_t bnn_dense_scratch(size_t inputs, size_t outputs, size_t batch, bnn_type gradient_type) nogil
+    size_t bnn_dense_scratch(size_t outputs, size_t batch, bnn_type gradient_type) nogil
     void bnn_dense_forward(const bnn_kernels *kernels, const bnn_dense *dense, size_t batch, int training, int first,
                            int threads) nogil
     void bnn_dense_backward(const bnn_kernels *kernels, const bnn_dense *dense, size_t batch,
@@ -92,9 +92,9 @@ cdef str _dtype(str type):
     return "uint64" if type == "bit" else type
 
 
-def dense_scratch_bytes(size_t inputs, size_t outputs, size_t batch, str gradient):
+def dense_scratch_bytes(size_t outputs, size_t batch, str gradient):
     """Bytes of scratch that one thread of a dense block needs (`gradient`: float32, float16 or int8)."""
-    return bnn_dense_scratch(inputs, outputs, batch, _TYPES[gradient])
+    return bnn_dense_scratch(outputs, batch, _TYPES[gradient])
 
 
 cdef class Dense:
@@ -166,7 +166,7 @@ cdef class Dense:
         d.integer_update = integer_update
         d.scratch = <unsigned char *>data(scratch, "uint8", (threads, None), True, "scratch")
         d.scratch_stride = scratch.shape[1]
-        if d.scratch_stride < bnn_dense_scratch(inputs, outputs, batch, d.gradient_type):
+        if d.scratch_stride < bnn_dense_scratch(outputs, batch, d.gradient_type):
             raise ValueError("scratch: too small for this block")
 
     cdef void *required(self, str name, str format, tuple shape) except? NULL:

@@ -1,8 +1,7 @@
 #include "tile.h"
 
-size_t bnn_dense_scratch(size_t inputs, size_t outputs, size_t batch, enum bnn_type gradient_type)
+size_t bnn_dense_scratch(size_t outputs, size_t batch, enum bnn_type gradient_type)
 {
-    (void)inputs;
     return bnn_round_up(carve(NULL, outputs, batch, gradient_type).bytes, 64);
 }
 

@@ -18,11 +18,11 @@ double bnn_channel_inverse(enum bnn_norm_kind kind, double spread)
     return kind == BNN_norm_l2 ? 1.0 / sqrt(spread + BNN_NORM_EPSILON) : 1.0 / (spread + BNN_NORM_EPSILON);
 }
 
-/* The limits keep y + 1 and the comparison itself inside int32; no y gets near them. */
+/* The limits keep y + 1 and the comparison itself inside int32; no y gets near them.  NaN goes to the lower one. */
 static int32_t to_int(double x)
 {
     const double limit = 1073741824.0;
-    return (int32_t)(x < -limit ? -limit : x > limit ? limit : x);
+    return (int32_t)(x > -limit ? x < limit ? x : limit : -limit);
 }
 
 /* The y at which z reaches `level`. */

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Builds the extension with the address and undefined-behaviour sanitizers in a copy of this tree, and trains with it: the
+# blocks that compose kernels, their bindings and the record feed.  The kernels alone have tools/test_kernels.sh.
+#
+# Environment: PYTHON, an interpreter with the extra `dev`; CC.
+set -eu
+cd "$(dirname "$0")/.."
+python=$(command -v "${PYTHON:-python3}")
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+
+cp -r setup.py pyproject.toml README.md LICENSE bnntrain kernels configs tests "$build"
+rm -rf "$build"/kernels/_native*.so
+cd "$build"
+flags="-fsanitize=address,undefined"
+CFLAGS="$flags -fno-sanitize-recover=undefined -g1" LDFLAGS="$flags" "$python" setup.py -q build_ext --inplace
+
+# The kernels of this copy, whatever is installed: one package folder with all in it.
+mkdir -p package
+cp -r bnntrain package/bnntrain
+cp -r kernels package/bnntrain/kernels
+cp -r configs package/bnntrain/configs
+libraries="$(${CC:-gcc} -print-file-name=libasan.so) $(${CC:-gcc} -print-file-name=libubsan.so)"
+# Python itself never frees all it has taken.
+LD_PRELOAD="$libraries" ASAN_OPTIONS=detect_leaks=0 BNNTRAIN_CACHE="$build/cache" PYTHONPATH="$build/package" \
+    "$python" -P - <<'TESTS'
+import sys
+
+import bnntrain.kernels
+import pytest
+
+# An editable or installed package must not stand in for the sanitized one.
+assert bnntrain.kernels.__file__.startswith(sys.path[0]), bnntrain.kernels.__file__
+tests = ["step", "golden", "gradients"]
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/test_feed.py",
+                      *(f"tests/training/test_{name}.py" for name in tests)]))
+TESTS
