@@ -29,6 +29,7 @@ int bnn_isa_supported(enum bnn_isa isa)
         return bnn_isa_supported(BNN_ISA_avx2) && __builtin_cpu_supports("avx512f") &&
                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
+               __builtin_cpu_supports("avx512vbmi") &&
                __builtin_cpu_supports("avx512vpopcntdq");
     default: return 0;
     }

@@ -7,8 +7,10 @@
 #define BNN_DISPATCH_H
 
 #include "../grad/grad.h"
+#include "../lookup/lookup.h"
 #include "../norm/norm.h"
 #include "../pack/pack.h"
+#include "../pool/pool.h"
 #include "../real/real.h"
 #include "../update/update.h"
 #include "../xnor/xnor.h"

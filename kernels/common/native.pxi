@@ -1,6 +1,7 @@
 # The C interface of the rooms, declared once: types, instruction sets, random numbers and the dispatch table.
 # The table's fields are declared with their signatures, so that a call through it is checked like any other.
 
+from libc.string cimport memset
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -29,6 +30,7 @@ cdef extern from "common/rng.h" nogil:
         BNN_STREAM_INIT
         BNN_STREAM_LATENT
         BNN_STREAM_DY
+        BNN_STREAM_AUGMENT
     uint64_t bnn_key(uint64_t seed, uint64_t stream, uint64_t layer, uint64_t step) noexcept
     uint32_t bnn_hash32(uint32_t index, uint64_t key) noexcept
 
@@ -110,6 +112,18 @@ cdef extern from "real/real.h" nogil:
         float epsilon
         float gradient_scale
 
+cdef extern from "lookup/lookup.h" nogil:
+    const size_t BNN_LOOKUP_GROUP
+    const size_t BNN_LOOKUP_TABLE_BYTES
+    const size_t BNN_LOOKUP_PANEL_BYTES
+    enum bnn_lookup_part:
+        BNN_lookup_whole
+        BNN_lookup_low
+        BNN_lookup_high
+
+cdef extern from "pool/pool.h" nogil:
+    const size_t BNN_POOL_ROWS
+
 cdef extern from "common/dispatch.h" nogil:
     struct bnn_kernels:
         void (*pack_i8_u1)(const int8_t *values, size_t rows, size_t columns, size_t stride,
@@ -179,6 +193,27 @@ cdef extern from "common/dispatch.h" nogil:
         void (*norm_affine_f32)(const int32_t *t, size_t rows, size_t columns, size_t stride,
                                 const float *a, const float *b, const float *c0,
                                 float *g, size_t g_stride) noexcept nogil
+
+        void (*lookup_tables_i8)(const int8_t *a, size_t rows, size_t a_stride, size_t depth, bnn_lookup_part part,
+                                 uint8_t *tables, size_t stride_bytes) noexcept nogil
+        void (*lookup_lay_u1)(const uint64_t *b, size_t b_stride_words, size_t depth, size_t columns,
+                              uint8_t *panel) noexcept nogil
+        void (*lookup_gemm_i32)(const uint8_t *const *tables, size_t rows, size_t taps, size_t groups,
+                                const uint8_t *panel, size_t columns, int weight, int32_t *c, size_t c_stride,
+                                int add) noexcept nogil
+
+        void (*pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride, const uint8_t *flip,
+                             int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride) noexcept nogil
+        void (*pool_spread_i8)(const int8_t *values, size_t rows, size_t columns, size_t stride,
+                               const uint64_t *choice, size_t choice_stride, int8_t *out,
+                               size_t out_stride) noexcept nogil
+        void (*pool_spread_f32)(const float *values, size_t rows, size_t columns, size_t stride,
+                                const uint64_t *choice, size_t choice_stride, float *out,
+                                size_t out_stride) noexcept nogil
+        void (*narrow_i32_i16)(const int32_t *y, size_t rows, size_t columns, size_t stride, int16_t *out,
+                               size_t out_stride) noexcept nogil
+        void (*widen_i16_i32)(const int16_t *y, size_t rows, size_t columns, size_t stride, int32_t *out,
+                              size_t out_stride) noexcept nogil
 
         void (*update_sign_momentum_i8)(int8_t *latent, int8_t *momentum, size_t stride,
                                         const int32_t *gradient, size_t g_stride,
