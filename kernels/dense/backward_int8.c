@@ -78,12 +78,6 @@ static float output_gradient(const struct bnn_kernels *k, const struct bnn_dense
     return largest * d->dy_scale->used;
 }
 
-/* The next step's scale: this step's largest value at the limit.  A gradient of zeros keeps the former. */
-static void follow(struct bnn_scale *scale, float largest, float limit)
-{
-    if (largest > 0.0f) scale->next = largest / limit;
-}
-
 static float all_output_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
                                   const struct bnn_dense_step *step, int measure, int threads)
 {
@@ -127,29 +121,6 @@ static float all_input_gradients(const struct bnn_kernels *k, const struct bnn_d
     return (float)largest * d->dy_scale->used;
 }
 
-/* An exact tile of dW goes to its storage, or straight into momentum and weights. */
-static void consume_integers(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
-                             size_t row, size_t rows, size_t column, size_t width, int32_t *sums)
-{
-    const size_t at = row * d->inputs + column;
-    if (d->integer_update && d->momentum1) {
-        k->update_sign_momentum_i8((int8_t *)d->latent + at, (int8_t *)d->momentum1 + at, d->inputs, sums, BNN_TILE,
-                                   rows, width, (uint32_t)at, &step->sign);
-    } else if (d->integer_update) {
-        k->update_sign_i8((int8_t *)d->latent + at, d->inputs, sums, BNN_TILE, rows, width, (uint32_t)at, &step->sign);
-    } else {
-        const float unit = d->dy_scale->used;
-        float *gradient = (float *)sums;
-        for (size_t r = 0; r < rows; r++)
-            for (size_t c = 0; c < width; c++) {
-                int32_t sum;
-                memcpy(&sum, &gradient[r * BNN_TILE + c], sizeof sum);
-                gradient[r * BNN_TILE + c] = (float)sum * unit;
-            }
-        bnn_dense_consume(k, d, step, row, rows, column, width, gradient);
-    }
-}
-
 static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
                             const struct bnn_dense_step *step)
 {
@@ -167,7 +138,7 @@ static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense 
                 k->gemm_i8_u1_i32(dy_t, rows, batch, d->x_u1 + tile, bnn_words(d->inputs), width, batch, s.tile,
                                   BNN_TILE, s.panel, reuse);
         });
-        TIMED(d, BNN_phase_update, consume_integers(k, d, step, row, rows, column, width, s.tile));
+        TIMED(d, BNN_phase_update, bnn_dense_consume_i32(k, d, step, bnn_dense_place(d, row, column), rows, width, s.tile, BNN_TILE));
     }
 }
 
@@ -176,14 +147,14 @@ void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense
 {
     const float limit = (float)step->limit;
     if (step->current_scales || d->dy_scale->next == 0.0f)
-        follow(d->dy_scale, all_output_gradients(k, d, batch, step, 1, threads), limit);
+        bnn_follow(d->dy_scale, all_output_gradients(k, d, batch, step, 1, threads), limit);
     d->dy_scale->used = d->dy_scale->next > 0.0f ? d->dy_scale->next : 1.0f;
-    follow(d->dy_scale, all_output_gradients(k, d, batch, step, 0, threads), limit);
+    bnn_follow(d->dy_scale, all_output_gradients(k, d, batch, step, 0, threads), limit);
     if (d->dx) {
         if (step->current_scales || d->dx_scale->next == 0.0f)
-            follow(d->dx_scale, all_input_gradients(k, d, batch, 1, threads), 127.0f);
+            bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, 1, threads), 127.0f);
         d->dx_scale->used = d->dx_scale->next > 0.0f ? d->dx_scale->next : 1.0f;
-        follow(d->dx_scale, all_input_gradients(k, d, batch, 0, threads), 127.0f);
+        bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, 0, threads), 127.0f);
     }
     /* dX has used the packed signs of before the update; from here on the latent weights move. */
     BNN_PARALLEL_FOR(threads)

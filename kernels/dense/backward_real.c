@@ -1,32 +1,7 @@
 /* The backward of float32 and float16 gradients: storage as configured, arithmetic in float32, sums over the batch in
  * double and over a product's depth in order, so that results do not depend on tiles, threads or instruction set. */
-#include "../common/number.h"
+#include "gradient.h"
 #include "tile.h"
-
-#define LARGEST_HALF 65504.0f
-
-static void load_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t rows, size_t row,
-                          size_t column, size_t width, float *out, size_t stride)
-{
-    const size_t at = row * d->outputs + column;
-    if (d->gradient_type == BNN_f16)
-        k->convert_f16_f32((const uint16_t *)d->g + at, d->outputs, rows, width, out, stride);
-    else
-        for (size_t r = 0; r < rows; r++)
-            memcpy(out + r * stride, (const float *)d->g + at + r * d->outputs, width * sizeof *out);
-}
-
-/* float16 saturates: one infinity (batch norm of a constant channel divides by epsilon) would make all weights NaN. */
-static void store_gradient(const struct bnn_kernels *k, enum bnn_type type, void *to, size_t stride, size_t at,
-                           size_t rows, size_t width, float *values)
-{
-    if (type == BNN_f16) {
-        for (size_t i = 0; i < rows * BNN_TILE; i++) values[i] = bnn_clip(values[i], LARGEST_HALF);
-        k->convert_f32_f16(values, BNN_TILE, rows, width, (uint16_t *)to + at, stride);
-    } else
-        for (size_t r = 0; r < rows; r++)
-            memcpy((float *)to + at + r * stride, values + r * BNN_TILE, width * sizeof *values);
-}
 
 static void cancel(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile, const int32_t *y,
                    float *g)
@@ -53,7 +28,7 @@ static void output_gradient(const struct bnn_kernels *k, const struct bnn_dense 
     const size_t base = tile * BNN_TILE, width = tile_width(d->outputs, tile);
     double sum_g[BNN_TILE] = {0}, sum_gt[BNN_TILE] = {0}, mean_t[BNN_TILE];
     float a[BNN_TILE], b[BNN_TILE], c0[BNN_TILE], *g = s->real;
-    load_gradient(k, d, batch, 0, base, width, g, BNN_TILE);
+    bnn_load_gradient(k, d->gradient_type, d->g, base, d->outputs, batch, width, g, BNN_TILE);
     cancel(k, d, batch, tile, s->tile, g);
     if (d->norm == BNN_norm_l1_binary) { /* its second sum is over g*t, the others' over g*y */
         bnn_dense_factor(k, d, batch, tile, s->tile, mean_t);
@@ -72,7 +47,7 @@ static void output_gradient(const struct bnn_kernels *k, const struct bnn_dense 
         if (d->gamma) d->grad_gamma[base + c] = (float)affine.grad_gamma;
     }
     k->norm_affine_f32(s->tile, batch, width, BNN_TILE, a, b, c0, g, BNN_TILE);
-    store_gradient(k, d->gradient_type, d->g, d->outputs, base, batch, width, g);
+    bnn_store_gradient(k, d->gradient_type, d->g, base, d->outputs, batch, width, g);
 }
 
 /* dX of one tile of inputs, a block of rows at a time. */
@@ -83,9 +58,10 @@ static void input_gradient(const struct bnn_kernels *k, const struct bnn_dense *
     k->expand_u1_f32(d->w_u1 + tile, bnn_words(d->inputs), d->outputs, width, s.operand, BNN_TILE);
     for (size_t row = 0; row < batch; row += BNN_ROW_BLOCK) {
         const size_t rows = bnn_min(BNN_ROW_BLOCK, batch - row);
-        load_gradient(k, d, rows, row, 0, d->outputs, s.converted, d->outputs);
+        bnn_load_gradient(k, d->gradient_type, d->g, row * d->outputs, d->outputs, rows, d->outputs, s.converted,
+                          d->outputs);
         k->gemm_f32(s.converted, rows, d->outputs, 1, s.operand, BNN_TILE, width, d->outputs, s.real, BNN_TILE);
-        store_gradient(k, d->gradient_type, d->dx, d->inputs, row * d->inputs + tile * BNN_TILE, rows, width, s.real);
+        bnn_store_gradient(k, d->gradient_type, d->dx, row * d->inputs + tile * BNN_TILE, d->inputs, rows, width, s.real);
     }
 }
 
@@ -102,10 +78,10 @@ static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense 
     for (size_t row = 0; row < d->outputs; row += BNN_TILE) {
         const size_t rows = bnn_min(BNN_TILE, d->outputs - row);
         TIMED(d, BNN_phase_weight_gradient, {
-            load_gradient(k, d, batch, 0, row, rows, s.converted, BNN_TILE);
+            bnn_load_gradient(k, d->gradient_type, d->g, row, d->outputs, batch, rows, s.converted, BNN_TILE);
             k->gemm_f32(s.converted, rows, 1, BNN_TILE, s.operand, BNN_TILE, width, batch, s.real, BNN_TILE);
         });
-        TIMED(d, BNN_phase_update, bnn_dense_consume(k, d, step, row, rows, column, width, s.real));
+        TIMED(d, BNN_phase_update, bnn_dense_consume(k, d, step, bnn_dense_place(d, row, column), rows, width, s.real));
     }
 }
 

@@ -12,31 +12,55 @@ static void store_signs(const float *gradient, size_t rows, size_t width, uint64
 }
 
 static void update_block(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_real_step *step,
-                         size_t row, size_t rows, size_t column, size_t width, const float *gradient, size_t g_stride)
+                         size_t at, size_t stride, size_t rows, size_t width, const float *gradient, size_t g_stride)
 {
     static const size_t bytes[] = {[BNN_f32] = 4, [BNN_f16] = 2, [BNN_i16] = 2, [BNN_i8] = 1};
-    const size_t at = row * d->inputs + column, momentum_at = at * bytes[step->momentum_type];
+    const size_t momentum_at = at * bytes[step->momentum_type];
     char *m1 = d->momentum1, *m2 = d->momentum2;
     k->update_real((char *)d->latent + at * bytes[step->latent_type], m1 ? m1 + momentum_at : NULL,
-                   m2 ? m2 + momentum_at : NULL, d->inputs, gradient, g_stride, rows, width, (uint32_t)at, step);
+                   m2 ? m2 + momentum_at : NULL, stride, gradient, g_stride, rows, width, (uint32_t)at, step);
 }
 
 void bnn_dense_consume(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
-                       size_t row, size_t rows, size_t column, size_t width, float *gradient)
+                       struct bnn_place place, size_t rows, size_t width, float *gradient)
 {
     if (d->dw && d->dw_type == BNN_f32) {
         for (size_t r = 0; r < rows; r++)
-            memcpy((float *)d->dw + (row + r) * d->inputs + column, gradient + r * BNN_TILE, width * sizeof *gradient);
+            memcpy((float *)d->dw + place.at + r * place.stride, gradient + r * BNN_TILE, width * sizeof *gradient);
     } else if (d->dw) {
-        const size_t words = bnn_words(d->inputs);
-        store_signs(gradient, rows, width, (uint64_t *)d->dw + row * words + column / BNN_TILE, words);
+        store_signs(gradient, rows, width, (uint64_t *)d->dw + place.word, place.word_stride);
     } else {
         for (size_t r = 0; r < rows; r++)
             for (size_t c = 0; c < width; c++) {
                 float *value = &gradient[r * BNN_TILE + c];
                 *value = (float)((*value > 0.0f) - (*value < 0.0f));
             }
-        update_block(k, d, &step->real, row, rows, column, width, gradient, BNN_TILE);
+        update_block(k, d, &step->real, place.at, place.stride, rows, width, gradient, BNN_TILE);
+    }
+}
+
+void bnn_dense_consume_i32(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
+                           struct bnn_place place, size_t rows, size_t width, const int32_t *sums, size_t sums_stride)
+{
+    int8_t *latent = (int8_t *)d->latent + place.at, *momentum = (int8_t *)d->momentum1;
+    if (d->integer_update && momentum) {
+        k->update_sign_momentum_i8(latent, momentum + place.at, place.stride, sums, sums_stride, rows, width,
+                                   (uint32_t)place.at, &step->sign);
+        return;
+    }
+    if (d->integer_update) {
+        k->update_sign_i8(latent, place.stride, sums, sums_stride, rows, width, (uint32_t)place.at, &step->sign);
+        return;
+    }
+    float gradient[BNN_UPDATE_ROWS * BNN_TILE];
+    for (size_t row = 0; row < rows; row += BNN_UPDATE_ROWS) {
+        const size_t some = bnn_min(BNN_UPDATE_ROWS, rows - row);
+        const struct bnn_place there = {place.at + row * place.stride, place.stride,
+                                        place.word + row * place.word_stride, place.word_stride};
+        for (size_t r = 0; r < some; r++)
+            for (size_t c = 0; c < width; c++)
+                gradient[r * BNN_TILE + c] = (float)sums[(row + r) * sums_stride + c] * d->dy_scale->used;
+        bnn_dense_consume(k, d, step, there, some, width, gradient);
     }
 }
 
@@ -45,7 +69,8 @@ static void update_rows(const struct bnn_kernels *k, const struct bnn_dense *d, 
                         size_t row, size_t rows)
 {
     if (d->dw_type == BNN_f32) {
-        update_block(k, d, step, row, rows, 0, d->inputs, (const float *)d->dw + row * d->inputs, d->inputs);
+        update_block(k, d, step, row * d->inputs, d->inputs, rows, d->inputs, (const float *)d->dw + row * d->inputs,
+                     d->inputs);
         return;
     }
     const size_t words = bnn_words(d->inputs);
@@ -54,21 +79,32 @@ static void update_rows(const struct bnn_kernels *k, const struct bnn_dense *d, 
         for (size_t column = 0; column < d->inputs; column += BNN_TILE) {
             const size_t width = bnn_min(BNN_TILE, d->inputs - column);
             k->expand_u1_f32((const uint64_t *)d->dw + r * words + column / BNN_TILE, words, 1, width, signs, BNN_TILE);
-            update_block(k, d, step, r, 1, column, width, signs, BNN_TILE);
+            update_block(k, d, step, r * d->inputs + column, d->inputs, 1, width, signs, BNN_TILE);
         }
 }
 
-void bnn_dense_update(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
-                      int threads)
+void bnn_dense_update_norm(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step)
 {
     TIMED(d, BNN_phase_update, {
         k->adam_f32(d->beta, d->beta_adam1, d->beta_adam2, d->grad_beta, d->outputs, &step->norm);
         if (d->gamma)
             k->adam_f32(d->gamma, d->gamma_adam1, d->gamma_adam2, d->grad_gamma, d->outputs, &step->norm);
     });
+}
+
+void bnn_dense_update_weights(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
+                              int threads)
+{
     if (!d->dw) return;
     BNN_PARALLEL_FOR(threads)
     for (size_t row = 0; row < d->outputs; row += BNN_ROW_BLOCK)
         TIMED(d, BNN_phase_update,
               update_rows(k, d, &step->real, row, bnn_min(BNN_ROW_BLOCK, d->outputs - row)));
+}
+
+void bnn_dense_update(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
+                      int threads)
+{
+    bnn_dense_update_norm(k, d, step);
+    bnn_dense_update_weights(k, d, step, threads);
 }

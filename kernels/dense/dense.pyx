@@ -72,8 +72,8 @@ cdef extern from "dense/dense.h":
                           int threads) nogil
 
 
-PHASES = ("pack", "forward", "statistics", "activate", "recompute", "norm_backward", "input_gradient", "requantise",
-          "weight_gradient", "update")
+PHASES = ("pack", "gather", "forward", "statistics", "activate", "recompute", "norm_backward", "tables", "input_gradient",
+          "requantise", "weight_gradient", "update")
 """Phases of a step in the order of ``enum bnn_phase``."""
 PRODUCT_PHASES = ("forward", "recompute", "input_gradient", "weight_gradient")
 """Those that multiply, each weight once per sample."""
@@ -97,7 +97,113 @@ def dense_scratch_bytes(size_t outputs, size_t batch, str gradient):
     return bnn_dense_scratch(outputs, batch, _TYPES[gradient])
 
 
-cdef class Dense:
+cdef class Block:
+    """What blocks share: representations, and the buffers of weights, batch norm and optimizer, bound once.
+
+    Holds the addresses in the part of `bnn_dense`, which a convolution block has too.
+    """
+
+    cdef bnn_dense *block
+    cdef const bnn_kernels *kernels
+    cdef size_t batch
+    cdef int threads
+    cdef object arrays, scratch, profile
+    cdef uint64_t *w_forward
+    cdef uint64_t *w_backward
+    cdef uint64_t *w_t_forward
+    cdef uint64_t *w_t_backward
+    cdef uint64_t *x_forward
+    cdef uint64_t *x_backward
+
+    cdef void *required(self, str name, str format, tuple shape) except? NULL:
+        array = self.arrays.get(name)
+        if array is None:
+            raise ValueError(f"{name}: missing")
+        return data(array, format, shape, True, name)
+
+    cdef void *optional(self, str name, str format, tuple shape) except? NULL:
+        return NULL if self.arrays.get(name) is None else self.required(name, format, shape)
+
+    cdef int bind_types(self, str norm, str mask, str latent, str gradient, str weight_gradient,
+                        bint integer_update) except -1:
+        cdef bnn_dense *d = self.block
+        d.norm, d.mask = _NORMS[norm], _MASKS[mask]
+        d.latent_type, d.gradient_type = _TYPES[latent], _TYPES[gradient]
+        d.dw_type = BNN_f32 if weight_gradient == "float32" else BNN_u1
+        d.integer_update = integer_update
+        return 0
+
+    cdef int bind_norm(self, str norm, size_t outputs) except -1:
+        cdef bnn_dense *d = self.block
+        d.beta = <float *>self.required("beta", "float32", (outputs,))
+        d.grad_beta = <float *>self.required("d_beta", "float32", (outputs,))
+        d.beta_adam1 = <float *>self.required("beta_adam1", "float32", (outputs,))
+        d.beta_adam2 = <float *>self.required("beta_adam2", "float32", (outputs,))
+        d.gamma = <float *>self.optional("gamma", "float32", (outputs,))
+        d.gamma_adam1 = <float *>self.optional("gamma_adam1", "float32", (outputs,))
+        d.gamma_adam2 = <float *>self.optional("gamma_adam2", "float32", (outputs,))
+        d.grad_gamma = <float *>self.optional("d_gamma", "float32", (outputs,))
+        d.running_mean = <float *>self.required("running_mean", "float32", (outputs,))
+        d.running_spread = <float *>self.required("running_spread", "float32", (outputs,))
+        d.mean = <double *>self.required("mean", "float64", (outputs,))
+        d.inverse = <double *>self.required("inverse", "float64", (outputs,))
+        if norm == "l1-binary":
+            d.magnitude = <double *>self.required("magnitude", "float64", (outputs,))
+        return 0
+
+    cdef int bind_weights(self, str latent, str momentum, size_t outputs, size_t inputs, size_t lines,
+                          size_t line) except -1:
+        """Latent weights and momenta [outputs, inputs]; packed signs and dW [lines, line], a line starting on a word."""
+        cdef bnn_dense *d = self.block
+        shape, words = (outputs, inputs), (lines, (line + 63) // 64)
+        d.latent = self.required("latent", _dtype(latent), shape)
+        self.w_forward = <uint64_t *>self.required("W_signs", "uint64", words)
+        self.w_backward = <uint64_t *>self.required("W_signs_again", "uint64", words)
+        if d.x_i8 != NULL:
+            turned = (inputs, (outputs + 63) // 64)
+            self.w_t_forward = <uint64_t *>self.required("W_signs_transposed", "uint64", turned)
+            self.w_t_backward = <uint64_t *>self.required("W_signs_again_transposed", "uint64", turned)
+        if d.dw_type == BNN_f32:
+            d.dw = self.required("dW", "float32", shape)
+        else:  # none where it is consumed at once
+            d.dw = self.optional("dW", "uint64", words)
+        d.momentum1 = self.optional("momentum1", momentum, shape)
+        d.momentum2 = self.optional("momentum2", momentum, shape)
+        return 0
+
+    cdef int bind_scales(self) except -1:
+        cdef bnn_dense *d = self.block
+        if d.gradient_type != BNN_i8:
+            return 0
+        d.g_scale = <bnn_scale *>self.required("g_scale", "float32", (2,))
+        d.dy_scale = <bnn_scale *>self.required("dY_scale", "float32", (2,))
+        d.dx_scale = <bnn_scale *>self.optional("dX_scale", "float32", (2,))
+        return 0
+
+    cdef int bind_scratch(self, size_t size) except -1:
+        cdef bnn_dense *d = self.block
+        d.scratch = <unsigned char *>data(self.scratch, "uint8", (self.threads, None), True, "scratch")
+        d.scratch_stride = self.scratch.shape[1]
+        if d.scratch_stride < size:
+            raise ValueError(f"scratch: expected {size} bytes a thread, got {d.scratch_stride}")
+        return 0
+
+    cdef void turn_forward(self) noexcept:
+        """Use the packed signs of the forward pass."""
+        self.block.w_u1, self.block.w_t_u1, self.block.x_u1 = self.w_forward, self.w_t_forward, self.x_forward
+
+    cdef void turn_backward(self) noexcept:
+        self.block.w_u1, self.block.w_t_u1, self.block.x_u1 = self.w_backward, self.w_t_backward, self.x_backward
+
+    def set_profile(self, profile):
+        """Add seconds by phase to `profile`, float64 [len(PHASES)]; None stops it."""
+        self.profile = profile
+        self.block.profile = NULL
+        if profile is not None:
+            self.block.profile = <double *>data(profile, "float64", (len(PHASES),), True, "profile")
+
+
+cdef class Dense(Block):
     """A dense block bound to its buffers.
 
     Parameters
@@ -124,26 +230,17 @@ cdef class Dense:
     """
 
     cdef bnn_dense dense
-    cdef const bnn_kernels *kernels
-    cdef size_t batch
-    cdef int threads
-    cdef object arrays, scratch, profile
-    cdef uint64_t *w_forward
-    cdef uint64_t *w_backward
-    cdef uint64_t *w_t_forward
-    cdef uint64_t *w_t_backward
-    cdef uint64_t *x_forward
-    cdef uint64_t *x_backward
 
     def __init__(self, *, size_t inputs, size_t outputs, size_t batch, str norm, str mask, str latent, str gradient,
                  str weight_gradient, str momentum, bint integer_update, dict arrays, scratch, int threads, str isa):
         cdef bnn_dense *d = &self.dense
+        self.block = d
         self.arrays, self.scratch = arrays, scratch  # keep the memory alive
         self.batch, self.threads = batch, threads
         self.kernels = kernels_for(isa)
         words_in, words_out = (inputs + 63) // 64, (outputs + 63) // 64
         d.inputs, d.outputs = inputs, outputs
-        d.norm, d.mask = _NORMS[norm], _MASKS[mask]
+        self.bind_types(norm, mask, latent, gradient, weight_gradient, integer_update)
         d.x_i8 = <int8_t *>self.optional("x_int8", "int8", (batch, inputs))
         d.x_f32 = <float *>self.optional("x_real", "float32", (batch, inputs))
         d.x_u1 = <uint64_t *>self.optional("x_bits", "uint64", (batch, words_in))
@@ -151,89 +248,29 @@ cdef class Dense:
         if d.x_f32 != NULL:
             self.x_forward = <uint64_t *>self.required("X_signs", "uint64", (batch, words_in))
             self.x_backward = <uint64_t *>self.required("X_signs_again", "uint64", (batch, words_in))
-        d.latent_type = _TYPES[latent]
-        d.latent = self.required("latent", _dtype(latent), (outputs, inputs))
-        self.w_forward = <uint64_t *>self.required("W_signs", "uint64", (outputs, words_in))
-        self.w_backward = <uint64_t *>self.required("W_signs_again", "uint64", (outputs, words_in))
-        if d.x_i8 != NULL:
-            self.w_t_forward = <uint64_t *>self.required("W_signs_transposed", "uint64", (inputs, words_out))
-            self.w_t_backward = <uint64_t *>self.required("W_signs_again_transposed", "uint64", (inputs, words_out))
+        self.bind_weights(latent, momentum, outputs, inputs, outputs, inputs)
         self.bind_norm(norm, outputs)
         d.out_u1 = <uint64_t *>self.optional("out_bits", "uint64", (batch, words_out))
         d.out_f32 = <float *>self.optional("out_real", "float32", (batch, outputs))
         d.mask_u1 = <uint64_t *>self.optional("mask", "uint64", (batch, words_out))
-        self.bind_gradients(gradient, weight_gradient, momentum)
-        d.integer_update = integer_update
-        d.scratch = <unsigned char *>data(scratch, "uint8", (threads, None), True, "scratch")
-        d.scratch_stride = scratch.shape[1]
-        if d.scratch_stride < bnn_dense_scratch(outputs, batch, d.gradient_type):
-            raise ValueError("scratch: too small for this block")
-
-    cdef void *required(self, str name, str format, tuple shape) except? NULL:
-        array = self.arrays.get(name)
-        if array is None:
-            raise ValueError(f"{name}: missing")
-        return data(array, format, shape, True, name)
-
-    cdef void *optional(self, str name, str format, tuple shape) except? NULL:
-        return NULL if self.arrays.get(name) is None else self.required(name, format, shape)
-
-    cdef int bind_norm(self, str norm, size_t outputs) except -1:
-        cdef bnn_dense *d = &self.dense
-        d.beta = <float *>self.required("beta", "float32", (outputs,))
-        d.grad_beta = <float *>self.required("d_beta", "float32", (outputs,))
-        d.beta_adam1 = <float *>self.required("beta_adam1", "float32", (outputs,))
-        d.beta_adam2 = <float *>self.required("beta_adam2", "float32", (outputs,))
-        d.gamma = <float *>self.optional("gamma", "float32", (outputs,))
-        d.gamma_adam1 = <float *>self.optional("gamma_adam1", "float32", (outputs,))
-        d.gamma_adam2 = <float *>self.optional("gamma_adam2", "float32", (outputs,))
-        d.grad_gamma = <float *>self.optional("d_gamma", "float32", (outputs,))
-        d.running_mean = <float *>self.required("running_mean", "float32", (outputs,))
-        d.running_spread = <float *>self.required("running_spread", "float32", (outputs,))
-        d.mean = <double *>self.required("mean", "float64", (outputs,))
-        d.inverse = <double *>self.required("inverse", "float64", (outputs,))
-        if norm == "l1-binary":
-            d.magnitude = <double *>self.required("magnitude", "float64", (outputs,))
-        return 0
-
-    cdef int bind_gradients(self, str gradient, str weight_gradient, str momentum) except -1:
-        cdef bnn_dense *d = &self.dense
-        format = _dtype(gradient)
-        d.gradient_type = _TYPES[gradient]
-        d.g = self.required("gradient", format, (self.batch, d.outputs))
-        d.dx = self.optional("dX", format, (self.batch, d.inputs))
-        if gradient == "int8":
-            d.dy_t = <int8_t *>self.required("dY_transposed", "int8", (d.outputs, self.batch))
-            d.g_scale = <bnn_scale *>self.required("g_scale", "float32", (2,))
-            d.dy_scale = <bnn_scale *>self.required("dY_scale", "float32", (2,))
-            d.dx_scale = <bnn_scale *>self.optional("dX_scale", "float32", (2,))
-        if weight_gradient == "float32":
-            d.dw = self.required("dW", "float32", (d.outputs, d.inputs))
-        elif weight_gradient == "bit":
-            d.dw = self.required("dW", "uint64", (d.outputs, (d.inputs + 63) // 64))
-        d.dw_type = BNN_f32 if weight_gradient == "float32" else BNN_u1
-        d.momentum1 = self.optional("momentum1", momentum, (d.outputs, d.inputs))
-        d.momentum2 = self.optional("momentum2", momentum, (d.outputs, d.inputs))
-        return 0
-
-    def set_profile(self, profile):
-        """Add seconds by phase to `profile`, float64 [len(PHASES)]; None stops it."""
-        self.profile = profile
-        self.dense.profile = NULL
-        if profile is not None:
-            self.dense.profile = <double *>data(profile, "float64", (len(PHASES),), True, "profile")
+        d.g = self.required("gradient", _dtype(gradient), (batch, outputs))
+        d.dx = self.optional("dX", _dtype(gradient), (batch, inputs))
+        if d.gradient_type == BNN_i8:
+            d.dy_t = <int8_t *>self.required("dY_transposed", "int8", (outputs, batch))
+        self.bind_scales()
+        self.bind_scratch(bnn_dense_scratch(outputs, batch, d.gradient_type))
 
     def forward(self, size_t batch, bint training, bint first_step):
         """Compute the block's output for the first `batch` samples."""
         assert 0 < batch <= self.batch
-        self.dense.w_u1, self.dense.w_t_u1, self.dense.x_u1 = self.w_forward, self.w_t_forward, self.x_forward
+        self.turn_forward()
         with nogil:
             bnn_dense_forward(self.kernels, &self.dense, batch, training, first_step, self.threads)
 
     def backward(self, size_t batch, DenseStep step):
         """Compute dY, dX and dW; a dW that is not stored moves the weights."""
         assert 0 < batch <= self.batch
-        self.dense.w_u1, self.dense.w_t_u1, self.dense.x_u1 = self.w_backward, self.w_t_backward, self.x_backward
+        self.turn_backward()
         with nogil:
             bnn_dense_backward(self.kernels, &self.dense, batch, &step.step, self.threads)
 

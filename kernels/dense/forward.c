@@ -5,15 +5,15 @@ size_t bnn_dense_scratch(size_t outputs, size_t batch, enum bnn_type gradient_ty
     return bnn_round_up(carve(NULL, outputs, batch, gradient_type).bytes, 64);
 }
 
-static void pack_weights(const struct bnn_kernels *k, const struct bnn_dense *d, size_t first, size_t rows)
+void bnn_pack_latent(const struct bnn_kernels *k, const struct bnn_dense *d, size_t at, size_t rows, size_t columns,
+                     uint64_t *bits)
 {
-    const size_t words = bnn_words(d->inputs), at = first * d->inputs;
-    uint64_t *bits = d->w_u1 + first * words;
+    const size_t words = bnn_words(columns);
     switch (d->latent_type) {
-    case BNN_f32: k->pack_f32_u1((const float *)d->latent + at, rows, d->inputs, d->inputs, bits, words); break;
-    case BNN_f16: k->pack_f16_u1((const uint16_t *)d->latent + at, rows, d->inputs, d->inputs, bits, words); break;
-    case BNN_i16: k->pack_i16_u1((const int16_t *)d->latent + at, rows, d->inputs, d->inputs, bits, words); break;
-    default: k->pack_i8_u1((const int8_t *)d->latent + at, rows, d->inputs, d->inputs, bits, words);
+    case BNN_f32: k->pack_f32_u1((const float *)d->latent + at, rows, columns, columns, bits, words); break;
+    case BNN_f16: k->pack_f16_u1((const uint16_t *)d->latent + at, rows, columns, columns, bits, words); break;
+    case BNN_i16: k->pack_i16_u1((const int16_t *)d->latent + at, rows, columns, columns, bits, words); break;
+    default: k->pack_i8_u1((const int8_t *)d->latent + at, rows, columns, columns, bits, words);
     }
 }
 
@@ -24,12 +24,22 @@ void bnn_dense_pack(const struct bnn_kernels *k, const struct bnn_dense *d, size
     for (size_t tile = 0; tile < tiles; tile++) {
         const size_t first = tile * BNN_TILE, rows = tile_width(d->outputs, tile);
         TIMED(d, BNN_phase_pack, {
-            pack_weights(k, d, first, rows);
+            bnn_pack_latent(k, d, first * d->inputs, rows, d->inputs, d->w_u1 + first * words);
             if (d->x_i8) k->transpose_u1(d->w_u1 + first * words, rows, d->inputs, words, d->w_t_u1 + tile, tiles);
         });
     }
     if (d->x_f32)
         TIMED(d, BNN_phase_pack, k->pack_f32_u1(d->x_f32, batch, d->inputs, d->inputs, d->x_u1, words));
+}
+
+void bnn_follow_statistics(const struct bnn_dense *d, size_t channel, double n, int64_t sum, int64_t squares, int first)
+{
+    double spread;
+    bnn_channel_spread(d->norm, n, sum, squares, &d->mean[channel], &spread);
+    d->inverse[channel] = bnn_channel_inverse(d->norm, spread);
+    float *mean = &d->running_mean[channel], *running = &d->running_spread[channel];
+    *mean = first ? (float)d->mean[channel] : 0.9f * *mean + 0.1f * (float)d->mean[channel];
+    *running = first ? (float)spread : 0.9f * *running + 0.1f * (float)spread;
 }
 
 /* Statistics of a tile's channels into d->mean and d->inverse; the running ones follow. */
@@ -40,15 +50,9 @@ static void statistics(const struct bnn_kernels *k, const struct bnn_dense *d, s
     const size_t base = tile * BNN_TILE, width = tile_width(d->outputs, tile);
     k->norm_sums_i32(y, batch, width, BNN_TILE, sum, squares);
     if (d->norm != BNN_norm_l2) k->norm_deviation_i32(y, batch, width, BNN_TILE, (int64_t)batch, sum, deviation);
-    for (size_t c = 0; c < width; c++) {
-        double spread;
-        bnn_channel_spread(d->norm, (double)batch, sum[c], d->norm == BNN_norm_l2 ? squares[c] : deviation[c],
-                           &d->mean[base + c], &spread);
-        d->inverse[base + c] = bnn_channel_inverse(d->norm, spread);
-        float *mean = &d->running_mean[base + c], *running = &d->running_spread[base + c];
-        *mean = first ? (float)d->mean[base + c] : 0.9f * *mean + 0.1f * (float)d->mean[base + c];
-        *running = first ? (float)spread : 0.9f * *running + 0.1f * (float)spread;
-    }
+    for (size_t c = 0; c < width; c++)
+        bnn_follow_statistics(d, base + c, (double)batch, sum[c], d->norm == BNN_norm_l2 ? squares[c] : deviation[c],
+                              first);
 }
 
 static void use_running(const struct bnn_dense *d, size_t tile)

@@ -101,9 +101,44 @@ static inline struct thresholds thresholds_of(const struct bnn_dense *d, size_t 
 void bnn_dense_factor(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile, int32_t *y,
                       double *mean_t);
 
-/* dW of a tile [rows][width] at (row, column) as float32: into its storage, or into the weights at once. */
+/* Where a block of dW lies: its first element and the elements from row to row; the same in words of packed signs. */
+struct bnn_place {
+    size_t at, stride, word, word_stride;
+};
+
+static inline struct bnn_place bnn_dense_place(const struct bnn_dense *d, size_t row, size_t column)
+{
+    const size_t words = bnn_words(d->inputs);
+    return (struct bnn_place){row * d->inputs + column, d->inputs, row * words + column / BNN_TILE, words};
+}
+
+/* Rows of integers that are converted at a time where the update is not one of integers. */
+#define BNN_UPDATE_ROWS 8
+
+/* A block of dW [rows][width], width <= BNN_TILE: into its storage, or into the weights at once.  The float32 one may be
+ * overwritten; that of exact sums also takes more columns where the update is one of integers. */
 void bnn_dense_consume(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
-                       size_t row, size_t rows, size_t column, size_t width, float *gradient);
+                       struct bnn_place place, size_t rows, size_t width, float *gradient);
+void bnn_dense_consume_i32(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
+                           struct bnn_place place, size_t rows, size_t width, const int32_t *sums, size_t sums_stride);
+
+/* The two halves of bnn_dense_update: gamma and beta; a stored dW. */
+void bnn_dense_update_norm(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step);
+void bnn_dense_update_weights(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
+                              int threads);
+
+/* Packed signs of rows of latent weights, from element `at`. */
+void bnn_pack_latent(const struct bnn_kernels *k, const struct bnn_dense *d, size_t at, size_t rows, size_t columns,
+                     uint64_t *bits);
+
+/* Mean, inverse and running statistics of a channel from its exact sums over n values (see bnn_channel_spread). */
+void bnn_follow_statistics(const struct bnn_dense *d, size_t channel, double n, int64_t sum, int64_t squares, int first);
+
+/* The next step's scale: this step's largest value at the limit.  A gradient of zeros keeps the former. */
+static inline void bnn_follow(struct bnn_scale *scale, float largest, float limit)
+{
+    if (largest > 0.0f) scale->next = largest / limit;
+}
 
 void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
                              const struct bnn_dense_step *step, int threads);

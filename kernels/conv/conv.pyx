@@ -1,0 +1,299 @@
+# conv.pyx: the binding of conv.h.
+
+cdef extern from "conv/window.h":
+    enum bnn_pool:
+        BNN_pool_none
+        BNN_pool_before_norm
+        BNN_pool_before_sign
+        BNN_pool_after_sign
+    struct bnn_window:
+        size_t height
+        size_t width
+        size_t channels
+        size_t kernel
+        size_t stride
+        size_t pad_top
+        size_t pad_left
+        size_t out_height
+        size_t out_width
+        bnn_pool pool
+    struct bnn_site:
+        int32_t y
+        int32_t x
+    size_t bnn_windows(const bnn_window *window) noexcept nogil
+    size_t bnn_positions(const bnn_window *window) noexcept nogil
+    size_t bnn_norm_positions(const bnn_window *window) noexcept nogil
+    size_t bnn_out_positions(const bnn_window *window) noexcept nogil
+    void bnn_window_sites(const bnn_window *window, bnn_site *sites) noexcept nogil
+    void bnn_window_neighbours(const bnn_window *window, int32_t *neighbours) noexcept nogil
+
+cdef extern from "conv/conv.h":
+    struct bnn_conv:
+        bnn_dense dense
+        bnn_window window
+        const bnn_site *sites
+        const int32_t *neighbours
+        int32_t *tap_sums
+        uint64_t *choice
+        int16_t *y_forward
+        int16_t *y_backward
+        void *window_gradient
+        unsigned char *tables
+        uint8_t *lookup
+        size_t group
+        uint64_t *flat_u1
+    size_t bnn_conv_scratch(const bnn_conv *conv) nogil
+    size_t bnn_conv_tables(const bnn_conv *conv, int limit) nogil
+    size_t bnn_conv_lookup(const bnn_conv *conv) nogil
+    size_t bnn_conv_group(const bnn_window *window, int threads) nogil
+    void bnn_conv_forward(const bnn_kernels *kernels, const bnn_conv *conv, size_t batch, int training, int first,
+                          int threads) nogil
+    void bnn_conv_backward(const bnn_kernels *kernels, const bnn_conv *conv, size_t batch, const bnn_dense_step *step,
+                           int threads) nogil
+    void bnn_conv_update(const bnn_kernels *kernels, const bnn_conv *conv, const bnn_dense_step *step,
+                         int threads) nogil
+
+_POOLS = {"none": BNN_pool_none, "before_norm": BNN_pool_before_norm, "before_sign": BNN_pool_before_sign,
+          "after_sign": BNN_pool_after_sign}
+
+
+cdef class Window:
+    """Where a convolution's windows lie, and the order in which its positions are stored (conv/window.h).
+
+    Parameters
+    ----------
+    height, width, channels : int
+        Of the input.
+    kernel, stride, pad_top, pad_left : int
+        Side and step of the window, and how far the first one sticks out.
+    out_height, out_width : int
+        Positions of the product, before pooling.
+    pool : str
+        ``none``, ``before_norm``, ``before_sign`` or ``after_sign``.
+    """
+
+    cdef bnn_window window
+
+    def __init__(self, *, size_t height, size_t width, size_t channels, size_t kernel, size_t stride, size_t pad_top,
+                 size_t pad_left, size_t out_height, size_t out_width, str pool):
+        self.window = bnn_window(height, width, channels, kernel, stride, pad_top, pad_left, out_height, out_width,
+                                 _POOLS[pool])
+
+    @property
+    def taps(self):
+        """Positions of the window."""
+        return self.window.kernel * self.window.kernel
+
+    @property
+    def inputs(self):
+        """Positions of an input image."""
+        return self.window.height * self.window.width
+
+    @property
+    def windows(self):
+        """Pooling windows of an image."""
+        return bnn_windows(&self.window)
+
+    @property
+    def positions(self):
+        """Positions of an image that are multiplied, in the stored order."""
+        return bnn_positions(&self.window)
+
+    @property
+    def norm_positions(self):
+        """Values per channel of an image that batch norm sees."""
+        return bnn_norm_positions(&self.window)
+
+    @property
+    def out_positions(self):
+        """Positions of an image that go out."""
+        return bnn_out_positions(&self.window)
+
+    @property
+    def skips(self):
+        """Whether taps of some windows lie outside the image."""
+        w = self.window
+        return (w.pad_top > 0 or w.pad_left > 0
+                or (w.out_height - 1) * w.stride + w.kernel > w.height + w.pad_top
+                or (w.out_width - 1) * w.stride + w.kernel > w.width + w.pad_left)
+
+    def sites(self, out):
+        """Write the upper left corner of every position's window: int32 [positions, 2], row and column."""
+        bnn_window_sites(&self.window, <bnn_site *>data(out, "int32", (self.positions, 2), True, "out"))
+
+    def neighbours(self, out):
+        """Write the stored place of the position whose tap sees an input, or -1: int32 [inputs, taps]."""
+        bnn_window_neighbours(&self.window, <int32_t *>data(out, "int32", (self.inputs, self.taps), True, "out"))
+
+    def sizes(self, size_t outputs, *, str gradient, int limit, bint first, int threads):
+        """Return the sizes of the working memory of a block.
+
+        Parameters
+        ----------
+        outputs : int
+            Output channels.
+        gradient : str
+            float32, float16 or int8.
+        limit : int
+            Largest magnitude of an int8 dY.
+        first : bool
+            The block reads pixels and has no dX.
+        threads : int
+            Threads of every pass.
+
+        Returns
+        -------
+        dict of str to int
+            ``scratch`` (bytes of one thread), ``group`` (images that are worked on together), ``tables`` and
+            ``lookup`` (bytes).
+        """
+        cdef bnn_conv c
+        cdef int8_t pixel = 0
+        cdef int32_t place = 0
+        memset(&c, 0, sizeof(c))
+        c.window = self.window
+        c.dense.inputs, c.dense.outputs = self.taps * self.window.channels, outputs
+        c.dense.gradient_type = _TYPES[gradient]
+        if first:
+            c.dense.x_i8 = &pixel
+        else:
+            c.neighbours = &place
+        c.group = bnn_conv_group(&self.window, threads)
+        return {
+            "scratch": bnn_conv_scratch(&c),
+            "group": c.group,
+            "tables": 0 if first else bnn_conv_tables(&c, limit),
+            "lookup": 0 if first or gradient != "int8" else bnn_conv_lookup(&c),
+        }
+
+
+cdef class Conv(Block):
+    """A convolution block bound to its buffers.
+
+    Parameters
+    ----------
+    window : Window
+        Its geometry.
+    outputs, batch : int
+        Output channels and the largest batch.
+    norm, mask, latent, gradient, weight_gradient, momentum : str
+        Representations, as in the method table.
+    limit : int
+        Largest magnitude of an int8 dY.
+    integer_update : bool
+        Weights move by the integer kernels.
+    arrays : dict of str to ndarray or None
+        Buffers by tensor, shapes and types as in conv.h.
+    scratch : ndarray of uint8 [threads, bytes]
+        Working memory of the threads.
+    threads : int
+        Threads of every pass.
+    isa : str
+        Instruction set.
+
+    Raises
+    ------
+    ValueError
+        A buffer has another type or shape than the sizes ask for.
+    """
+
+    cdef bnn_conv conv
+    cdef int32_t *sums_forward
+    cdef int32_t *sums_backward
+
+    def __init__(self, *, Window window, size_t outputs, size_t batch, str norm, str mask, str latent, str gradient,
+                 str weight_gradient, str momentum, int limit, bint integer_update, dict arrays, scratch, int threads,
+                 str isa):
+        cdef bnn_conv *c = &self.conv
+        cdef bnn_dense *d = &self.conv.dense
+        cdef size_t channels = window.window.channels, taps = window.taps
+        self.block = d
+        self.arrays, self.scratch = arrays, scratch  # keep the memory alive
+        self.batch, self.threads = batch, threads
+        self.kernels = kernels_for(isa)
+        c.window = window.window
+        d.inputs, d.outputs = taps * channels, outputs
+        self.bind_types(norm, mask, latent, gradient, weight_gradient, integer_update)
+        self.bind_inputs(window.inputs, channels)
+        first = d.x_i8 != NULL
+        if first:
+            self.bind_weights(latent, momentum, outputs, d.inputs, outputs, d.inputs)
+        else:
+            self.bind_weights(latent, momentum, outputs, d.inputs, outputs * taps, channels)
+        self.bind_norm(norm, outputs)
+        self.bind_outputs(batch * <size_t>window.out_positions, outputs)
+        self.bind_scales()
+        self.bind_working_memory(window, gradient, limit, first)
+
+    cdef int bind_inputs(self, size_t positions, size_t channels) except -1:
+        cdef bnn_dense *d = self.block
+        rows, words = self.batch * positions, (channels + 63) // 64
+        d.x_i8 = <int8_t *>self.optional("x_int8", "int8", (self.batch, positions * channels))
+        d.x_f32 = <float *>self.optional("x_real", "float32", (rows, channels))
+        d.x_u1 = <uint64_t *>self.optional("x_bits", "uint64", (rows, words))
+        self.x_forward = self.x_backward = d.x_u1
+        if d.x_f32 != NULL:
+            self.x_forward = <uint64_t *>self.required("X_signs", "uint64", (rows, words))
+            self.x_backward = <uint64_t *>self.required("X_signs_again", "uint64", (rows, words))
+        return 0
+
+    cdef int bind_outputs(self, size_t rows, size_t outputs) except -1:
+        cdef bnn_dense *d = self.block
+        words = (outputs + 63) // 64
+        d.out_u1 = <uint64_t *>self.optional("out_bits", "uint64", (rows, words))
+        d.out_f32 = <float *>self.optional("out_real", "float32", (rows, outputs))
+        d.mask_u1 = <uint64_t *>self.optional("mask", "uint64", (rows, words))
+        self.conv.flat_u1 = <uint64_t *>self.optional("out_flat", "uint64", (self.batch, None))
+        return 0
+
+    cdef int bind_working_memory(self, Window window, str gradient, int limit, bint first) except -1:
+        cdef bnn_conv *c = &self.conv
+        cdef size_t outputs = c.dense.outputs
+        sizes = window.sizes(outputs, gradient=gradient, limit=limit, first=first, threads=self.threads)
+        values = self.batch * window.norm_positions * outputs
+        if not first:
+            values = max(values, self.batch * window.inputs * window.window.channels)
+        c.dense.g = self.required("gradient", _dtype(gradient), (None,))
+        if self.arrays["gradient"].size < values:
+            raise ValueError(f"gradient: expected {values} values, got {self.arrays['gradient'].size}")
+        c.dense.dx = NULL if first else c.dense.g
+        c.sites = <bnn_site *>self.required("sites", "int32", (window.positions, 2))
+        if not first:
+            c.neighbours = <int32_t *>self.required("neighbours", "int32", (window.inputs, window.taps))
+            c.tables = <unsigned char *>self.required("tables", "uint8", (sizes["tables"],))
+            c.lookup = <uint8_t *>self.optional("lookup", "uint8", (sizes["lookup"],))
+        if window.skips and not first:
+            self.sums_forward = <int32_t *>self.required("tap_sums", "int32", (window.taps, outputs))
+            self.sums_backward = <int32_t *>self.required("tap_sums_again", "int32", (window.taps, outputs))
+        if window.window.pool == BNN_pool_before_norm:
+            words = (outputs + 63) // 64
+            c.choice = <uint64_t *>self.required("choice", "uint64", (self.batch * window.positions, words))
+        elif window.window.pool != BNN_pool_none:
+            rows = sizes["group"] * window.windows
+            c.window_gradient = self.required("window_gradient", _dtype(gradient), (rows, outputs))
+        kept = (self.batch * window.norm_positions, outputs)
+        c.y_forward = <int16_t *>self.optional("y_forward", "int16", kept)
+        c.y_backward = <int16_t *>self.optional("y_backward", "int16", kept)
+        c.group = sizes["group"]
+        return self.bind_scratch(sizes["scratch"])
+
+    def forward(self, size_t batch, bint training, bint first_step):
+        """Compute the block's output for the first `batch` samples."""
+        assert 0 < batch <= self.batch
+        self.turn_forward()
+        self.conv.tap_sums = self.sums_forward
+        with nogil:
+            bnn_conv_forward(self.kernels, &self.conv, batch, training, first_step, self.threads)
+
+    def backward(self, size_t batch, DenseStep step):
+        """Compute dY, dW and dX; a dW that is not stored moves the weights."""
+        assert 0 < batch <= self.batch
+        self.turn_backward()
+        self.conv.tap_sums = self.sums_backward
+        with nogil:
+            bnn_conv_backward(self.kernels, &self.conv, batch, &step.step, self.threads)
+
+    def update(self, DenseStep step):
+        """Apply a stored dW, and Adam to gamma and beta."""
+        with nogil:
+            bnn_conv_update(self.kernels, &self.conv, &step.step, self.threads)

@@ -1,0 +1,102 @@
+/* Patches: what a window sees, position by position, taps outside the image as zeros. */
+#include "tile.h"
+
+/* One row of a window: `bytes` a tap, `taps` of them from column x on, of an image row of `width`. */
+static inline void copy_taps(unsigned char *to, const unsigned char *row, ptrdiff_t x, size_t taps, size_t width,
+                             size_t bytes)
+{
+    const size_t left = x < 0 ? bnn_min((size_t)-x, taps) : 0;
+    const ptrdiff_t room = (ptrdiff_t)width - x;
+    const size_t right = room < (ptrdiff_t)taps ? taps - (size_t)(room > 0 ? room : 0) : 0;
+    const size_t inside = taps - bnn_min(taps, left + right);
+    memset(to, 0, left * bytes);
+    memcpy(to + left * bytes, row + (ptrdiff_t)bytes * (x + (ptrdiff_t)left), inside * bytes);
+    memset(to + (left + inside) * bytes, 0, (taps - left - inside) * bytes);
+}
+
+static inline void gather_rows(const struct bnn_conv *c, size_t first, size_t rows, const unsigned char *images,
+                               size_t pixel_bytes, unsigned char *to)
+{
+    const struct bnn_window *w = &c->window;
+    const size_t positions = bnn_positions(w), row_bytes = w->width * pixel_bytes, run = w->kernel * pixel_bytes;
+    size_t image = first / positions, place = first % positions;
+    for (size_t r = 0; r < rows; r++) {
+        const struct bnn_site site = c->sites[place];
+        const unsigned char *from = images + image * w->height * row_bytes;
+        if (is_inside(w, site)) {
+            from += (size_t)site.y * row_bytes + (size_t)site.x * pixel_bytes;
+            for (size_t ky = 0; ky < w->kernel; ky++, to += run, from += row_bytes) memcpy(to, from, run);
+        } else {
+            for (size_t ky = 0; ky < w->kernel; ky++, to += run) {
+                const size_t y = (size_t)(site.y + (ptrdiff_t)ky);
+                if (y < w->height) copy_taps(to, from + y * row_bytes, site.x, w->kernel, w->width, pixel_bytes);
+                else memset(to, 0, run);
+            }
+        }
+        if (++place == positions) place = 0, image++;
+    }
+}
+
+void bnn_gather(const struct bnn_conv *c, const struct piece *piece, void *patch)
+{
+    const struct bnn_dense *d = &c->dense;
+    if (d->x_i8)
+        gather_rows(c, piece->first, piece->rows, (const unsigned char *)d->x_i8, c->window.channels, patch);
+    else
+        gather_rows(c, piece->first, piece->rows, (const unsigned char *)d->x_u1,
+                    bnn_words(c->window.channels) * sizeof(uint64_t), patch);
+}
+
+void bnn_gather_words(const struct bnn_conv *c, size_t first, size_t rows, size_t word, size_t count, uint64_t *words)
+{
+    const struct bnn_window *w = &c->window;
+    const size_t positions = bnn_positions(w), all = bnn_words(w->channels);
+    size_t image = first / positions, place = first % positions;
+    for (size_t r = 0; r < rows; r++) {
+        const struct bnn_site site = c->sites[place];
+        const uint64_t *from = c->dense.x_u1 + image * w->height * w->width * all + word;
+        const int inside = is_inside(w, site);
+        for (size_t ky = 0; ky < w->kernel; ky++) {
+            const uint64_t *row = from + (site.y + (ptrdiff_t)ky) * (ptrdiff_t)(w->width * all);
+            for (size_t kx = 0; kx < w->kernel; kx++, words += count) {
+                const uint64_t *at = row + (site.x + (ptrdiff_t)kx) * (ptrdiff_t)all;
+                const int seen = inside || tap_inside(w, site, ky, kx);
+                for (size_t i = 0; i < count; i++) words[i] = seen ? at[i] : 0;
+            }
+        }
+        if (++place == positions) place = 0, image++;
+    }
+}
+
+size_t bnn_pieces(const struct bnn_conv *c, size_t images)
+{
+    const size_t positions = bnn_positions(&c->window), pooled = BNN_POOL_ROWS * bnn_windows(&c->window);
+    if (c->window.pool == BNN_pool_none || pooled == positions) return bnn_ceil_div(images * positions, BNN_CONV_ROWS);
+    return images * (bnn_ceil_div(pooled, BNN_CONV_ROWS) + bnn_ceil_div(positions - pooled, BNN_CONV_ROWS));
+}
+
+struct piece bnn_piece(const struct bnn_conv *c, size_t first_image, size_t images, size_t number)
+{
+    const struct bnn_window *w = &c->window;
+    const size_t positions = bnn_positions(w), windows = bnn_windows(w), pooled = BNN_POOL_ROWS * windows;
+    struct piece p = {.windows = w->pool != BNN_pool_none};
+    if (!p.windows || pooled == positions) {
+        p.first = number * BNN_CONV_ROWS;
+        p.rows = bnn_min(BNN_CONV_ROWS, images * positions - p.first);
+        p.first += first_image * positions;
+        p.out_first = p.windows ? p.first / BNN_POOL_ROWS : p.first;
+    } else { /* an image at a time: first its windows, then what is left over */
+        const size_t of_windows = bnn_ceil_div(pooled, BNN_CONV_ROWS);
+        const size_t of_image = of_windows + bnn_ceil_div(positions - pooled, BNN_CONV_ROWS);
+        const size_t image = first_image + number / of_image, part = number % of_image;
+        p.windows = part < of_windows;
+        const size_t start = p.windows ? part * BNN_CONV_ROWS : pooled + (part - of_windows) * BNN_CONV_ROWS;
+        p.rows = bnn_min(BNN_CONV_ROWS, (p.windows ? pooled : positions) - start);
+        p.first = image * positions + start;
+        p.out_first = image * windows + start / BNN_POOL_ROWS;
+    }
+    const int before = w->pool == BNN_pool_before_norm;
+    p.norm_first = before ? p.first / BNN_POOL_ROWS : p.first;
+    p.norm_rows = before ? p.rows / BNN_POOL_ROWS : p.rows;
+    return p;
+}
