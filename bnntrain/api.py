@@ -232,7 +232,7 @@ def load_run(run_dir: str | os.PathLike[str], checkpoint: str = "best") -> Loade
     prepared = prepare_run(run_dir)
     config = prepared.config
     model = engine.make_model(
-        config, prepared.method, prepared.plan, math.prod(prepared.shape), engine.selected_isa()
+        config, prepared.method, prepared.plan, prepared.shape, engine.selected_isa()
     )
     state = load_checkpoint(path, model.inference_state())
     try:

@@ -118,9 +118,11 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     config, plan = prepared.config, prepared.plan
     dataset = open_dataset(config.data.dataset)
     isa = engine.selected_isa()
-    model = make_model(config, prepared.method, plan, math.prod(prepared.shape), isa)
+    model = make_model(config, prepared.method, plan, prepared.shape, isa)
     model.initialise()
-    feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
+    feeds = Feeds(
+        dataset, config.data.validation_fraction, config.train.seed, config.data.augment
+    )
     try:
         feeds.shuffle(0)
         stepper = _Stepper(model, feeds.train, dataset.train.path, config.train.learning_rate)
@@ -172,7 +174,7 @@ class _Stepper:
     def rows(self) -> list[tuple[str, str, int]]:
         """Operation, layer and multiply-accumulates per sample (0 for none) of every timed part."""
         return [(op, "all", 0) for op in self.apart] + [
-            (op, block.name, block.weights if op in kernels.PRODUCT_PHASES else 0)
+            (op, block.name, block.shape.macs if op in kernels.PRODUCT_PHASES else 0)
             for block in self.model.blocks
             for op in kernels.PHASES
         ]

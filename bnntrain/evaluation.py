@@ -5,13 +5,13 @@ from __future__ import annotations
 from bnntrain import kernels
 from bnntrain.config import Config
 from bnntrain.errors import DataError, MemoryLimitError
-from bnntrain.layers import build_blocks
+from bnntrain.layers import Size, build_blocks
 from bnntrain.method import Method
 from bnntrain.model import Model
 from bnntrain.plan import MIB, Plan
 
 
-def make_model(config: Config, method: Method, plan: Plan, inputs: int, isa: str) -> Model:
+def make_model(config: Config, method: Method, plan: Plan, sample: Size, isa: str) -> Model:
     """Build the network of a configuration in an arena of its own.
 
     Parameters
@@ -20,8 +20,8 @@ def make_model(config: Config, method: Method, plan: Plan, inputs: int, isa: str
         Resolved.
     method, plan : Method, Plan
         Of `config`.
-    inputs : int
-        Values per sample.
+    sample : tuple of int
+        Height, width and channels of an image.
     isa : str
         Instruction set of the kernels.
 
@@ -35,7 +35,7 @@ def make_model(config: Config, method: Method, plan: Plan, inputs: int, isa: str
     MemoryLimitError
         The system does not give that much memory.
     """
-    blocks, train = build_blocks(config.model.layers, inputs, method), config.train
+    blocks, train = build_blocks(config.model.layers, sample, method), config.train
     try:
         return Model(
             blocks, method, plan, train.optimizer, train.label_smoothing, train.seed, isa

@@ -32,7 +32,7 @@ class Method:
         Retained activations X: ``float32`` or ``bit`` (packed signs).
     mask : str
         Straight-through mask, abs(z) <= 1: read off the ``retained`` X, stored as a ``bit``, or
-        ``recompute`` in the backward pass. The choices of max-pooling are kept in the same way.
+        ``recompute`` in the backward pass.
     norm : str
         Batch norm: ``l2`` and ``l1`` exact, ``l1-binary`` the published approximation (no gamma).
     gradient, gradient_bits, gradient_scale : str, int, str
@@ -74,7 +74,7 @@ _TABLE: dict[str, tuple] = {
     "mask": ("retained", "bit", "recompute"),
     "norm": ("l2", "l1-binary", "l2"),
     "gradient": ("float32", "float16", "int8"),
-    "gradient_bits": (8, 8, 8),
+    "gradient_bits": (8, 8, 6),
     "gradient_scale": ("current", "current", "delayed"),
     "weight_gradient": ("float32", "bit", "sign"),
     "latent": ("float32", "float16", "int8"),
@@ -236,9 +236,7 @@ def cell_labels(method: Method) -> dict[str, str]:
         "straight-through mask": {
             "retained": "from retained X", "bit": "1 bit", "recompute": "recomputed"
         }[method.mask],
-        "max-pool choice": {
-            "retained": "index", "bit": "1 bit per input", "recompute": "recomputed"
-        }[method.mask],
+        "max-pool choice": "recomputed",
         "batch norm": norm + (", from recomputed integers" if recomputed else ""),
         "dX, Y": transient,
         "dY": product,

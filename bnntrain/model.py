@@ -11,7 +11,7 @@ import numpy as np
 from bnntrain import kernels
 from bnntrain.arena import Arena
 from bnntrain.config import Optimizer
-from bnntrain.layers import DenseBlock
+from bnntrain.layers import GRADIENT_LIMITS, Block
 from bnntrain.method import Method
 from bnntrain.plan import Plan
 
@@ -22,7 +22,6 @@ INIT_SCALE = 0.3
 """Deviation of initial weights in units of range/sqrt(fan-in): small ones change sign sooner, which
 gained 0.1 points for every method (docs/accuracy.md)."""
 
-_LIMITS = {8: 127, 6: 31}
 # What evaluation needs of a trained network, apart from the packed signs of the weights.
 _INFERENCE = ("latent", "gamma", "beta", "running_mean", "running_spread")
 
@@ -32,7 +31,7 @@ class Model:
 
     Parameters
     ----------
-    blocks : sequence of DenseBlock
+    blocks : sequence of Block
         The network, built with `method`.
     method : Method
         Representations.
@@ -57,7 +56,7 @@ class Model:
 
     def __init__(
         self,
-        blocks: Sequence[DenseBlock],
+        blocks: Sequence[Block],
         method: Method,
         plan: Plan,
         optimizer: Optimizer,
@@ -97,7 +96,7 @@ class Model:
             for name, view in self.arena.persistent().items():
                 if name.startswith(f"{block.name}."):
                     view[...] = 1 if name.endswith((".gamma", ".running_spread")) else 0
-            sigma = INIT_SCALE * self.method.latent_range / math.sqrt(block.inputs)
+            sigma = INIT_SCALE * self.method.latent_range / math.sqrt(block.fan_in)
             key = kernels.key(self.seed, kernels.STREAM_INIT, number, 0)
             latent = self.arena.views[f"{block.name}.latent"].reshape(-1)
             kernels.init_latent(latent, range=self.method.latent_range, sigma=sigma, key=key)
@@ -152,7 +151,7 @@ class Model:
         attenuation, where float16 does not underflow, and so are the numbers compared with them.
         """
         method, optimizer = self.method, self.optimizer
-        attenuation = 1.0 / math.sqrt(self.blocks[number].inputs)
+        attenuation = 1.0 / math.sqrt(self.blocks[number].fan_in)
         if method.weight_gradient == "float32":
             scale, unit = None, 1.0
         elif method.optimizer == "sgd":
@@ -172,7 +171,7 @@ class Model:
             norm_beta1=NORM_BETA1,
             norm_beta2=NORM_BETA2,
             norm_epsilon=NORM_EPSILON,
-            limit=_LIMITS[method.gradient_bits],
+            limit=GRADIENT_LIMITS[method.gradient_bits],
             current_scales=method.gradient_scale == "current",
             stochastic=method.gradient_bits == 6,
             seed=self.seed,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bnntrain.config import Config
 from bnntrain.errors import MemoryLimitError
-from bnntrain.layers import ROLES, Buffer, DenseBlock, Times, build_blocks
+from bnntrain.layers import ROLES, Block, Buffer, Size, Times, build_blocks, shared_buffers
 from bnntrain.method import Method
 
 ALIGNMENT = 64
@@ -103,12 +103,12 @@ class Plan:
         ]
 
 
-def make_plan(blocks: Sequence[DenseBlock], method: Method, batch_size: int, threads: int) -> Plan:
+def make_plan(blocks: Sequence[Block], method: Method, batch_size: int, threads: int) -> Plan:
     """Lay out a training step.
 
     Parameters
     ----------
-    blocks : sequence of DenseBlock
+    blocks : sequence of Block
         The network.
     method : Method
         Representations, the same that the blocks were built with.
@@ -121,14 +121,17 @@ def make_plan(blocks: Sequence[DenseBlock], method: Method, batch_size: int, thr
     """
     times = Times(0, len(blocks))
     inputs = blocks[0].inputs
-    scratch = max(block.scratch_bytes(batch_size) for block in blocks)
+    scratch = max(block.scratch_bytes(batch_size, threads) for block in blocks)
+    scratch = _aligned(scratch)
     # The logits' gradient is made from the labels at the time of the loss.
     common = [
         Buffer("batch.x", "input", "all", (batch_size, inputs), "int8", 0, times.backward),
         Buffer("batch.labels", "input", "all", (batch_size,), "uint8", 0, times.loss),
         Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 0, times.end),
     ]
-    buffers = common + [buffer for block in blocks for buffer in block.buffers(batch_size)]
+    shared = shared_buffers(blocks, batch_size)
+    own = [buffer for block in blocks for buffer in block.buffers(batch_size, threads)]
+    buffers = common + shared + own
     placed, total = place(buffers)
     return Plan(batch_size, threads, method, placed, total)
 
@@ -181,10 +184,10 @@ def _aligned(size: int) -> int:
 
 
 def plan_config(
-    config: Config, method: Method, inputs: int, threads: int, batch_size: int | None = None
+    config: Config, method: Method, sample: Size, threads: int, batch_size: int | None = None
 ) -> Plan:
     """Plan a configuration; `batch_size` replaces its own."""
-    blocks = build_blocks(config.model.layers, inputs, method)
+    blocks = build_blocks(config.model.layers, sample, method)
     return make_plan(blocks, method, batch_size or config.train.batch_size, threads)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,20 +70,20 @@ def prepare(
     method = resolve_method(config)
     engine.selected_isa()
     known = known or describe(config.data.dataset)
-    inputs, threads = math.prod(known.shape), engine.threads_of(config)
+    shape, threads = known.shape, engine.threads_of(config)
     engine.check_fit(
-        config, inputs, len(known.classes), engine.train_count(config, known.train_count)
+        config, shape, len(known.classes), engine.train_count(config, known.train_count)
     )
-    plan = plan_config(config, method, inputs, threads)
+    plan = plan_config(config, method, shape, threads)
     if memory_limit is not None and plan.total_bytes > memory_limit:
         batch = largest_batch(
-            lambda size: plan_config(config, method, inputs, threads, size).total_bytes,
+            lambda size: plan_config(config, method, shape, threads, size).total_bytes,
             memory_limit, config.train.batch_size,
         )
         train = msgspec.structs.replace(config.train, batch_size=batch)
         config = msgspec.structs.replace(config, train=train)
-        plan = plan_config(config, method, inputs, threads)
-    return Prepared(config, method, known.shape, known.classes, plan)
+        plan = plan_config(config, method, shape, threads)
+    return Prepared(config, method, shape, known.classes, plan)
 
 
 def prepare_run(run_dir: str | os.PathLike[str]) -> Prepared:

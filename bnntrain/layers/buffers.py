@@ -8,6 +8,7 @@ first, 2L + 2 is the update of stored weight gradients.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 _ITEM_BYTES = {
     "int8": 1,
@@ -78,7 +79,7 @@ class Buffer:
             return self.dtype, self.shape
         return "uint64", (*self.shape[:-1], -(-self.shape[-1] // _WORD_BITS))
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """Bytes as stored, without padding between buffers."""
         dtype, shape = self.storage

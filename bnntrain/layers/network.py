@@ -5,36 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bnntrain.config import LayerSpec
+from bnntrain.layers.block import Block
 from bnntrain.layers.buffers import Times
+from bnntrain.layers.conv import ConvBlock
 from bnntrain.layers.dense import DenseBlock
+from bnntrain.layers.shapes import Size, infer_shapes
 from bnntrain.method import Method
 
-# Kinds of layer that open a block; the layers behind them up to the next opener belong to it.
-_OPENERS = {"dense": lambda spec: spec.options["units"]}
+_KINDS: dict[str, type[Block]] = {"dense": DenseBlock, "conv": ConvBlock}
 
 
-def build_blocks(layers: Sequence[LayerSpec], inputs: int, method: Method) -> list[DenseBlock]:
+def build_blocks(layers: Sequence[LayerSpec], sample: Size, method: Method) -> list[Block]:
     """Group layers into blocks.
 
     Parameters
     ----------
     layers : sequence of LayerSpec
         A model's layers, already checked by `bnntrain.config`.
-    inputs : int
-        Values per sample of the data set.
+    sample : tuple of int
+        Height, width and channels of an image.
     method : Method
         Representations of their tensors.
 
     Returns
     -------
-    list of DenseBlock
+    list of Block
         First to last, not yet bound to memory.
+
+    Raises
+    ------
+    ShapeError
+        The images are too small for the layers.
     """
-    openers = [spec for spec in layers if spec.kind in _OPENERS]
-    blocks = []
-    for index, spec in enumerate(openers):
-        outputs = _OPENERS[spec.kind](spec)
-        times = Times(index, len(openers))
-        blocks.append(DenseBlock(f"{spec.kind}{index + 1}", inputs, outputs, times, method))
-        inputs = outputs
-    return blocks
+    shapes = infer_shapes(layers, sample)
+    return [
+        _KINDS[shape.kind](f"{shape.kind}{index + 1}", shape, Times(index, len(shapes)), method)
+        for index, shape in enumerate(shapes)
+    ]
