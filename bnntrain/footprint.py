@@ -7,15 +7,16 @@ both are broken down by the same roles, so that they can stand side by side.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bnntrain.accounting import LayerSize, published_bytes
+from bnntrain.accounting import LayerSize, Printed, printed_totals, published_bytes
 from bnntrain.api import Prepared
+from bnntrain.config import LayerSpec
 from bnntrain.data.catalog import describe
 from bnntrain.engine import train_count
 from bnntrain.errors import MemoryLimitError
-from bnntrain.layers import ROLES, build_blocks
+from bnntrain.layers import ROLES, Size, infer_shapes
 from bnntrain.method import METHODS, Method
 from bnntrain.plan import Plan, largest_batch, plan_config
 
@@ -88,9 +89,30 @@ def training_samples(prepared: Prepared) -> int:
     return train_count(config, describe(config.data.dataset).train_count)
 
 
+def layer_sizes(layers: Sequence[LayerSpec], shape: Size) -> list[LayerSize]:
+    """Return a network as the published formula counts it, for samples of a shape."""
+    return [
+        LayerSize(
+            kind=block.kind,
+            inputs=block.inputs,
+            outputs=math.prod(block.product),
+            weights=block.weights,
+            pooled=block.pool != "none",
+            channels=block.channels,
+        )
+        for block in infer_shapes(layers, shape)
+    ]
+
+
+def printed(prepared: Prepared) -> Printed | None:
+    """Return what the published table prints for this network and batch size; None if nothing."""
+    model = prepared.config.model
+    sizes = layer_sizes(model.layers, prepared.shape)
+    return printed_totals(model.name, sizes, prepared.plan.batch_size)
+
+
 def _published(prepared: Prepared, name: str) -> Footprint:
-    blocks = build_blocks(prepared.config.model.layers, math.prod(prepared.shape), prepared.method)
-    layers = [LayerSize(b.kind, b.inputs, b.outputs, b.weights) for b in blocks]
+    layers = layer_sizes(prepared.config.model.layers, prepared.shape)
 
     def by_role(batch: int) -> dict[str, int]:
         return published_bytes(layers, batch, low_memory=name == "low_memory")
@@ -104,10 +126,10 @@ def _published(prepared: Prepared, name: str) -> Footprint:
 
 
 def _planned(prepared: Prepared, name: str, method: Method) -> Footprint:
-    inputs, threads = math.prod(prepared.shape), prepared.plan.threads
+    shape, threads = prepared.shape, prepared.plan.threads
 
     def plan_of(batch: int) -> Plan:
-        return plan_config(prepared.config, method, inputs, threads, batch)
+        return plan_config(prepared.config, method, shape, threads, batch)
 
     plan = plan_of(prepared.plan.batch_size)
     return Footprint(

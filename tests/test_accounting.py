@@ -6,7 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from bnntrain.accounting import LayerSize, published_bytes
+from bnntrain.accounting import PRINTED, LayerSize, printed_totals, published_bytes
+from bnntrain.config import load_config
+from bnntrain.footprint import layer_sizes
 
 MIB = 1 << 20
 
@@ -42,6 +44,11 @@ BINARYNET = conv_net(
     [1024, 1024, 10],
     border=0,
 )
+NAMED = {
+    "mlp": (MLP, (28, 28, 1)),
+    "cnv": (CNV, (32, 32, 3)),
+    "binarynet": (BINARYNET, (32, 32, 3)),
+}
 
 
 @pytest.mark.parametrize(
@@ -78,3 +85,35 @@ def test_bytes_are_whole_and_bits_round_up():
     roles = published_bytes([LayerSize("dense", 3, 3, 9)], batch=1, low_memory=True)
     assert all(isinstance(size, int) for size in roles.values())
     assert (roles["X"], roles["dW"], roles["pooling masks"]) == (1, 2, 0)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_shipped_models_are_the_published_ones(name):
+    layers, shape = NAMED[name]
+    found = layer_sizes(load_config("digits", {"model": name}).model.layers, shape)
+    totals = [
+        published_bytes(sizes, batch, low_memory, momenta)
+        for sizes in (layers, found)
+        for batch in (1, 40, 100)
+        for low_memory in (False, True)
+        for momenta in (0, 1, 2)
+    ]
+    assert totals[: len(totals) // 2] == totals[len(totals) // 2 :]
+    assert [size.pooled for size in found] == [size.pooled for size in layers]
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_printed_totals_belong_to_one_network_and_batch(name):
+    layers, _ = NAMED[name]
+    row = printed_totals(name, layers, 100)
+    printed = {"mlp": (7.40, 2.65), "cnv": (134.05, 32.16), "binarynet": (512.81, 138.15)}[name]
+    assert (row.standard_mib, row.low_memory_mib) == printed
+    assert printed_totals(name, layers, 99) is None
+    assert printed_totals("other", layers, 100) is None
+    assert printed_totals(name, layers[:-1], 100) is None
+    for other in set(NAMED) - {name}:
+        assert printed_totals(name, NAMED[other][0], 100) is None
+    # The formula's distance from what is printed, as this file's subject states it.
+    for low_memory, total in zip((False, True), printed, strict=True):
+        mib = sum(published_bytes(layers, 100, low_memory).values()) / MIB
+        assert abs(mib - total) < (0.04 * total if name == "cnv" else 0.045)

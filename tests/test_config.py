@@ -71,6 +71,17 @@ FAULTY = {
         ("{dataset: 5}", ": data.dataset: 5 is not allowed", "Give the name of a data set"),
         ("{dataset: ''}", ": data.dataset: '' is not allowed", "Give the name of a data set"),
         ("{dataset: d, validation_fraction: 0.9}", ".validation_fraction: 0.9 is", "below 0.9"),
+        ("{dataset: d, augment: 4}", ": data.augment: 4 is not", "with the keys shift, crop_padding"),
+        ("{dataset: d, augment: {shift: 4}}", ": data.augment.shift: 4 is", "from 0, below 1"),
+        ("{dataset: d, augment: {crop_padding: -1}}", ".crop_padding: -1 is", "from 0 to 128"),
+        ("{dataset: d, augment: {fill: wrap}}", ".augment.fill: 'wrap' is", "one of edge, zero"),
+        ("{dataset: d, augment: {flip: 1}}", ": data.augment.flip: 1 is", "Give true or false"),
+        ("{dataset: d, augment: {flips: true}}", ": data.augment.flips: unk", "Did you mean 'flip'"),
+        ("{dataset: d, shift: 0.1}", ": data.shift: unknown key", "mean 'data.augment.shift'?"),
+        (
+            "{dataset: d, augment: {shift: 0.1, crop_padding: 4}}",
+            ": data.augment.crop_padding: a crop is a shift", "Give one of the two",
+        ),
     ],
     "data: {dataset: digits}\ntrain: {epochs: 3}": [
         ("train: {epochs: 3}", ": data: missing", "a mapping with the keys dataset, validation_fr"),
@@ -92,7 +103,7 @@ FAULTY = {
     LAYERS: [
         ("[]", ": model.layers: [] is not allowed", "Give a list of layers"),
         ("{a: b}", ": model.layers: {'a': 'b'} is not allowed", "Give a list of layers"),
-        ("[batch_norm]", ": model.layers[0]: batch_norm cannot stand as the", "Put dense here"),
+        ("[batch_norm]", ": model.layers[0]: batch_norm cannot stand as the", "Put dense or conv"),
         ("[{dense: 4}, sign]", ": model.layers[1]: sign cannot stand", "Put batch_norm here"),
         ("[{dense: 4}, batch_norm, {dense: 2}]", ": model.layers[2]: dense", "Put sign here"),
         ("[{dense: 4}]", ": model.layers[0]: dense cannot be the last", "End the list with dense"),
@@ -109,7 +120,7 @@ FAULTY = {
     MODEL: [
         ("model: {name: a}", ": model.layers: missing", "Give a list of layers"),
         ("model: mpl", ": model: 'mpl' is not a shipped model", "Did you mean 'mlp'?"),
-        ("model: no.yaml", "no.yaml: no such file", "Shipped: mlp"),
+        ("model: no.yaml", "no.yaml: no such file", "Shipped: binarynet, cnv, mlp"),
         ("model: 5", ": model: 5 is not allowed", "Give the name of a shipped model"),
     ],
     GOOD: [
@@ -149,8 +160,8 @@ def test_faulty_file_names_file_key_and_remedy(old, new, place, remedy, tmp_path
     ("reference", "remedy"),
     [
         ("digit", "Did you mean 'digits'?"),
-        ("nowhere.yaml", "no such file. Shipped by name: digits"),
-        ("configs/nowhere.yaml", "no such file. Shipped by name: digits"),
+        ("nowhere.yaml", "no such file. Shipped by name: binarynet_cifar10"),
+        ("configs/nowhere.yaml", "no such file. Shipped by name: binarynet_cifar10"),
         (".", "not a .yaml file. Give the configuration file itself"),
         ("", "not a .yaml file"),
         ("runs/trial", "not a .yaml file"),
@@ -259,8 +270,9 @@ def test_parse_override_refuses(text, message):
 
 def test_shipped_names_load_from_any_folder(tmp_path, monkeypatch):
     here = {name: load_config(name) for name in shipped_configs()}
-    assert {"digits", "mlp_mnist", "mlp_mnist_quick"} <= set(here)
-    assert shipped_models() == ["mlp"]
+    both = {"mlp_mnist", "cnv_cifar10", "cnv_svhn", "binarynet_cifar10", "binarynet_svhn"}
+    assert set(here) == {"digits", "cifar_smoke", *both, *(f"{name}_quick" for name in both)}
+    assert shipped_models() == ["binarynet", "cnv", "mlp"]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()  # a run folder of the same name is no configuration
     for name, config in here.items():
@@ -307,6 +319,8 @@ def test_names_default_to_the_file(tmp_path):
 
 CHANGES = {
     "method": "standard", "data.dataset": "mnist", "data.validation_fraction": 0.2,
+    "data.augment.shift": 0.1, "data.augment.crop_padding": 2, "data.augment.fill": "zero",
+    "data.augment.flip": True,
     "train.epochs": 4, "train.batch_size": 7, "train.learning_rate": 0.01, "train.seed": 1,
     "train.label_smoothing": 0.1, "train.schedule.kind": "step", "train.schedule.warmup_epochs": 1,
     "train.schedule.every_epochs": 2, "train.schedule.patience": 2, "train.schedule.factor": 0.4,

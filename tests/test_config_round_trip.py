@@ -21,25 +21,46 @@ def section(**fields):
     return st.fixed_dictionaries({}, optional=fields)
 
 
-MODELS = st.builds(
-    lambda units, name: {
-        "layers": [
-            layer
-            for index, count in enumerate(units)
-            for layer in [{"dense": count}, "batch_norm", "sign"]
-            if layer != "sign" or index + 1 < len(units)
-        ],
-        "name": name,
+DENSE = UNITS | st.builds(lambda units: {"units": units}, UNITS)
+CONV = UNITS | st.fixed_dictionaries(
+    {"channels": UNITS},
+    optional={
+        "kernel": st.integers(1, 7),
+        "stride": st.sampled_from([1, 2]),
+        "padding": st.sampled_from(["same", "valid"]),
     },
-    st.lists(UNITS | st.builds(lambda units: {"units": units}, UNITS), min_size=1, max_size=4),
-    NAMES,
 )
+MAX_POOL = st.sampled_from(["max_pool", {"max_pool": 2}, {"max_pool": {"size": 2}}])
+
+
+@st.composite
+def layer_lists(draw):
+    """Draw convolutions, pooled or not, and dense layers behind them."""
+    layers = []
+    for options in draw(st.lists(CONV, max_size=3)):
+        block = [{"conv": options}, "batch_norm", "sign"]
+        place = draw(st.sampled_from([None, 1, 2, 3]))
+        if place is not None:
+            block.insert(place, draw(MAX_POOL))
+        layers += block
+    if layers:
+        layers.append("flatten")
+    for options in draw(st.lists(DENSE, min_size=1, max_size=4)):
+        layers += [{"dense": options}, "batch_norm", "sign"]
+    return layers[:-1]
+
+
+MODELS = st.fixed_dictionaries({"layers": layer_lists(), "name": NAMES})
 CONFIGS = st.fixed_dictionaries(
     {
-        "model": MODELS | st.just("mlp"),
+        "model": MODELS | st.sampled_from(["mlp", "cnv", "binarynet"]),
         "data": st.fixed_dictionaries(
             {"dataset": st.text(min_size=1)},
-            optional={"validation_fraction": st.floats(0.01, 0.9, exclude_max=True)},
+            optional={
+                "validation_fraction": st.floats(0.01, 0.9, exclude_max=True),
+                "augment": section(shift=BELOW_ONE, flip=st.booleans())
+                | section(crop_padding=st.integers(0, 128), fill=st.sampled_from(["edge", "zero"])),
+            },
         ),
         "train": st.fixed_dictionaries(
             {"epochs": st.integers(1, 10**6)},

@@ -22,8 +22,8 @@ from bnntrain.data.files import part_file
 from bnntrain.errors import UsageError
 from bnntrain.method import resolve_method
 
-# Characters of a description: with the names a line of less than 100.
-_ABOUT = 80
+# Characters of a name and its description: with the gap between them a line of 100.
+_WIDTH = 98
 _MODELS = "models/"
 _SUFFIXES = (".yaml", ".yml")
 
@@ -78,8 +78,9 @@ def _echo_list(as_json: bool) -> None:
     if as_json:
         echo_json(shipped)
         return
+    left = _WIDTH - max(len(entry["name"]) for entry in shipped)
     rows = [
-        [entry["name"], shorten(entry["about"], _ABOUT, placeholder=" ...")] for entry in shipped
+        [entry["name"], shorten(entry["about"], left, placeholder=" ...")] for entry in shipped
     ]
     echo_table([["name", "what it is"]], rows, left=2)
 

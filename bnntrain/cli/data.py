@@ -22,7 +22,7 @@ def data() -> None:
 @data.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the known data sets and the .npz files of the data folder."""
+    """List the known data sets and your own in the data folder: what is where, in which form."""
     from bnntrain.data.catalog import find_datasets
     from bnntrain.data.files import data_folder
 
@@ -31,8 +31,10 @@ def list_(as_json: bool) -> None:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
     width = max(len(each.name) for each in found)
+    kinds = max(len(each.kind) for each in found)
     for each in found:
-        click.echo(f"{each.name:<{width}}  {_state(each):<9}  {_where(each)}")
+        state, kind = _state(each), each.kind if each.path else ""
+        click.echo(f"{each.name:<{width}}  {state:<9}  {kind:<{kinds}}  {_where(each)}")
     click.echo(f"data folder: {data_folder()}")
 
 
@@ -62,10 +64,11 @@ def _where(found) -> str:
 )
 @json_option
 def fetch(names: tuple[str, ...], mirrors: tuple[str, ...], as_json: bool) -> None:
-    """Fetch data sets into the data folder: mnist, fashion-mnist.
+    """Fetch data sets into the data folder.
 
-    Checksums are verified, an interrupted download is continued, and files that are there and valid
-    are left alone.
+    NAME is one of cifar10, cifar100, fashion-mnist, mnist, svhn and svhn-extra (svhn with 1.3 GB of
+    extra images). Checksums are verified, an interrupted download is continued, and files that are
+    there and valid are left alone.
     """
     from bnntrain.data import fetch as download
 
@@ -122,7 +125,8 @@ class _Bar:
 def check(names: tuple[str, ...], as_json: bool) -> None:
     """Read data sets from the first byte to the last: structure, counts, labels, checksums.
 
-    NAME is a known data set or the path of an .npz file.
+    NAME is a known data set or the path of an .npz file, a folder of class folders or a .zip of
+    one.
     """
     from bnntrain.data.check import check as check_one
 

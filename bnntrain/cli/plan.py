@@ -7,7 +7,7 @@ import click
 from bnntrain import api
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_json, echo_table
-from bnntrain.footprint import Footprint, footprints, training_samples
+from bnntrain.footprint import Footprint, footprints, printed, training_samples
 from bnntrain.layers import ROLES, Times
 from bnntrain.meters import available_bytes
 from bnntrain.plan import MIB, Plan
@@ -82,6 +82,7 @@ def _report(prepared: api.Prepared, columns: list[Footprint]) -> dict[str, objec
         "batch_size": prepared.plan.batch_size,
         "threads": prepared.plan.threads,
         "published": {column.name: column.total_bytes for column in published},
+        "published_printed": _printed_json(prepared),
         "plan": {column.name: column.total_bytes for column in ours},
         "roles": {
             "published": {column.name: column.roles for column in published},
@@ -92,6 +93,13 @@ def _report(prepared: api.Prepared, columns: list[Footprint]) -> dict[str, objec
         "shared_bytes": prepared.plan.shared_bytes,
         "buffers": prepared.plan.to_json(),
     }
+
+
+def _printed_json(prepared: api.Prepared) -> dict[str, float] | None:
+    row = printed(prepared)
+    if row is None:
+        return None
+    return {"standard_mib": row.standard_mib, "low_memory_mib": row.low_memory_mib}
 
 
 def _choice(asked: Plan, chosen: Plan, limit: int) -> str:
@@ -139,6 +147,10 @@ def _echo_columns(
     echo_table(head, rows)
     click.echo()
     click.echo("published: the formula of Wang et al. (arXiv 2102.04270) with Adam")
+    row = printed(prepared)
+    if row is not None:
+        pair = f"{row.standard_mib:.2f} and {row.low_memory_mib:.2f}"
+        click.echo(f"           their table prints {pair} for this model and batch")
     click.echo(f"ours: every byte of training; this run allocates {prepared.plan.total_bytes:,}")
 
 

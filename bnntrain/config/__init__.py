@@ -12,6 +12,7 @@ Layout, each file importing only from those above it::
 
 from bnntrain.config.load import config_digest, dump_config, load_config, parse_override
 from bnntrain.config.schema import (
+    Augment,
     Config,
     Data,
     LayerSpec,
@@ -24,6 +25,7 @@ from bnntrain.config.schema import (
 from bnntrain.config.shipped import shipped_configs, shipped_models, shipped_text
 
 __all__ = [
+    "Augment",
     "Config",
     "Data",
     "LayerSpec",

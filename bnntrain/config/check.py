@@ -162,7 +162,10 @@ def _allowed(kind: object) -> str:
         case "Metadata":
             words = part.extra["allowed"]
         case "LiteralType":
-            words = "one of " + ", ".join(str(choice) for choice in part.values)
+            choices = ", ".join(str(choice) for choice in part.values)
+            words = choices if len(part.values) == 1 else f"one of {choices}"
+        case "BoolType":
+            words = "true or false"
         case "IntType":
             words = f"a whole number from {part.ge} to {part.le}"
         case "FloatType":

@@ -254,3 +254,7 @@ def _check_together(file: ConfigFile, where: Where) -> None:
     if schedule.kind == "plateau" and file.data.validation_fraction == 0:
         message = "plateau needs a validation split. Set data.validation_fraction above 0"
         raise where.error("train.schedule.kind", message)
+    augment = file.data.augment
+    if augment.shift and augment.crop_padding:
+        message = f"a crop is a shift, and shift is {augment.shift:g} already. Give one of the two"
+        raise where.error("data.augment.crop_padding", message)

@@ -4,10 +4,12 @@
 
     name: small            # optional
     layers:
-      - dense: 256         # short for  dense: {units: 256}
+      - conv: 32           # short for  conv: {channels: 32}; kernel 3, stride 1, padding same
+      - max_pool           # here, behind batch_norm or behind sign
       - batch_norm
       - sign
-      - dense: 10
+      - flatten
+      - dense: 10          # short for  dense: {units: 10}
       - batch_norm
 
 A further kind of layer is a line in `schema.LAYER_OPTIONS` and its place in `_FOLLOWERS`.
@@ -25,13 +27,19 @@ from bnntrain.config.check import Where, did_you_mean, read_struct, show
 from bnntrain.config.schema import LAYER_OPTIONS, LayerSpec, Model, Name
 
 # What may come after each kind; None is the start. Every binary product is normalised, every
-# normalised value binarised, and the last one feeds the loss as it is.
+# normalised value binarised, and the last one feeds the loss as it is. What may come after a
+# max-pool is what may come after the layer in front of it.
 _FOLLOWERS: dict[str | None, tuple[str, ...]] = {
-    None: ("dense",),
+    None: ("dense", "conv"),
     "dense": ("batch_norm",),
-    "batch_norm": ("sign",),
-    "sign": ("dense",),
+    "conv": ("batch_norm", "max_pool"),
+    "batch_norm": ("sign", "max_pool"),
+    "sign": ("dense", "conv", "flatten", "max_pool"),
+    "flatten": ("dense",),
 }
+_PRODUCTS = ("dense", "conv")
+# Positions end with the first dense layer, and none follow it.
+_SPATIAL = {"conv", "max_pool", "flatten"}
 _LAST = "batch_norm"
 _EXAMPLE = "as in '- dense: 256' or '- sign'"
 
@@ -110,17 +118,48 @@ def _write_layer(spec: LayerSpec) -> object:
 
 
 def _check_order(layers: tuple[LayerSpec, ...], where: Where, key: str) -> None:
-    before = None
+    # The last layer that is no max-pool, the last product, and whether a max-pool has come since.
+    anchor, product, is_pooled = None, None, False
     for index, spec in enumerate(layers):
-        allowed = _FOLLOWERS[before]
+        allowed = _followers(anchor, product, is_pooled)
         if spec.kind not in allowed:
-            place = f"after {before}" if before else "as the first layer"
-            raise where.error(
-                f"{key}[{index}]", f"{spec.kind} cannot stand {place}. Put {allowed[0]} here"
-            )
-        before = spec.kind
-    if before != _LAST:
-        raise where.error(
-            f"{key}[{len(layers) - 1}]",
-            f"{before} cannot be the last layer. End the list with dense and {_LAST}, without sign",
-        )
+            before = layers[index - 1].kind if index else None
+            message = _misplaced(spec.kind, before, anchor, product, allowed)
+            raise where.error(f"{key}[{index}]", message)
+        if spec.kind in _PRODUCTS:
+            product, is_pooled = spec.kind, False
+        if spec.kind == "max_pool":
+            is_pooled = True
+        else:
+            anchor = spec.kind
+    last = layers[-1].kind
+    if last != _LAST or product != "dense":
+        message = f"{last} cannot be the last layer"
+        if last == _LAST:
+            message = "the last product is a conv, whose outputs are not scores of classes"
+        end = "flatten, dense" if product == "conv" else "dense"
+        message += f". End the list with {end} and {_LAST}, without sign"
+        raise where.error(f"{key}[{len(layers) - 1}]", message)
+
+
+def _followers(anchor: str | None, product: str | None, is_pooled: bool) -> tuple[str, ...]:
+    """Return what may stand next."""
+    barred = _SPATIAL if product == "dense" else set()
+    if product == "conv" and anchor != "flatten":
+        barred = {"dense", "max_pool"} if is_pooled else {"dense"}
+    return tuple(kind for kind in _FOLLOWERS[anchor] if kind not in barred)
+
+
+def _misplaced(
+    kind: str, before: str | None, anchor: str | None, product: str | None, allowed: tuple[str, ...]
+) -> str:
+    """Say why a layer cannot stand after `before`, and what can."""
+    if kind == "dense" and product == "conv" and anchor == "sign":
+        return "dense takes a list of values, and conv gives an image. Put flatten before it"
+    if kind in _SPATIAL and product == "dense":
+        reason = f"{kind} cannot stand behind dense, whose outputs have no height and width"
+    elif kind in _FOLLOWERS[anchor]:
+        reason = f"a second {kind} behind one conv"
+    else:
+        reason = f"{kind} cannot stand {f'after {before}' if before else 'as the first layer'}"
+    return f"{reason}. Put {' or '.join(allowed)} here"

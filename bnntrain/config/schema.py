@@ -71,6 +71,28 @@ class Optimizer(_Section):
     bop_threshold: Fraction = 1e-6
 
 
+class Augment(_Section):
+    """Random changes to the images of training batches, drawn anew in every epoch.
+
+    Attributes
+    ----------
+    shift : float
+        Largest shift, as a fraction of height and of width; whole pixels, every one equally likely.
+    crop_padding : int
+        Pixels added on each side before a window of the original size is cut out at random; the
+        same as a shift by up to that many pixels. Not together with `shift`.
+    fill : str
+        What comes in from outside: ``edge`` repeats the edge, ``zero`` is the middle of the range.
+    flip : bool
+        Mirror one image in two, left to right.
+    """
+
+    shift: BelowOne = 0.0
+    crop_padding: Annotated[int, Meta(ge=0, le=128)] = 0
+    fill: Literal["edge", "zero"] = "edge"
+    flip: bool = False
+
+
 class Data(_Section):
     """What is learnt from: name or path of a data set, and the share held out of its training part.
 
@@ -82,6 +104,7 @@ class Data(_Section):
 
     dataset: Annotated[str, Meta(min_length=1, extra={"allowed": DATASET_FORMS})]
     validation_fraction: Annotated[float, Meta(ge=0, lt=0.9)] = 0.1
+    augment: Augment = Augment()
 
 
 class Train(_Section):
@@ -129,6 +152,34 @@ class Dense(_Section):
     units: Annotated[int, Meta(ge=1, le=65_536)]
 
 
+class Conv(_Section):
+    """Options of a convolution: binary weights, no bias.
+
+    Attributes
+    ----------
+    channels : int
+        Output channels.
+    kernel : int
+        Side of the square window.
+    stride : int
+        Step of the window along height and width.
+    padding : str
+        ``same`` gives an output position for every `stride` input positions and skips the taps
+        that fall outside the image; ``valid`` keeps the window inside the image.
+    """
+
+    channels: Annotated[int, Meta(ge=1, le=65_536)]
+    kernel: Annotated[int, Meta(ge=1, le=7)] = 3
+    stride: Literal[1, 2] = 1
+    padding: Literal["same", "valid"] = "same"
+
+
+class MaxPool(_Section):
+    """Options of a max-pool: side and step of its window."""
+
+    size: Literal[2] = 2
+
+
 class NoOptions(_Section):
     """Options of a layer that has none."""
 
@@ -136,8 +187,11 @@ class NoOptions(_Section):
 # One line per layer kind. The first field of the options is what `kind: value` gives.
 LAYER_OPTIONS: dict[str, type[msgspec.Struct]] = {
     "dense": Dense,
+    "conv": Conv,
     "batch_norm": NoOptions,
     "sign": NoOptions,
+    "max_pool": MaxPool,
+    "flatten": NoOptions,
 }
 
 

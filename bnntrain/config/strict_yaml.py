@@ -205,6 +205,8 @@ def parse_yaml(text: str, source: object) -> object:
         mark = error.problem_mark or error.context_mark
         where = source if mark is None else f"{source}:{mark.line + 1}"
         problem = error.problem or error.context or "not YAML"
+        if "nesting depth" in problem:  # libyaml's own limit, in some versions
+            raise ConfigError(where, "", "nested too deeply. Write it flatter") from None
         raise ConfigError(
             where, "", f"{problem}. Check indentation, quotes and colons of this line"
         ) from None

@@ -7,7 +7,8 @@ import pytest
 MIB = 1 << 20
 KEYS = {
     "name", "batch_size", "threads", "published", "plan", "roles", "method", "total_bytes",
-    "shared_bytes", "buffers", "memory_limit_bytes", "ram_bytes", "largest_batch",
+    "shared_bytes", "published_printed", "buffers", "memory_limit_bytes", "ram_bytes",
+    "largest_batch",
 }  # fmt: skip
 BUFFER_KEYS = {
     "name", "role", "layer", "shape", "bits", "first_use", "last_use", "offset", "bytes",
@@ -28,8 +29,39 @@ def test_mlp_has_the_published_figures_and_meets_the_goal(program, threads):
     assert plan["plan"]["efficient"] < plan["plan"]["wang2021"] < plan["plan"]["standard"]
 
 
-def test_roles_and_buffers_add_up(program):
-    plan = program.json("plan", "digits", "--threads", 1)
+@pytest.mark.parametrize(
+    ("config", "batch", "formula", "printed"),
+    [
+        ("mlp_mnist", 100, (7.41, 2.66), (7.40, 2.65)),
+        ("cnv_cifar10", 100, (129.09, 32.92), (134.05, 32.16)),
+        ("cnv_svhn_quick", 100, (129.09, 32.92), (134.05, 32.16)),
+        ("binarynet_svhn", 100, (512.85, 138.15), (512.81, 138.15)),
+        ("binarynet_cifar10_quick", 100, (512.85, 138.15), (512.81, 138.15)),
+        ("binarynet_cifar10_quick", 40, (333.55, 104.42), None),
+    ],
+)
+def test_published_figures(program, config, batch, formula, printed):
+    plan = program.json("plan", config, "--threads", 1, "--batch-size", batch)
+    assert set(plan) == KEYS
+    assert tuple(round(size / MIB, 2) for size in plan["published"].values()) == formula
+    assert plan["published_printed"] == (
+        printed and {"standard_mib": printed[0], "low_memory_mib": printed[1]}
+    )
+    text = program.run("plan", config, "--threads", 1, "--batch-size", batch).stdout
+    assert ("their table prints" in text) == (printed is not None)
+    if printed:
+        assert f"prints {printed[0]:.2f} and {printed[1]:.2f} for this model and batch" in text
+
+
+def test_printed_figures_are_of_the_published_network_alone(program):
+    model = "{name: cnv, layers: [{dense: 256}, batch_norm, sign, {dense: 10}, batch_norm]}"
+    for options in (["-s", f"model={model}"], ["-s", "model=mlp"]):
+        assert program.json("plan", "cnv_cifar10", *options)["published_printed"] is None
+
+
+@pytest.mark.parametrize("config", ["digits", "cifar_smoke"])
+def test_roles_and_buffers_add_up(program, config):
+    plan = program.json("plan", config, "--threads", 1)
     for name, total in plan["published"].items():
         assert sum(plan["roles"]["published"][name].values()) == total
     assert all(set(buffer) == BUFFER_KEYS for buffer in plan["buffers"])
@@ -94,4 +126,18 @@ def test_table(program):
     assert cells["largest batch in 64.00 MiB"][-1] != "-"
     assert cells["dense1.latent"][1:4] == ["W", "256x784", "8"]
     update = "lifetime: 0 reads the batch, 1-5 forward, 6 loss, 7-11 backward, 12 update"
+    assert lines[-1] == update
+
+
+def test_table_of_a_convolutional_network(program):
+    done = program.run("plan", "cnv_cifar10", "--threads", 1, "--ram", "64MiB", "--buffers")
+    lines = done.stdout.splitlines()
+    assert done.stderr == ""
+    assert max(map(len, lines)) <= 100
+    cells = {line.split("  ")[0]: line.split() for line in lines if line}
+    assert cells["total"][1:3] == ["129.09", "32.92"]
+    assert cells["published standard / this"][4:6] == ["1.00x", "3.92x"]
+    assert cells["conv2.latent"][1] == "W"
+    assert cells["dense9.latent"][1:4] == ["W", "10x512", "8"]
+    update = "lifetime: 0 reads the batch, 1-9 forward, 10 loss, 11-19 backward, 20 update"
     assert lines[-1] == update

@@ -1,6 +1,12 @@
-"""``bnntrain summary``: every figure counted by hand for the digits network 64-256-256-10."""
+"""``bnntrain summary``: every figure counted by hand for two networks on 8x8 digits."""
 
 from __future__ import annotations
+
+LAYERS = (
+    "[{conv: 4}, max_pool, batch_norm, sign,"
+    " {conv: {channels: 6, kernel: 2, stride: 2, padding: valid}}, batch_norm, sign,"
+    " flatten, {dense: 10}, batch_norm]"
+)
 
 
 def test_counts(program):
@@ -32,6 +38,24 @@ def test_counts(program):
     assert report["plan_bytes"] == program.json("plan", "digits")["total_bytes"]
 
 
+def test_counts_of_convolutions(program):
+    report = program.json("summary", "digits", "-s", f"model={{layers: {LAYERS}}}")
+    layers = report["layers"]
+    shown = [(layer["name"], layer["kind"], layer["input_bits"]) for layer in layers]
+    assert shown == [("conv1", "conv", 8), ("conv2", "conv", 1), ("dense3", "dense", 1)]
+    assert [layer["output_shape"] for layer in layers] == [[4, 4, 4], [2, 2, 6], [10]]
+    # Taps x input channels x output channels; and that times positions, before any pooling.
+    weights, macs = [9 * 1 * 4, 4 * 4 * 6, 2 * 2 * 6 * 10], [8 * 8 * 36, 2 * 2 * 96, 240]
+    assert [layer["binary_parameters"] for layer in layers] == weights
+    assert [layer["int8_macs"] for layer in layers] == [macs[0], 0, 0]
+    assert [layer["binary_macs"] for layer in layers] == [0, *macs[1:]]
+    assert [layer["other_parameters"] for layer in layers] == [8, 12, 20]
+    deployed = [5 + 4 * 4, 12 + 4 * 6, 30 + 8 * 10]
+    assert [layer["deployed_bytes"] for layer in layers] == deployed
+    assert report["totals"]["float32_bytes"] == 4 * sum(weights) + 8 * (4 + 6 + 10)
+    assert report["plan_bytes"] > 0
+
+
 def test_published_norm_has_no_gamma(program):
     report = program.json("summary", "digits", "--method", "wang2021")
     assert report["totals"]["other_parameters"] == 256 + 256 + 10
@@ -47,3 +71,20 @@ def test_table(program):
     assert cells["total"] == ["total", "399,872", "2,068", "54,160", "199,168", "200,704"]
     assert cells["deployed"][1:3] == ["52.89", "KiB:"]
     assert "latent W                int8 on +-" in done.stdout
+
+
+def test_table_of_a_convolutional_network(program):
+    done = program.run("summary", "binarynet_cifar10", "--threads", 1)
+    lines = done.stdout.splitlines()
+    assert done.stderr == ""
+    assert max(map(len, lines)) <= 100
+    assert lines[0] == "binarynet: images of 32x32x3 from cifar10"
+    cells = {line.split()[0]: line.split() for line in lines if line}
+    pixels = f"{1024 * 27 * 128:,}"
+    assert cells["conv1"] == ["conv1", "8", "32x32x128", "3,456", "256", "944", "-", pixels]
+    signs = f"{1024 * 9 * 128 * 128:,}"
+    assert cells["conv2"] == [
+        "conv2", "1", "16x16x128", "147,456", "256", "18,944", signs, "-"
+    ]  # fmt: skip
+    assert cells["dense9"][:4] == ["dense9", "1", "10", "10,240"]
+    assert cells["total"][1] == "14,022,016"

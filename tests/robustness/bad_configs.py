@@ -27,6 +27,11 @@ def layers(name: str, text: str, *says: str) -> Case:
     return line(name, good, text, "model.layers", *says)
 
 
+def conv_layers(name: str, front: str, *says: str) -> Case:
+    """Another list of layers: `front`, then the least that can end it."""
+    return layers(name, f"[{front}, flatten, {{dense: 10}}, batch_norm]", *says)
+
+
 def model_file(name: str, content: str, *says: str) -> Case:
     """A model in a file of its own."""
     def prepare(place: Place) -> None:
@@ -68,6 +73,13 @@ VALUES = [
     line("threads", "threads: 1", "threads: 257", "train.threads: 257", "256"),
     line("fraction-1", "dataset: digits", "dataset: digits, validation_fraction: 1",
          "data.validation_fraction: 1", "below 0.9"),
+    line("shift-and-crop", "dataset: digits",
+         "dataset: digits, augment: {shift: 0.1, crop_padding: 2}",
+         "data.augment.crop_padding", "shift is 0.1 already", "Give one of the two"),
+    line("crop-out-of-sight", "dataset: digits", "dataset: digits, augment: {crop_padding: 8}",
+         "data.augment.crop_padding: 8", "8x8", "Give less than 8"),
+    line("flip-yes", "dataset: digits", "dataset: digits, augment: {flip: yes}",
+         "data.augment.flip: 'yes'", "true or false"),
     line("section-as-text", "{dataset: digits}", "digits", "data: 'digits'", "a mapping"),
     line("name-with-slash", "name: tiny", "name: ../tiny", "name: '../tiny'", "a name of"),
     line("unknown-method", "name: tiny", "method: eficient", "method", "'efficient'"),
@@ -105,6 +117,27 @@ MODELS = [
     layers("two-in-one", "[{dense: 10, batch_norm: }]", "[0]", "one layer"),
     layers("option-of-sign", "[{dense: 10}, batch_norm: 3]", "[1].batch_norm", "takes no value"),
     layers("11-outputs", "[{dense: 11}, batch_norm]", "[0].dense: 11 outputs", "Give 10"),
+    conv_layers("no-flatten", "{conv: 4}, batch_norm, sign, {dense: 4}, batch_norm, sign", "[3]",
+                "Put flatten before it"),
+    conv_layers("two-pools", "{conv: 4}, max_pool, max_pool, batch_norm, sign", "[2]", "a second"),
+    conv_layers("window-of-9", "{conv: {channels: 4, kernel: 9}}, batch_norm, sign",
+                "[0].conv.kernel: 9", "from 1 to 7"),
+    conv_layers("pool-of-3", "{conv: 4}, max_pool: 3, batch_norm, sign", "[1].max_pool.size: 3",
+                "Give 2"),
+    conv_layers("image-too-small",
+                "{conv: {channels: 4, kernel: 5, padding: valid}}, batch_norm, sign,"
+                "{conv: {channels: 4, kernel: 5, padding: valid}}, batch_norm, sign",
+                "[3].conv: a window of 5 does not fit into the 4 rows", "'padding: same'"),
+    conv_layers("too-small-to-pool", ", ".join(["{conv: 4}, max_pool, batch_norm, sign"] * 4),
+                "[13].max_pool: 1x1 positions are too few", "Leave this layer"),
+    conv_layers("too-many-inputs",
+                "{conv: 8192}, batch_norm, sign, {conv: 4}, batch_norm, sign",
+                "[3].conv: 73728 inputs are more than the 65536", "fewer channels before it"),
+    conv_layers("too-many-inputs-flattened", "{conv: 1025}, batch_norm, sign",
+                "[4].dense: 65600 inputs are more than the 65536", "Give fewer channels before"),
+    layers("11-outputs-of-a-conv-model",
+           "[{conv: 4}, batch_norm, sign, flatten, {dense: 11}, batch_norm]",
+           "[4].dense: 11 outputs", "Give 10"),
     model_file("model-without-layers", "name: x\n", "layers: missing", "a list of layers"),
     model_file("model-is-a-list", "[{dense: 10}]\n", "is not a model", "layers"),
     model_file("model-unknown-key", "layer: []\n", "layer: unknown key", "'layers'"),
