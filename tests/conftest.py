@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A machine that is slow today is no defect: no example has a time limit.
@@ -42,3 +44,26 @@ def _find_bnntrain() -> None:
 
 
 _find_bnntrain()
+
+
+@pytest.fixture(scope="session")
+def _cifar10_cache(tmp_path_factory):
+    """A cache with CIFAR-10 in it, converted once for all processes of a parallel run."""
+    from bnntrain.data.catalog import open_dataset
+    from bnntrain.data.places import locate
+
+    place = locate("cifar10") if os.environ.get("BNNTRAIN_DATA") else None
+    if place is None or place.missing:
+        pytest.skip("no CIFAR-10: BNNTRAIN_DATA names no folder with it")
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "cifar10"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BNNTRAIN_CACHE", str(cache))
+        open_dataset("cifar10")  # processes that come second wait
+    return cache
+
+
+@pytest.fixture
+def cifar10(_cifar10_cache, monkeypatch):
+    """Real CIFAR-10, where there is one; otherwise the test is skipped."""
+    monkeypatch.setenv("BNNTRAIN_CACHE", str(_cifar10_cache))

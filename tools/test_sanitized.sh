@@ -32,6 +32,6 @@ import pytest
 # An editable or installed package must not stand in for the sanitized one.
 assert bnntrain.kernels.__file__.startswith(sys.path[0]), bnntrain.kernels.__file__
 tests = ["step", "golden", "gradients"]
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/test_feed.py",
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/test_feed.py", "tests/test_augment.py",
                       *(f"tests/training/test_{name}.py" for name in tests)]))
 TESTS

@@ -14,7 +14,7 @@ import msgspec
 from bnntrain.config import shipped
 from bnntrain.config.check import OVERRIDE, Where, did_you_mean, read_struct, show
 from bnntrain.config.models import read_model, write_model
-from bnntrain.config.schema import MODEL_FORMS, Config, ConfigFile, Model
+from bnntrain.config.schema import MODEL_FORMS, Augment, Config, ConfigFile, Model
 from bnntrain.config.strict_yaml import dump_yaml, parse_yaml
 from bnntrain.errors import ConfigError
 
@@ -120,6 +120,9 @@ def config_digest(config: Config) -> str:
     """
     values = _plain(config)
     del values["name"], values["model"]["name"], values["train"]["threads"]
+    if config.data.augment == Augment():
+        # Runs from before there was augmentation can still be resumed.
+        del values["data"]["augment"]
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -140,6 +140,7 @@ class Representation(_Section):
     gradient: Literal["float32", "float16", "int8"] | None = None
     gradient_bits: Literal[8, 6] | None = None
     gradient_scale: Literal["delayed", "current"] | None = None
+    gradient_rounding: Literal["nearest", "stochastic"] | None = None
     weight_gradient: Literal["float32", "bit", "sign"] | None = None
     latent: Literal["float32", "float16", "int16", "int8"] | None = None
     latent_range: Positive | None = None

@@ -2,8 +2,9 @@
 
 ::
 
-    source files --(source, idx, npz)--> flat file in the cache --(Split)--> batch buffer
-    published sets --(fetch)--> data folder
+    source files --(idx, npz, cifar, svhn, pictures)--> flat file in the cache
+    flat file --(Split, feeds)--> batch buffer, training images shifted and mirrored
+    published sets --(fetch)--> data folder --(places)--> the best form of a set
     order: which record is read at which position of which epoch
 
 Nothing is imported here, because resting memory is a headline number: :mod:`bnntrain.data.catalog`

@@ -1,19 +1,24 @@
 """Which data sets there are, where they lie, and how they are opened.
 
-A data set is named by a known name (``digits``, ``mnist``, ``fashion-mnist``) or by the path of an
-``.npz`` file. A further format is one more branch of `find_source` and one more reader.
+A data set is named by a known name (``digits``, ``mnist``, ``cifar10``, ...; see ``places.py``) or
+by the path of an ``.npz`` file, a folder of class folders or a ``.zip`` of one. A further format is
+one more branch of `find_source` and one more reader.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnntrain.data.files import data_folder, is_file
+from bnntrain.data.files import data_folder, is_file, is_folder
 from bnntrain.data.flat import Dataset, convert, find_converted
-from bnntrain.data.published import DIGITS_FILE, PUBLISHED, Published
-from bnntrain.data.source import SPLITS, Shape, Source, content_sha256
+from bnntrain.data.places import locate
+from bnntrain.data.published import PUBLISHED
+from bnntrain.data.source import SPLITS, Shape, Source
 from bnntrain.errors import DataError
 
 
@@ -46,7 +51,7 @@ class Found:
     name : str
         What to call the data set by.
     kind : str
-        ``built-in``, ``idx`` or ``npz``.
+        Form: ``npz``, or see `places.Place`.
     path : str or None
         Folder or file, None where it was not found.
     converted : bool
@@ -68,7 +73,7 @@ def open_dataset(name: str) -> Dataset:
     Parameters
     ----------
     name : str
-        Known name or path of an .npz file.
+        Known name or path.
 
     Returns
     -------
@@ -99,7 +104,8 @@ def describe(name: str) -> Description:
     Parameters
     ----------
     name : str
-        As for `open_dataset`. Files that are there are believed more than the published facts.
+        As for `open_dataset`. Files that are there are believed more than the published facts, and
+        their converted form, where it is up to date, is enough.
 
     Raises
     ------
@@ -107,11 +113,14 @@ def describe(name: str) -> Description:
         If the name is unknown or the files that are there are faulty.
     """
     published = PUBLISHED.get(name)
-    if published is not None and published.mirrors and not _locate(published)[1]:
+    if published is not None and not locate(name).found:
         return Description(
             published.shape, published.classes, published.train_count, published.test_count
         )
     source = find_source(name)
+    train, test = (find_converted(source, split) for split in SPLITS)
+    if train is not None and test is not None:
+        return Description(train[0].shape, train[1], train[0].count, test[0].count)
     with source.open_split("test") as test:
         test_count = test.count
     with source.open_split("train") as train:
@@ -126,46 +135,45 @@ def find_source(name: str) -> Source:
     DataError
         If the name is unknown (with the nearest known one) or files are missing.
     """
-    # Readers are loaded when they are needed: resting memory is a headline number.
-    if name == "digits":
-        from bnntrain.data.npz import NpzSource
-
-        return NpzSource(name, DIGITS_FILE, "Install bnntrain again")
     if name in PUBLISHED:
-        from bnntrain.data.idx import IdxSource
-
-        published = PUBLISHED[name]
-        folder, paths = _locate(published)
-        missing = _missing(paths)
-        if missing:
+        place = locate(name)
+        if place.missing:
+            folder = PUBLISHED[name].folder
             raise DataError(
-                folder,
-                f"data set '{name}' not found, {', '.join(missing)} missing. Run 'bnntrain data "
-                f"fetch {name}', or set BNNTRAIN_DATA to the folder that holds '{name}/'",
+                place.path,
+                f"data set '{name}' not found, {', '.join(place.missing)} missing. Run 'bnntrain "
+                f"data fetch {name}', or set BNNTRAIN_DATA to the folder that holds '{folder}/'",
             )
-        remedy = f"Run 'bnntrain data fetch {name}' to replace damaged files"
-        return IdxSource(name, published.classes, paths, remedy)
+        return place.source()
+    # Readers are loaded when they are needed: resting memory is a headline number.
     if name.endswith(".npz"):
         from bnntrain.data.npz import NpzSource
 
-        return NpzSource(name, _find_npz(name))
+        return NpzSource(name, _find(name, is_file))
+    if name.lower().endswith(".zip"):
+        from bnntrain.data.pictures import PictureSource
+
+        return PictureSource(name, _find(name, is_file))
+    if _is_named_folder(name):
+        from bnntrain.data.pictures import PictureSource
+
+        return PictureSource(name, _find(name, is_folder))
     raise unknown_name(name)
 
 
 def find_datasets() -> list[Found]:
-    """Return the known data sets, found or not, and the .npz files of the data folder."""
+    """Return the known data sets, found or not, and the user's own sets in the data folder."""
     found = []
-    for name, published in PUBLISHED.items():
-        if not published.mirrors:
-            found.append(Found(name, "built-in", str(DIGITS_FILE), _is_converted(name), []))
-            continue
-        folder, paths = _locate(published)
-        missing = _missing(paths)
-        where = str(folder) if paths else None
-        found.append(Found(name, "idx", where, not missing and _is_converted(name), missing))
+    for name in PUBLISHED:
+        place = locate(name)
+        converted = not place.missing and _is_converted(name)
+        where = str(place.path) if place.found else None
+        found.append(Found(name, place.kind, where, converted, place.missing))
     for path in sorted(data_folder().glob("*.npz")):
         # Opened by its path: a file of this name in the working directory would come first.
         found.append(Found(str(path), "npz", str(path), _is_converted(str(path)), []))
+    for path in _picture_sets({each.path for each in found}):
+        found.append(Found(str(path), "pictures", str(path), _is_converted(str(path)), []))
     return found
 
 
@@ -174,68 +182,58 @@ def unknown_name(name: str, known: list[str] | None = None) -> DataError:
     names = list(PUBLISHED) if known is None else known
     near = difflib.get_close_matches(name.lower(), names, 1, 0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    others = "" if known is not None else ", or the path of an .npz file"
+    others = "" if known is not None else ", or the path of an .npz file, a .zip or a folder"
     return DataError(name, f"unknown data set.{hint} Known are {', '.join(names)}{others}")
 
 
-def idx_folder(name: str) -> Path:
-    """Return the folder that the files of a known IDX data set are in, or belong in."""
-    return _locate(PUBLISHED[name])[0]
-
-
-def _locate(published: Published) -> tuple[Path, dict[str, Path]]:
-    """Return the folder and the files of an IDX data set; roles that are missing are left out.
-
-    The files are looked for in ``<data>/<name>``, then in the data folder itself, where they count
-    only if all four are there and they are not another published set.
-    """
-    from bnntrain.data.idx import locate
-
-    folder = data_folder() / published.name
-    paths = locate(folder)
-    if not paths:
-        direct = locate(data_folder())
-        if not _missing(direct) and not _is_another(direct, published):
-            return data_folder(), direct
-    return folder, paths
-
-
-def _is_another(paths: dict[str, Path], published: Published) -> bool:
-    """Whether the test labels (10 kB) are those of another published set."""
-    role = "t10k-labels"
-    others = [other for other in PUBLISHED.values() if other.mirrors and other is not published]
-    try:
-        digest, _ = content_sha256(paths[role], published.contents[role].nbytes)
-    except DataError:
-        # A damaged file is reported by the reader, with its place.
-        return False
-    return any(digest == other.contents[role].sha256 for other in others)
-
-
-def _missing(paths: dict[str, Path]) -> list[str]:
-    from bnntrain.data.idx import ROLES, official_name
-
-    return [official_name(role) for role in ROLES if role not in paths]
-
-
-def _find_npz(name: str) -> Path:
-    """Return the path of an .npz file, relative to the working directory or to the data folder."""
-    try:
-        path = Path(name).expanduser()
-    except RuntimeError:
-        path = Path(name)
-    if is_file(path):
-        return path
-    if is_file(data_folder() / path):
-        return data_folder() / path
+def _find(name: str, exists: Callable[[Path], bool]) -> Path:
+    """Return the path of a file or folder, relative to the working directory or the data folder."""
+    path = _expand(name)
+    for candidate in (path, data_folder() / path):
+        if exists(candidate):
+            return candidate
     raise DataError(
         name, f"no such file, neither here nor in the data folder {data_folder()}. Check the path"
     )
 
 
+def _is_named_folder(name: str) -> bool:
+    """Whether a name is meant for a folder: by its form, or because there is one with classes."""
+    path = _expand(name)
+    folders = [each for each in (path, data_folder() / path) if name and is_folder(each)]
+    if os.sep in name:
+        return bool(folders)
+    return any(is_folder(folder / split) for folder in folders for split in SPLITS)
+
+
+def _expand(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
+def _picture_sets(known: set[str | None]) -> list[Path]:
+    """Return the other folders and .zip files of the data folder that hold pictures by class."""
+    from bnntrain.data.picture_files import open_album
+
+    found = []
+    for path in sorted(data_folder().glob("*")):
+        if str(path) in known:
+            continue
+        if is_folder(path) or (path.suffix.lower() == ".zip" and is_file(path)):
+            with suppress(DataError), open_album(path):
+                found.append(path)
+    return found
+
+
 def _is_converted(name: str) -> bool:
     source = find_source(name)
-    return all(find_converted(source, split) is not None for split in SPLITS)
+    try:
+        return all(find_converted(source, split) is not None for split in SPLITS)
+    except DataError:
+        # A folder that has become faulty since; opening it says how.
+        return False
 
 
 def _text(shape: Shape) -> str:

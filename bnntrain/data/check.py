@@ -6,8 +6,9 @@ import numpy as np
 
 from bnntrain.data.catalog import find_source
 from bnntrain.data.flat import find_converted, records_crc
-from bnntrain.data.published import PUBLISHED
-from bnntrain.data.source import SPLITS, Source, content_sha256
+from bnntrain.data.published import PUBLISHED, Content, Published
+from bnntrain.data.source import SPLITS, Source
+from bnntrain.data.stream import content_sha256
 from bnntrain.errors import DataError
 
 
@@ -42,7 +43,7 @@ def check(name: str) -> dict:
                 histogram += np.bincount(labels, minlength=histogram.size)
             previous = report.setdefault("shape", list(reader.shape))
             if previous != list(reader.shape):
-                raise reader.images.error(
+                raise reader.error(
                     f"test images of {list(reader.shape)}, expected {previous} as in training"
                 )
             report.setdefault("classes", reader.classes)
@@ -65,22 +66,30 @@ def _check_converted(source: Source, split: str) -> bool:
     return True
 
 
+def _pin(published: Published | None, number: int, name: str) -> Content | None:
+    """Return what a file of a set must be, None where nothing is published about it."""
+    if published is None:
+        return None
+    if published.kind in ("idx", "built-in"):
+        # Under whatever names, in the order of the source's files.
+        return list(published.contents.values())[number]
+    return published.contents.get(name)
+
+
 def _check_files(source: Source) -> list[dict]:
     """Compare the contents with the published SHA-256, where the set has one."""
     published = PUBLISHED.get(source.name)
-    # Contents are listed in the order of the source's files.
-    pins = list(published.contents.values()) if published is not None else []
     files = []
-    for number, path in enumerate(source.files):
-        digest = None
-        if pins:
-            digest, nbytes = content_sha256(path, pins[number].nbytes)
-            if digest != pins[number].sha256:
+    for number, (path, identity) in enumerate(zip(source.files, source.identity(), strict=True)):
+        digest, pin = None, _pin(published, number, path.name)
+        if pin is not None:
+            digest, nbytes = content_sha256(path, pin.nbytes, pin.packed)
+            if digest != pin.sha256:
                 raise DataError(
                     path,
                     f"not the published {source.name}: SHA-256 of the {nbytes} bytes of contents "
-                    f"is {digest}, expected {pins[number].sha256}. "
+                    f"is {digest}, expected {pin.sha256}. "
                     f"Run 'bnntrain data fetch {source.name}'",
                 )
-        files.append({"path": str(path), "bytes": path.stat().st_size, "sha256": digest})
+        files.append({"path": str(path), "bytes": identity[1], "sha256": digest})
     return files

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnntrain.data.catalog import idx_folder, unknown_name
+from bnntrain.data.catalog import unknown_name
 from bnntrain.data.files import PartFile, part_file, reason, write_all
+from bnntrain.data.places import wanted_files
 from bnntrain.data.published import FETCHABLE, PUBLISHED, Content
-from bnntrain.data.source import content_sha256
+from bnntrain.data.stream import content_sha256
 from bnntrain.errors import DataError, WriteError
 
 TIMEOUT_S = 30
@@ -97,22 +98,18 @@ def fetch(
     WriteError
         If the folder cannot be written or the disk is full.
     """
-    from bnntrain.data.idx import locate, official_name
-
     if name not in FETCHABLE:
         if name in PUBLISHED:
             raise DataError(name, f"ships in the package. To be fetched: {', '.join(FETCHABLE)}")
         raise unknown_name(name, FETCHABLE)
     published = PUBLISHED[name]
-    folder = idx_folder(name) if folder is None else folder
-    present = locate(folder)
     addresses = published.mirrors if mirrors is None else mirrors
     results = []
-    for role, pin in published.contents.items():
-        path = present.get(role)
+    for role, (path, target) in wanted_files(name, folder).items():
+        pin = published.contents[role]
         valid = path is not None and is_valid(path, pin)
         if not valid:
-            path = folder / official_name(role)
+            path = target
             _fetch_file(path, pin, addresses, progress)
         results.append(Fetched(str(path), path.stat().st_size, pin.sha256, not valid))
     return results
@@ -121,7 +118,7 @@ def fetch(
 def is_valid(path: Path, pin: Content) -> bool:
     """Whether a plain or gzip-compressed file has the published contents."""
     try:
-        return content_sha256(path, pin.nbytes) == (pin.sha256, pin.nbytes)
+        return content_sha256(path, pin.nbytes, pin.packed) == (pin.sha256, pin.nbytes)
     except DataError:
         return False
 

@@ -64,6 +64,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; one that may not be looked at counts as absent."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def write_all(fd: int, data: memoryview) -> None:
     """Write every byte of `data` (a write may take only a part of it, e.g. on a filling disk)."""
     view = data.cast("B")

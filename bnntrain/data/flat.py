@@ -39,7 +39,8 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain.data.files import cache_folder, part_file, reason, write_all
-from bnntrain.data.source import CHUNK_BYTES, Shape, Source, SplitReader
+from bnntrain.data.source import Shape, Source, SplitReader
+from bnntrain.data.stream import CHUNK_BYTES
 from bnntrain.errors import DataError
 
 MAGIC = b"BNNTFLAT"
@@ -212,7 +213,7 @@ def find_converted(source: Source, split: str) -> tuple[Split, list[str]] | None
         header = _read_header(fd)
     finally:
         os.close(fd)
-    if header is None or header.source != _identity(source):
+    if header is None or header.source != source.identity():
         return None
     split_ = Split(
         path, header.offset, header.count, header.shape, header.header_crc, header.records_crc
@@ -264,7 +265,7 @@ def convert(source: Source, split: str) -> tuple[Split, list[str]]:
 
 def _write(fd: int, source: Source, split: str) -> None:
     """Write a whole flat file; the header goes last, so that nothing unfinished has one."""
-    identity = _identity(source)
+    identity = source.identity()
     with source.open_split(split) as reader:
         about = {
             "name": source.name, "split": split, "classes": reader.classes, "source": identity,
@@ -289,8 +290,7 @@ def _write_records(fd: int, reader: SplitReader) -> int:
     crc = 0
     buffer = None
     for images, labels in reader.chunks():
-        if buffer is None:
-            # The first chunk is the largest.
+        if buffer is None or len(buffer) < len(images):
             buffer = np.empty((len(images), images.shape[1] + 1), np.uint8)
         records = buffer[: len(images)]
         records[:, :-1] = images
@@ -323,26 +323,6 @@ def _read_header(fd: int) -> _Header | None:
         header_bytes, count, (height, width, channels), about["classes"], about["source"],
         records_crc, header_crc,
     )  # fmt: skip
-
-
-def _identity(source: Source) -> list[list]:
-    """Return path, size and modification time of the source files, as JSON gives them back.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be looked at.
-    """
-    identity = []
-    for path in source.files:
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise DataError(path, f"cannot be read: {reason(error)}") from None
-        # A name that is no valid text is kept apart from others by its escaped bytes.
-        name = os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
-        identity.append([name, status.st_size, status.st_mtime_ns])
-    return identity
 
 
 def records_crc(split: Split) -> int:

@@ -22,14 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain.data.files import is_file
-from bnntrain.data.source import (
-    Shape,
-    SplitReader,
-    Stream,
-    check_counts,
-    check_shape,
-    open_stream,
-)
+from bnntrain.data.source import Shape, StreamReader, check_counts, check_shape, identify
+from bnntrain.data.stream import Stream, open_stream
 
 ROLES = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 """The four files of a data set, by the stem of their names."""
@@ -92,8 +86,12 @@ class IdxSource:
         self._paths = paths
         self._remedy = remedy
 
+    def identity(self) -> list[list]:
+        """See `Source`."""
+        return [identify(path) for path in self.files]
+
     @contextmanager
-    def open_split(self, split: str) -> Iterator[SplitReader]:
+    def open_split(self, split: str) -> Iterator[StreamReader]:
         """Open ``train`` or ``test`` for one pass.
 
         Raises
@@ -109,7 +107,7 @@ class IdxSource:
             (label_count,) = _read_header(labels, "labels")
             check_counts(images, labels, image_count, label_count)
             labels.expected = labels.offset + label_count
-            yield SplitReader(
+            yield StreamReader(
                 shape, image_count, self._classes, images, labels, np.dtype(np.uint8)
             )
 

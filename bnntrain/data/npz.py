@@ -21,15 +21,16 @@ from numpy.lib import format as npy
 
 from bnntrain.data.files import reason
 from bnntrain.data.source import (
-    CHUNK_BYTES,
     LARGEST_CLASSES,
     Shape,
-    SplitReader,
-    Stream,
+    StreamReader,
     check_counts,
     check_shape,
+    identify,
     read_labels,
+    rows_per_chunk,
 )
+from bnntrain.data.stream import Stream
 from bnntrain.errors import DataError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -64,8 +65,12 @@ class NpzSource:
         self._path = path
         self._remedy = remedy
 
+    def identity(self) -> list[list]:
+        """See `Source`."""
+        return [identify(self._path)]
+
     @contextmanager
-    def open_split(self, split: str) -> Iterator[SplitReader]:
+    def open_split(self, split: str) -> Iterator[StreamReader]:
         """Open ``train`` or ``test`` for one pass.
 
         Raises
@@ -82,7 +87,7 @@ class NpzSource:
             label_count, label_type = _read_label_header(labels)
             check_counts(images, labels, image_count, label_count)
             names = [str(number) for number in range(classes)]
-            yield SplitReader(shape, image_count, names, images, labels, label_type)
+            yield StreamReader(shape, image_count, names, images, labels, label_type)
 
     def _open_archive(self) -> zipfile.ZipFile:
         try:
@@ -129,7 +134,7 @@ class NpzSource:
         with ExitStack() as stack:
             labels = self._open_member(archive, "y_train", stack)
             count, label_type = _read_label_header(labels)
-            buffer = np.empty(min(count, CHUNK_BYTES // label_type.itemsize), label_type)
+            buffer = np.empty(rows_per_chunk(label_type.itemsize, count), label_type)
             largest = 0
             for start in range(0, count, max(1, len(buffer))):
                 taken = min(len(buffer), count - start)

@@ -30,6 +30,7 @@ cdef extern from "common/rng.h" nogil:
         BNN_STREAM_INIT
         BNN_STREAM_LATENT
         BNN_STREAM_DY
+        BNN_STREAM_DX
         BNN_STREAM_AUGMENT
     uint64_t bnn_key(uint64_t seed, uint64_t stream, uint64_t layer, uint64_t step) noexcept
     uint32_t bnn_hash32(uint32_t index, uint64_t key) noexcept
@@ -178,7 +179,8 @@ cdef extern from "common/dispatch.h" nogil:
                                int8_t *g, size_t g_stride, int limit, uint64_t key, uint32_t index,
                                float *largest) noexcept nogil
         void (*requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, size_t stride,
-                                  float multiplier, int8_t *q, size_t q_stride) noexcept nogil
+                                  float multiplier, int8_t *q, size_t q_stride, uint64_t key,
+                                  uint32_t index) noexcept nogil
         void (*largest_i32)(const int32_t *v, size_t rows, size_t columns, size_t stride,
                             int32_t *largest) noexcept nogil
         void (*mask_i8)(const uint64_t *bits, size_t stride_words, size_t rows, size_t columns,

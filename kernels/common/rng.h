@@ -15,7 +15,9 @@ enum bnn_stream {
     BNN_STREAM_EPOCH = 2,  /* the order of samples in an epoch */
     BNN_STREAM_INIT = 3,   /* initial weights */
     BNN_STREAM_LATENT = 4, /* stochastic rounding of latent weights */
-    BNN_STREAM_DY = 5      /* stochastic rounding of output gradients */
+    BNN_STREAM_DY = 5,     /* stochastic rounding of output gradients */
+    BNN_STREAM_DX = 7,     /* stochastic rounding of input gradients */
+    BNN_STREAM_AUGMENT = 6 /* shifts and mirroring of training images */
 };
 
 static inline uint64_t bnn_splitmix64(uint64_t *state)

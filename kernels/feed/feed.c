@@ -75,6 +75,7 @@ enum bnn_feed_status bnn_feed_read(const struct bnn_feed *feed, uint32_t first, 
         if (got != (ssize_t)feed->image_bytes + 1) return BNN_feed_short;
         if (labels[row] >= feed->classes) return BNN_feed_label;
         for (size_t i = 0; i < feed->image_bytes; i++) x[i] = (int8_t)((uint8_t)x[i] ^ 0x80);
+        if (feed->augmented) bnn_augment_image(&feed->augment, *record, x);
     }
     return BNN_feed_good;
 }

@@ -1,12 +1,13 @@
 /* feed.h: a batch from a flat file of records, read by position into the batch buffer; nothing else is kept in memory.
  *
  * A record is image_bytes of uint8 pixels followed by one label byte.  Pixel p becomes the int8 x = p - 128.
+ * The images of a training part may then be shifted and mirrored (augment.h).
  * Position -> record goes through up to two keyed permutations, computed, not stored (arithmetic: data/order.py).
  */
 #ifndef BNN_FEED_H
 #define BNN_FEED_H
 
-#include "../common/base.h"
+#include "augment.h"
 
 struct bnn_feed {
     int file;
@@ -20,6 +21,8 @@ struct bnn_feed {
     uint32_t count;       /* positions of this part */
     int shuffle;          /* positions first go through the permutation of `count` with epoch_key */
     uint64_t epoch_key;
+    int augmented;        /* images are changed as `augment` says */
+    struct bnn_augment augment;
 };
 
 /* Image of `index` under the keyed permutation of range(n), 1 <= n, index < n. */

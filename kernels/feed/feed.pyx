@@ -2,6 +2,17 @@
 
 from libc.errno cimport errno
 
+cdef extern from "feed/augment.h":
+    struct bnn_augment:
+        size_t height
+        size_t width
+        size_t channels
+        uint32_t rows
+        uint32_t columns
+        int edge
+        int mirror
+    void bnn_augment_draw(bnn_augment *augment, uint64_t seed, uint64_t epoch) nogil
+
 cdef extern from "feed/feed.h":
     struct bnn_feed:
         int file
@@ -15,6 +26,8 @@ cdef extern from "feed/feed.h":
         uint32_t count
         int shuffle
         uint64_t epoch_key
+        int augmented
+        bnn_augment augment
     enum bnn_feed_status:
         BNN_feed_good
         BNN_feed_unreadable
@@ -72,6 +85,43 @@ cdef class Feed:
         """Order the samples by the permutation of `key`; None restores the plain order."""
         self.feed.shuffle = key is not None
         self.feed.epoch_key = 0 if key is None else key
+
+    def augment(self, shape, *, uint32_t rows=0, uint32_t columns=0, bint edge=True, bint mirror=False,
+                uint64_t seed=0, uint64_t epoch=0):
+        """Shift and mirror the images that are read from now on, at random by record; None stops it.
+
+        Parameters
+        ----------
+        shape : tuple of int or None
+            Height, width, channels of an image.
+        rows, columns : int
+            Largest shift in each direction.
+        edge : bool
+            Fill by repeating the edge, otherwise with 0.
+        mirror : bool
+            Mirror every second image on average, left to right.
+        seed, epoch : int
+            What to draw from.
+
+        Raises
+        ------
+        ValueError
+            The shape is not that of the records, or a shift is too large.
+        """
+        cdef size_t height, width, channels
+        if shape is None:
+            self.feed.augmented = False
+            return
+        height, width, channels = shape
+        if height * width * channels != self.feed.image_bytes:
+            raise ValueError(f"shape: {shape} is not {self.feed.image_bytes} bytes")
+        if rows > INT32_LIMIT or columns > INT32_LIMIT:
+            raise ValueError(f"{'rows' if rows > INT32_LIMIT else 'columns'}: at most {INT32_LIMIT}")
+        self.feed.augment.height, self.feed.augment.width, self.feed.augment.channels = height, width, channels
+        self.feed.augment.rows, self.feed.augment.columns = rows, columns
+        self.feed.augment.edge, self.feed.augment.mirror = edge, mirror
+        bnn_augment_draw(&self.feed.augment, seed, epoch)
+        self.feed.augmented = True
 
     def record(self, uint32_t position):
         """Return the record number of a position."""

@@ -20,7 +20,9 @@ from bnntrain.errors import DataError, UsageError
         ("MNIST", "Did you mean 'mnist'?"),
         ("fashion_mnist", "Did you mean 'fashion-mnist'?"),
         ("digit", "Did you mean 'digits'?"),
-        ("imagenet-22k", "unknown data set. Known are digits, fashion-mnist, mnist, or the path"),
+        ("imagenet-22k", "unknown data set. Known are cifar10, cifar100, digits, fashion"),
+        ("cifar-10", "Did you mean 'cifar10'?"),
+        ("svhn-extre", "Did you mean 'svhn-extra'?"),
         ("", "unknown data set. Known are"),
     ],
 )
@@ -128,7 +130,7 @@ def test_describe_reports_faults(kit, place):
 
 def test_find_datasets(kit, place):
     found = {each.name: each for each in find_datasets()}
-    assert list(found) == ["digits", "fashion-mnist", "mnist"]
+    assert list(found) == list(PUBLISHED)
     assert found["digits"].kind == "built-in"
     assert not found["digits"].converted
     assert found["mnist"].path is None
@@ -155,7 +157,7 @@ def test_find_datasets(kit, place):
 
 def test_find_datasets_without_a_data_folder(place):
     place.data.rmdir()
-    assert [each.name for each in find_datasets()] == ["digits", "fashion-mnist", "mnist"]
+    assert [each.name for each in find_datasets()] == list(PUBLISHED)
 
 
 def test_digits(kit, place):

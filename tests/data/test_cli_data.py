@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from data_makers import cifar_files, tar_gz, write_files
 
 from bnntrain.cli.main import run
+from bnntrain.data.published import PUBLISHED
 
 
 @pytest.fixture
@@ -31,12 +33,24 @@ def test_list(call, own, place):
     code, out, err = call("list")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith("digits")
-    assert "found" in lines[0]
-    assert "not found" in lines[2]
-    assert lines[2].endswith("bnntrain data fetch mnist")
-    assert lines[3].startswith(own)
-    assert lines[4] == f"data folder: {place.data}"
+    assert [line.split()[0] for line in lines[:-1]] == [*PUBLISHED, own]
+    assert lines[2].split()[:3] == ["digits", "found", "built-in"]
+    assert "not found" in lines[4]
+    assert lines[4].endswith("bnntrain data fetch mnist")
+    assert lines[-2].split() == [own, "found", "npz", own]
+    assert lines[-1] == f"data folder: {place.data}"
+
+
+def test_list_says_in_which_form(call, kit, place):
+    train = kit.samples(10, (32, 32, 3))
+    files = cifar_files("cifar10", "binary", train, train)
+    archive = place.data / "cifar10" / "cifar-10-binary.tar.gz"
+    write_files(archive.parent, {archive.name: tar_gz("cifar-10-batches-bin", files)})
+    write_files(place.data / "cifar-100-python", {"train": b""})
+    _, out, _ = call("list")
+    assert out.splitlines()[0].split() == ["cifar10", "found", "cifar-binary", str(archive)]
+    folder = place.data / "cifar-100-python"
+    assert f"{folder} lacks test: bnntrain data fetch cifar100" in out.splitlines()[1]
 
 
 def test_list_names_what_is_missing(call, kit, place):
@@ -50,7 +64,7 @@ def test_list_json(call, own):
     code, out, err = call("list", "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
-    assert [each["name"] for each in found] == ["digits", "fashion-mnist", "mnist", own]
+    assert [each["name"] for each in found] == [*PUBLISHED, own]
     assert set(found[0]) == {"name", "kind", "path", "converted", "missing"}
 
 

@@ -1,6 +1,7 @@
 """Downloads, against a real HTTP server on this machine that can be broken in every usual way."""
 
 import gzip
+import hashlib
 import os
 import shutil
 import socket
@@ -8,10 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from data_makers import cifar_files, tar_gz
 
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.fetch import FetchError, fetch
-from bnntrain.data.published import FETCHABLE, PUBLISHED
+from bnntrain.data.published import FETCHABLE, PUBLISHED, Content
 from bnntrain.errors import DataError, WriteError
 
 NAMES = {
@@ -260,24 +262,76 @@ def test_folder_that_cannot_be_made(place, server):
 
 
 def test_names_that_cannot_be_fetched(place):
-    with pytest.raises(DataError, match=r"Did you mean 'mnist'\? Known are fashion"):
+    with pytest.raises(DataError, match=r"Did you mean 'mnist'\? Known are cifar10, cifar100, fa"):
         fetch("minst")
-    with pytest.raises(DataError, match=r"ships in the package\. To be fetched: fashion"):
+    with pytest.raises(DataError, match=r"ships in the package\. To be fetched: cifar10"):
         fetch("digits")
 
 
 def test_published_facts():
     """Pins are for the official counts; mirrors are addresses that a name can be added to."""
-    assert FETCHABLE == ["fashion-mnist", "mnist"]
-    for name in FETCHABLE:
+    assert FETCHABLE == ["cifar10", "cifar100", "fashion-mnist", "mnist", "svhn", "svhn-extra"]
+    for published in PUBLISHED.values():
+        assert all(len(content.sha256) == 64 for content in published.contents.values())
+        assert all(url.startswith("http") and url.endswith("/") for url in published.mirrors)
+    for name in ("fashion-mnist", "mnist"):
         published = PUBLISHED[name]
         assert list(published.contents) == list(NAMES)
         assert [content.nbytes for content in published.contents.values()] == [
             16 + 60000 * 784, 8 + 60000, 16 + 10000 * 784, 8 + 10000,
         ]  # fmt: skip
-        assert all(len(content.sha256) == 64 for content in published.contents.values())
         assert len(published.mirrors) >= 2
-        assert all(url.startswith("http") and url.endswith("/") for url in published.mirrors)
+
+
+def publish(server, monkeypatch, name, file, body):
+    """Let a file of a set be published with this content, and served."""
+    pin = Content(len(body), hashlib.sha256(body).hexdigest(), True)
+    monkeypatch.setitem(PUBLISHED[name].contents, file, pin)
+    server.bodies[file] = body
+
+
+def test_an_archive_is_compared_as_it_is(kit, place, server, monkeypatch):
+    train, test = kit.samples(30, (32, 32, 3)), kit.samples(5, (32, 32, 3))
+    file = "cifar-10-binary.tar.gz"
+    body = tar_gz("cifar-10-batches-bin", cifar_files("cifar10", "binary", train, test))
+    publish(server, monkeypatch, "cifar10", file, body)
+    (fetched,) = fetch("cifar10", mirrors=mirrors(server, "flipped", "half", "good"))
+    path = place.data / "cifar10" / file
+    assert (fetched.path, fetched.bytes, fetched.fetched) == (str(path), len(body), True)
+    assert path.read_bytes() == body
+    kit.assert_same(open_dataset("cifar10").train, train)
+    server.requests.clear()
+    assert not fetch("cifar10", mirrors=mirrors(server, "missing"))[0].fetched
+    assert server.requests == []
+    # The same contents, compressed by somebody else, are another file.
+    path.write_bytes(gzip.compress(gzip.decompress(body), 1))
+    assert fetch("cifar10", mirrors=mirrors(server, "good"))[0].fetched
+    assert path.read_bytes() == body
+
+
+def test_an_archive_in_the_data_folder_itself_is_found(place, server, monkeypatch):
+    publish(server, monkeypatch, "cifar100", "cifar-100-binary.tar.gz", b"an archive")
+    (place.data / "cifar-100-binary.tar.gz").write_bytes(b"an archive")
+    (found,) = fetch("cifar100", mirrors=mirrors(server, "missing"))
+    assert found.path == str(place.data / "cifar-100-binary.tar.gz")
+    (place.data / "cifar-100-binary.tar.gz").write_bytes(b"damaged")
+    (found,) = fetch("cifar100", mirrors=mirrors(server, "good"))
+    assert (found.path, found.fetched) == (str(place.data / "cifar-100-binary.tar.gz"), True)
+
+
+def test_extra_files_join_those_that_are_there(place, server, monkeypatch):
+    for part in ("train", "test", "extra"):
+        file, body = f"{part}_32x32.mat", part.encode() * 99
+        publish(server, monkeypatch, "svhn-extra", file, body)
+        if part != "extra":
+            publish(server, monkeypatch, "svhn", file, body)
+    assert [file.fetched for file in fetch("svhn", mirrors=mirrors(server, "good"))] == [True] * 2
+    files = fetch("svhn-extra", mirrors=mirrors(server, "good"))
+    folder = place.data / "svhn"
+    assert {file.path: file.fetched for file in files} == {
+        str(folder / "train_32x32.mat"): False, str(folder / "extra_32x32.mat"): True,
+        str(folder / "test_32x32.mat"): False,
+    }  # fmt: skip
 
 
 def test_real_mnist_is_valid_as_it_is(kit, place):

@@ -289,7 +289,7 @@ def test_cache_that_is_no_folder(place, npz, blocked):
 # Runs as root only to become a user who may not do what it then tries.
 AS_NOBODY = r"""
 import gzip, os, sys
-import bnntrain.data.npz, bnntrain.data.idx
+import bnntrain.data.npz, bnntrain.data.idx, bnntrain.data.cifar, bnntrain.data.svhn
 from bnntrain.data.catalog import open_dataset, find_datasets, describe
 from bnntrain.errors import BnntrainError
 if os.getuid() == 0:

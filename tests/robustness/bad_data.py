@@ -1,4 +1,4 @@
-"""Faulty data files: MNIST by its IDX files in the data folder, and .npz files."""
+"""Faulty data files: MNIST by its IDX files in the data folder, .npz files, and lost ones."""
 
 from __future__ import annotations
 
@@ -172,7 +172,9 @@ PLACES = [
     elsewhere("data-folder-is-a-file", "mnist", "a_file/mnist", "data fetch mnist",
               BNNTRAIN_DATA="a_file"),
     elsewhere("npz-not-there", "their.npz", "their.npz: no such file", "Check the path"),
-    elsewhere("npz-is-a-folder", "./", "./: unknown data set"),
+    elsewhere("folder-without-parts", "./", "holds no folder train", "train/<class>"),
+    elsewhere("zip-not-there", "their.zip", "their.zip: no such file", "Check the path"),
+    elsewhere("cifar-not-there", "cifar10", "cifar-10-binary.tar.gz missing", "data fetch cifar10"),
 ]  # fmt: skip
 
 CASES = [*IDX, *NPZ, *PLACES]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import bad_configs
 import bad_data
+import bad_images
 import bad_options
 import bad_runs
 import pytest
 from robustness_kit import call
 
-CASES = [*bad_configs.CASES, *bad_data.CASES, *bad_options.CASES, *bad_runs.CASES]
+TABLES = (bad_configs, bad_data, bad_images, bad_options, bad_runs)
+CASES = [case for table in TABLES for case in table.CASES]
 SAMPLE = CASES[:: len(CASES) // 10]
 
 
@@ -59,7 +61,7 @@ def test_bad_input_is_refused_in_one_line(case, place, request, monkeypatch):
 def test_the_installed_command_says_the_same(case, place, request, monkeypatch):
     set_up(case, place, request, monkeypatch)
     before = place.snapshot()
-    result = place.spawn(*case.arguments)
+    result = place.spawn(*case.arguments, environment=case.environment)
     assert result == call(*case.arguments)
     assert place.snapshot() == before
 

@@ -1,0 +1,262 @@
+"""CIFAR-10 and CIFAR-100, binary or Python batches, unpacked or in the official .tar.gz.
+
+::
+
+    binary    records of: label (CIFAR-100: coarse label, fine label), 3072 pixel bytes
+    python    pickled dict: "data" uint8 [n, 3072]; "labels" (CIFAR-100: "fine_labels") list of n
+
+The 3072 bytes of an image are its red, green and blue plane, each 32 rows of 32. Batches count in
+the order of their numbers, wherever they stand in an archive, so that an archive gives the same
+records in the same order as what it unpacks to. It is read in place; nothing is unpacked to disk.
+
+Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report,
+University of Toronto, 2009; file formats as described on the data sets' page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bnntrain.data.cifar_files import Store, open_store
+from bnntrain.data.pickled import Array, read_pickle
+from bnntrain.data.source import Chunk, Shape, first_outside, identify, rows_per_chunk
+from bnntrain.data.stream import Stream
+from bnntrain.errors import DataError
+
+SHAPE = (32, 32, 3)
+_PLANES = (3, 32, 32)
+_IMAGE_BYTES = 3072
+
+
+@dataclass(frozen=True)
+class Format:
+    """One of the published forms of a data set.
+
+    Attributes
+    ----------
+    data_set, kind : str
+        Name of the data set; ``cifar-binary`` or ``cifar-python``.
+    archive, folder : str
+        Name of the archive and of the folder in it.
+    train, test : tuple of str
+        Names of the batches.
+    label_bytes : int
+        Label bytes in front of each binary image, of which the last one counts.
+    label_key : str
+        Key of the labels in a Python batch.
+    """
+
+    data_set: str
+    kind: str
+    archive: str
+    folder: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    label_bytes: int = 0
+    label_key: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All batches."""
+        return self.train + self.test
+
+
+_TEN = tuple(f"data_batch_{number}" for number in range(1, 6))
+
+FORMATS = [
+    Format(
+        "cifar10", "cifar-binary", "cifar-10-binary.tar.gz", "cifar-10-batches-bin",
+        tuple(f"{name}.bin" for name in _TEN), ("test_batch.bin",), label_bytes=1,
+    ),
+    Format(
+        "cifar10", "cifar-python", "cifar-10-python.tar.gz", "cifar-10-batches-py",
+        _TEN, ("test_batch",), label_key="labels",
+    ),
+    Format(
+        "cifar100", "cifar-binary", "cifar-100-binary.tar.gz", "cifar-100-binary",
+        ("train.bin",), ("test.bin",), label_bytes=2,
+    ),
+    Format(
+        "cifar100", "cifar-python", "cifar-100-python.tar.gz", "cifar-100-python",
+        ("train",), ("test",), label_key="fine_labels",
+    ),
+]  # fmt: skip
+"""In the order of preference."""
+
+
+class CifarSource:
+    """A data set in CIFAR's batches.
+
+    Parameters
+    ----------
+    classes : list of str
+        Names of the classes.
+    path : Path
+        Folder of the batches, or the archive.
+    form : Format
+        What they look like.
+    remedy : str
+        What the user can do about a damaged file, one sentence.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        The archive or the batches.
+    """
+
+    def __init__(self, classes: list[str], path: Path, form: Format, remedy: str) -> None:
+        self.name = form.data_set
+        is_archive = path.name == form.archive
+        self.files = (path,) if is_archive else tuple(path / name for name in form.files)
+        self._classes = classes
+        self._path = path
+        self._form = form
+        self._remedy = remedy
+
+    def identity(self) -> list[list]:
+        """See `Source`."""
+        return [identify(path) for path in self.files]
+
+    @contextmanager
+    def open_split(self, split: str) -> Iterator[CifarReader]:
+        """Open ``train`` or ``test`` for one pass.
+
+        Raises
+        ------
+        DataError
+            If a batch is missing, damaged, empty or not of this format.
+        """
+        form = self._form
+        with open_store(self._path, form.folder, self._remedy) as store:
+            names = form.train if split == "train" else form.test
+            if form.label_bytes:
+                batches = [_find_records(store, name, form.label_bytes) for name in names]
+            else:
+                classes = len(self._classes)
+                batches = [_find_arrays(store, name, form.label_key, classes) for name in names]
+            yield CifarReader(
+                SHAPE, sum(batch.count for batch in batches), self._classes, store, batches,
+                form.label_bytes,
+            )  # fmt: skip
+
+
+@dataclass
+class _Batch:
+    """One batch: `count` records from byte `offset`, labels in them or beside them."""
+
+    name: str
+    count: int
+    offset: int = 0
+    labels: np.ndarray | None = None
+
+
+@dataclass
+class CifarReader:
+    """A `SplitReader` that turns planes into pixels."""
+
+    shape: Shape
+    count: int
+    classes: list[str]
+    _store: Store
+    _batches: list[_Batch] = field(repr=False)
+    _label_bytes: int
+
+    def error(self, message: str) -> DataError:
+        """See `SplitReader`."""
+        return self._store.error(self._batches[0].name, message)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """See `SplitReader`."""
+        record_bytes = self._label_bytes + _IMAGE_BYTES
+        rows = rows_per_chunk(record_bytes, self.count)
+        records = np.empty((rows, record_bytes), np.uint8)
+        images = np.empty((rows, *SHAPE), np.uint8)
+        for batch in self._batches:
+            with self._store.open(batch.name) as stream:
+                if batch.labels is None:
+                    stream.expected = batch.count * record_bytes
+                stream.skip(batch.offset)
+                for start in range(0, batch.count, rows):
+                    part = records[: min(rows, batch.count - start)]
+                    stream.read_into(memoryview(part).cast("B"))
+                    labels = self._labels(batch, stream, part, start)
+                    planes = part[:, self._label_bytes :].reshape(-1, *_PLANES)
+                    images[: len(part)] = planes.transpose(0, 2, 3, 1)
+                    yield images[: len(part)].reshape(len(part), -1), labels
+                if batch.labels is None:
+                    stream.finish()
+        self._store.finish()
+
+    def _labels(
+        self, batch: _Batch, stream: Stream, records: np.ndarray, start: int
+    ) -> np.ndarray:
+        """Return the labels of records, in range."""
+        if batch.labels is not None:
+            return batch.labels[start : start + len(records)]
+        labels = records[:, self._label_bytes - 1].copy()
+        wrong = first_outside(labels, len(self.classes))
+        if wrong is not None:
+            message = _out_of_range(int(labels[wrong]), start + wrong, len(self.classes))
+            raise stream.error(message)
+        return labels
+
+
+def _find_records(store: Store, name: str, label_bytes: int) -> _Batch:
+    """Count the records of a binary batch."""
+    nbytes, record_bytes = store.size(name), label_bytes + _IMAGE_BYTES
+    count, rest = divmod(nbytes, record_bytes)
+    if nbytes == 0:
+        raise store.error(name, "is empty (0 bytes)")
+    if rest:
+        raise store.error(
+            name,
+            f"truncated: ends after {nbytes} bytes, in the middle of record {count} of "
+            f"{record_bytes} bytes",
+        )
+    return _Batch(name, count)
+
+
+def _find_arrays(store: Store, name: str, label_key: str, classes: int) -> _Batch:
+    """Find the pixels in a Python batch, and read its labels."""
+    with store.open(name) as stream:
+        found = _by_text(read_pickle(stream))
+        if not {"data", label_key} <= found.keys():
+            keys = ", ".join(sorted(map(ascii, found))[:8])[:200] or "none"
+            raise stream.error(f"lacks data or {label_key} (found: {keys}), expected a CIFAR batch")
+        pixels, labels = found["data"], found[label_key]
+        is_array = isinstance(pixels, Array) and pixels.dtype == "u1" and not pixels.fortran_order
+        if not is_array or pixels.shape[1:] != (_IMAGE_BYTES,):
+            what = pixels if isinstance(pixels, Array) else f"a {type(pixels).__name__}"
+            raise stream.error(f"data is {what}, expected uint8 [n, {_IMAGE_BYTES}]")
+        count = pixels.shape[0]
+        if count == 0:
+            raise stream.error("holds 0 images, expected at least 1")
+        if pixels.nbytes != count * _IMAGE_BYTES:
+            raise stream.error(f"holds {pixels.nbytes} bytes of pixels for {count} images")
+        if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+            raise stream.error(f"{label_key} is no list of integers")
+        if len(labels) != count:
+            raise stream.error(f"holds {len(labels)} labels, expected {count}, one per image")
+        for number, label in enumerate(labels):
+            if not 0 <= label < classes:
+                raise stream.error(_out_of_range(label, number, classes))
+    return _Batch(name, count, pixels.offset, np.array(labels, np.uint8))
+
+
+def _out_of_range(label: int, number: int, classes: int) -> str:
+    return f"label {label} of image {number} is out of range, expected 0 to {classes - 1}"
+
+
+def _by_text(contents: object) -> dict[str, object]:
+    """Return a dict by its keys as text, as Python 2 wrote them as bytes; empty if it is none."""
+    if not isinstance(contents, dict):
+        return {}
+    return {
+        key.decode("latin-1") if isinstance(key, bytes) else str(key): value
+        for key, value in contents.items()
+    }
