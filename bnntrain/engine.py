@@ -23,6 +23,7 @@ from bnntrain.data.feeds import Feeds
 from bnntrain.data.order import split_counts
 from bnntrain.errors import BnntrainError, ConfigError, Interrupted, KernelError, RunError
 from bnntrain.evaluation import evaluate, make_model, read
+from bnntrain.layers import BlockShape, ShapeError, Size, infer_shapes
 from bnntrain.meters import PeakMeter, rss_bytes
 from bnntrain.method import Method
 from bnntrain.plan import MIB, Plan
@@ -114,7 +115,9 @@ class Trainer:
         self.folder, self.observer = folder, observer
         self.isa = selected_isa()
         self.dataset = open_dataset(config.data.dataset)
-        self.feeds = Feeds(self.dataset, config.data.validation_fraction, config.train.seed)
+        self.feeds = Feeds(
+            self.dataset, config.data.validation_fraction, config.train.seed, config.data.augment
+        )
         self.steps = self.feeds.train.count // plan.batch_size
         self.rate = LearningRate(
             config.train.learning_rate, config.train.schedule, config.train.epochs, self.steps
@@ -124,7 +127,7 @@ class Trainer:
         self.meter = PeakMeter()
         self.rss_before = rss_bytes()
         try:
-            self.model = make_model(config, method, plan, math.prod(self.dataset.shape), self.isa)
+            self.model = make_model(config, method, plan, self.dataset.shape, self.isa)
         except BaseException:
             self.close()
             raise
@@ -345,25 +348,36 @@ def train_count(config: Config, samples: int) -> int:
     return split_counts(samples, config.data.validation_fraction)[0]
 
 
-def check_fit(config: Config, inputs: int, classes: int, train_samples: int) -> None:
-    """Refuse a network that cannot be trained on the data.
+def check_fit(config: Config, shape: Size, classes: int, train_samples: int) -> None:
+    """Refuse a network that cannot be trained on samples of a shape.
 
     Raises
     ------
     ConfigError
-        Samples too large for exact sums, another number of outputs than classes, or a batch larger
-        than the training split.
+        An image too small for a window, products too large for exact sums, another number of
+        outputs than classes, or a batch larger than the training split.
     """
-    if inputs > kernels.MAX_INPUTS:
-        raise ConfigError(
-            config.source, "data.dataset",
-            f"{inputs} values per sample are more than the {kernels.MAX_INPUTS} that sums are "
-            "exact for. Use smaller images",
-        )
-    outputs = config.model.layers[-2].options["units"]
+    layers = config.model.layers
+    try:
+        blocks = infer_shapes(layers, shape)
+    except ShapeError as error:
+        key = f"model.layers[{error.layer}].{layers[error.layer].kind}"
+        raise ConfigError(config.source, key, error.message) from None
+    for block in blocks:
+        if block.fan_in > kernels.MAX_INPUTS:
+            raise ConfigError(config.source, *_too_wide(block))
+        positions = block.product[0] * block.product[1]
+        if positions * config.train.batch_size > kernels.MAX_POSITIONS:
+            raise ConfigError(
+                config.source, "train.batch_size",
+                f"{config.train.batch_size} images of {positions} positions are more than the "
+                f"{kernels.MAX_POSITIONS} that sums are exact for. Give at most "
+                f"{kernels.MAX_POSITIONS // positions}",
+            )
+    outputs = blocks[-1].outputs
     if outputs != classes:
         raise ConfigError(
-            config.source, f"model.layers[{len(config.model.layers) - 2}].dense",
+            config.source, f"model.layers[{blocks[-1].layer}].dense",
             f"{outputs} outputs, but {config.data.dataset} has {classes} classes. Give {classes}",
         )
     if config.train.batch_size > train_samples:
@@ -372,3 +386,18 @@ def check_fit(config: Config, inputs: int, classes: int, train_samples: int) -> 
             f"{config.train.batch_size} is more than the {train_samples} training samples. "
             "Give at most that",
         )
+    padding, side = config.data.augment.crop_padding, min(shape[:2])
+    if padding >= side:
+        raise ConfigError(
+            config.source, "data.augment.crop_padding",
+            f"{padding} moves images of {shape[0]}x{shape[1]} out of sight. Give less than {side}",
+        )
+
+
+def _too_wide(block: BlockShape) -> tuple[str, str]:
+    """Return key and message for a product of too many inputs."""
+    sums = f"are more than the {kernels.MAX_INPUTS} that sums are exact for"
+    if block.kind == "dense" and block.layer == 0:
+        return "data.dataset", f"{block.fan_in} values per sample {sums}. Use smaller images"
+    remedy = "Give fewer channels before it" + (" or a smaller kernel" if block.kernel > 1 else "")
+    return f"model.layers[{block.layer}].{block.kind}", f"{block.fan_in} inputs {sums}. {remedy}"

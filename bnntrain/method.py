@@ -35,9 +35,10 @@ class Method:
         ``recompute`` in the backward pass.
     norm : str
         Batch norm: ``l2`` and ``l1`` exact, ``l1-binary`` the published approximation (no gamma).
-    gradient, gradient_bits, gradient_scale : str, int, str
+    gradient, gradient_bits, gradient_scale, gradient_rounding : str, int, str, str
         Gradients with respect to activations and products. ``int8`` holds 8 or 6 significant bits
-        and one scale per tensor, ``current`` (this step's) or ``delayed`` (the step before's).
+        and one scale per tensor, ``current`` (this step's) or ``delayed`` (the step before's), and
+        is rounded to ``nearest`` or, without a bias, ``stochastic``ally.
     weight_gradient : str
         ``float32``, ``bit`` (stored signs) or ``sign`` (consumed as they arise).
     latent, latent_range : str, float
@@ -55,6 +56,7 @@ class Method:
     gradient: str
     gradient_bits: int
     gradient_scale: str
+    gradient_rounding: str
     weight_gradient: str
     latent: str
     latent_range: float
@@ -76,9 +78,10 @@ _TABLE: dict[str, tuple] = {
     "gradient": ("float32", "float16", "int8"),
     "gradient_bits": (8, 8, 6),
     "gradient_scale": ("current", "current", "delayed"),
+    "gradient_rounding": ("nearest", "nearest", "stochastic"),
     "weight_gradient": ("float32", "bit", "sign"),
     "latent": ("float32", "float16", "int8"),
-    "latent_range": (1.0, 1.0, 0.025),
+    "latent_range": (1.0, 1.0, 0.05),
     "momentum": ("float32", "float16", "int8"),
     "optimizer": ("adam", "adam", "sign-momentum"),
 }
@@ -105,7 +108,7 @@ def resolve_method(config: Config) -> Method:
 
     What follows, where the configuration says nothing of its own: a replaced optimizer takes the
     row's moment type, or the widest one that it has a kernel for; integer latents that become
-    floats get the range 1, floats that become integers 0.025; a gradient that is not ``int8`` has
+    floats get the range 1, floats that become integers 0.05; a gradient that is not ``int8`` has
     no delayed scale.
 
     Parameters
@@ -140,6 +143,10 @@ def _complete(method: Method, row: Method, given: dict[str, object]) -> Method:
     follow = {}
     if method.gradient != "int8":
         follow["gradient_scale"] = "current"
+        if "gradient_rounding" not in given:
+            follow["gradient_rounding"] = "nearest"
+        if "gradient_bits" not in given:
+            follow["gradient_bits"] = 8
     if "latent_range" not in given:
         was_integer, is_integer = (m.latent in _INTEGER_LATENTS for m in (row, method))
         if was_integer != is_integer:
@@ -165,6 +172,8 @@ def _conflicts(method: Method, learning_rate: float) -> Iterator[tuple[str, obje
         yield "mask", nearest, ("activation",), "has no kernel with"
     if method.gradient_bits != 8 and method.gradient != "int8":
         yield "gradient_bits", 8, ("gradient",), "has no kernel with"
+    if method.gradient_rounding != "nearest" and method.gradient != "int8":
+        yield "gradient_rounding", "nearest", ("gradient",), "has no kernel with"
     kernels = _momentum_kernels(method)
     if method.momentum not in kernels:
         partners = ("optimizer",)

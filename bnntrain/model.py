@@ -19,8 +19,9 @@ NORM_BETA1, NORM_BETA2, NORM_EPSILON = 0.9, 0.999, 1e-7
 """Adam of gamma and beta: they are tiny and stay float32 in every method."""
 
 INIT_SCALE = 0.3
-"""Deviation of initial weights in units of range/sqrt(fan-in): small ones change sign sooner, which
-gained 0.1 points for every method (docs/accuracy.md)."""
+"""Deviation of initial weights in units of 1/sqrt(fan-in), whatever the range: a weight that starts
+within a step or two of zero changes sign with the first gradients, and a whole network of such
+weights forgets how it was drawn (docs/accuracy.md)."""
 
 # What evaluation needs of a trained network, apart from the packed signs of the weights.
 _INFERENCE = ("latent", "gamma", "beta", "running_mean", "running_spread")
@@ -96,7 +97,7 @@ class Model:
             for name, view in self.arena.persistent().items():
                 if name.startswith(f"{block.name}."):
                     view[...] = 1 if name.endswith((".gamma", ".running_spread")) else 0
-            sigma = INIT_SCALE * self.method.latent_range / math.sqrt(block.fan_in)
+            sigma = INIT_SCALE / math.sqrt(block.fan_in)
             key = kernels.key(self.seed, kernels.STREAM_INIT, number, 0)
             latent = self.arena.views[f"{block.name}.latent"].reshape(-1)
             kernels.init_latent(latent, range=self.method.latent_range, sigma=sigma, key=key)
@@ -173,7 +174,7 @@ class Model:
             norm_epsilon=NORM_EPSILON,
             limit=GRADIENT_LIMITS[method.gradient_bits],
             current_scales=method.gradient_scale == "current",
-            stochastic=method.gradient_bits == 6,
+            stochastic=method.gradient_rounding == "stochastic",
             seed=self.seed,
             layer=number,
         )

@@ -14,6 +14,24 @@ static inline void copy_taps(unsigned char *to, const unsigned char *row, ptrdif
     memset(to + (left + inside) * bytes, 0, (taps - left - inside) * bytes);
 }
 
+/* `rows` runs of `bytes`, a row of the image apart, one behind the other: a window that lies inside.  The sizes of usual
+ * windows (3 taps of 3 bytes, of 1, 2, 4 and 8 words) are known at compile time, which spares a call for each. */
+static inline void copy_window(unsigned char *to, const unsigned char *from, size_t rows, size_t bytes, size_t row_bytes)
+{
+#define COPY(BYTES)                                                                                    \
+    for (size_t row = 0; row < rows; row++, to += bytes, from += row_bytes) memcpy(to, from, BYTES); \
+    break
+    switch (bytes) {
+    case 9: COPY(9);
+    case 24: COPY(24);
+    case 48: COPY(48);
+    case 96: COPY(96);
+    case 192: COPY(192);
+    default: COPY(bytes);
+    }
+#undef COPY
+}
+
 static inline void gather_rows(const struct bnn_conv *c, size_t first, size_t rows, const unsigned char *images,
                                size_t pixel_bytes, unsigned char *to)
 {
@@ -24,8 +42,8 @@ static inline void gather_rows(const struct bnn_conv *c, size_t first, size_t ro
         const struct bnn_site site = c->sites[place];
         const unsigned char *from = images + image * w->height * row_bytes;
         if (is_inside(w, site)) {
-            from += (size_t)site.y * row_bytes + (size_t)site.x * pixel_bytes;
-            for (size_t ky = 0; ky < w->kernel; ky++, to += run, from += row_bytes) memcpy(to, from, run);
+            copy_window(to, from + (size_t)site.y * row_bytes + (size_t)site.x * pixel_bytes, w->kernel, run, row_bytes);
+            to += w->kernel * run;
         } else {
             for (size_t ky = 0; ky < w->kernel; ky++, to += run) {
                 const size_t y = (size_t)(site.y + (ptrdiff_t)ky);
@@ -47,23 +65,30 @@ void bnn_gather(const struct bnn_conv *c, const struct piece *piece, void *patch
                     bnn_words(c->window.channels) * sizeof(uint64_t), patch);
 }
 
+/* `count` words of every tap, `all` words apart, zeros where it lies outside. */
+static inline void gather_taps(const struct bnn_window *w, struct bnn_site site, const uint64_t *image, size_t all,
+                               const size_t count, uint64_t *words)
+{
+    const int inside = is_inside(w, site);
+    for (size_t ky = 0; ky < w->kernel; ky++) {
+        const uint64_t *row = image + ((site.y + (ptrdiff_t)ky) * (ptrdiff_t)w->width + site.x) * (ptrdiff_t)all;
+        for (size_t kx = 0; kx < w->kernel; kx++, words += count) {
+            const int seen = inside || tap_inside(w, site, ky, kx);
+            for (size_t i = 0; i < count; i++) words[i] = seen ? row[kx * all + i] : 0;
+        }
+    }
+}
+
 void bnn_gather_words(const struct bnn_conv *c, size_t first, size_t rows, size_t word, size_t count, uint64_t *words)
 {
     const struct bnn_window *w = &c->window;
-    const size_t positions = bnn_positions(w), all = bnn_words(w->channels);
+    const size_t positions = bnn_positions(w), all = bnn_words(w->channels), step = bnn_taps(w) * count;
     size_t image = first / positions, place = first % positions;
-    for (size_t r = 0; r < rows; r++) {
-        const struct bnn_site site = c->sites[place];
+    for (size_t r = 0; r < rows; r++, words += step) {
         const uint64_t *from = c->dense.x_u1 + image * w->height * w->width * all + word;
-        const int inside = is_inside(w, site);
-        for (size_t ky = 0; ky < w->kernel; ky++) {
-            const uint64_t *row = from + (site.y + (ptrdiff_t)ky) * (ptrdiff_t)(w->width * all);
-            for (size_t kx = 0; kx < w->kernel; kx++, words += count) {
-                const uint64_t *at = row + (site.x + (ptrdiff_t)kx) * (ptrdiff_t)all;
-                const int seen = inside || tap_inside(w, site, ky, kx);
-                for (size_t i = 0; i < count; i++) words[i] = seen ? at[i] : 0;
-            }
-        }
+        if (count == 1) gather_taps(w, c->sites[place], from, all, 1, words);
+        else if (count == 2) gather_taps(w, c->sites[place], from, all, 2, words);
+        else gather_taps(w, c->sites[place], from, all, count, words);
         if (++place == positions) place = 0, image++;
     }
 }

@@ -177,7 +177,8 @@ static void find_rows(const struct bnn_conv *c, size_t row, size_t rows, const u
 
 /* dX of inputs `row` ... of a group that starts at image `first_image`; the largest sum, and, unless `measure`, values. */
 static int32_t input_rows_i8(const struct bnn_kernels *k, const struct bnn_conv *c, const struct input_scratch *s,
-                             size_t first_image, size_t row, size_t rows, int limit, int measure)
+                             size_t first_image, size_t row, size_t rows, const struct bnn_dense_step *step,
+                             int measure)
 {
     const struct bnn_dense *d = &c->dense;
     const size_t channels = c->window.channels, taps = bnn_taps(&c->window), groups = bnn_lookup_groups(d->outputs);
@@ -189,7 +190,7 @@ static int32_t input_rows_i8(const struct bnn_kernels *k, const struct bnn_conv 
         const size_t width = bnn_min(BNN_TILE, channels - word * BNN_TILE);
         TIMED(d, BNN_phase_input_gradient, {
             k->lookup_gemm_i32(s->rows, rows, taps, groups, c->lookup + word * panel, width, 1, s->tile, BNN_TILE, 0);
-            if (limit > 31) {
+            if (step->limit > 31) {
                 for (size_t i = 0; i < rows * taps; i++) s->rows[i] += part_bytes;
                 k->lookup_gemm_i32(s->rows, rows, taps, groups, c->lookup + word * panel, width, 4, s->tile, BNN_TILE, 1);
                 for (size_t i = 0; i < rows * taps; i++) s->rows[i] -= part_bytes;
@@ -199,7 +200,8 @@ static int32_t input_rows_i8(const struct bnn_kernels *k, const struct bnn_conv 
             k->largest_i32(s->tile, rows, width, BNN_TILE, &largest);
             if (!measure)
                 k->requantise_i32_i8(s->tile, rows, width, BNN_TILE, d->dy_scale->used / d->dx_scale->used,
-                                     (int8_t *)d->dx + at * channels + word * BNN_TILE, channels);
+                                     (int8_t *)d->dx + at * channels + word * BNN_TILE, channels, step->dx_key,
+                                     (uint32_t)(at * channels + word * BNN_TILE));
         });
     }
     return largest;
@@ -227,28 +229,29 @@ static void input_rows_f32(const struct bnn_kernels *k, const struct bnn_conv *c
     }
 }
 
-static int32_t input_group(const struct bnn_kernels *k, const struct bnn_conv *c, size_t first_image, size_t images, int limit,
-                           int measure, int threads)
+static int32_t input_group(const struct bnn_kernels *k, const struct bnn_conv *c, size_t first_image, size_t images,
+                           const struct bnn_dense_step *step, int measure, int threads)
 {
     const int real = c->dense.gradient_type != BNN_i8;
     const size_t all = images * c->window.height * c->window.width, most = real ? REAL_ROWS : INPUT_ROWS;
     /* The threads' shares are as equal as blocks of six rows allow. */
     const size_t pieces = bnn_round_up(bnn_ceil_div(all, most), (size_t)threads);
-    const size_t step = bnn_min(most, bnn_round_up(bnn_ceil_div(all, pieces), 6));
+    const size_t share = bnn_min(most, bnn_round_up(bnn_ceil_div(all, pieces), 6));
     int32_t largest = 0;
     BNN_PARALLEL_FOR_MAX(threads, largest)
-    for (size_t row = 0; row < all; row += step) {
+    for (size_t row = 0; row < all; row += share) {
         const struct input_scratch s = carve_inputs(c, bnn_conv_own(c, bnn_thread()));
-        const size_t rows = bnn_min(step, all - row);
+        const size_t rows = bnn_min(share, all - row);
         int32_t of_rows = 0;
         if (real) TIMED(&c->dense, BNN_phase_input_gradient, input_rows_f32(k, c, &s, first_image, row, rows));
-        else of_rows = input_rows_i8(k, c, &s, first_image, row, rows, limit, measure);
+        else of_rows = input_rows_i8(k, c, &s, first_image, row, rows, step, measure);
         largest = of_rows > largest ? of_rows : largest;
     }
     return largest;
 }
 
-static float all_groups(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int limit, int measure, int threads)
+static float all_groups(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch,
+                        const struct bnn_dense_step *step, int measure, int threads)
 {
     const size_t dx_image = c->window.height * c->window.width * c->window.channels;
     const size_t dy_image = bnn_norm_positions(&c->window) * c->dense.outputs;
@@ -257,8 +260,8 @@ static float all_groups(const struct bnn_kernels *k, const struct bnn_conv *c, s
     for (size_t number = 0; number < groups; number++) {
         const size_t first = (dx_image >= dy_image ? groups - 1 - number : number) * c->group;
         const size_t images = bnn_min(c->group, batch - first);
-        fill_group(k, c, first, images, limit, threads);
-        const int32_t of_group = input_group(k, c, first, images, limit, measure, threads);
+        fill_group(k, c, first, images, step->limit, threads);
+        const int32_t of_group = input_group(k, c, first, images, step, measure, threads);
         largest = of_group > largest ? of_group : largest;
     }
     return c->dense.gradient_type == BNN_i8 ? (float)largest * c->dense.dy_scale->used : 0.0f;
@@ -283,12 +286,12 @@ void bnn_conv_input_gradient(const struct bnn_kernels *k, const struct bnn_conv 
     const struct bnn_dense *d = &c->dense;
     fill_zeros(k, c, step->limit);
     if (d->gradient_type != BNN_i8) {
-        all_groups(k, c, batch, step->limit, 0, threads);
+        all_groups(k, c, batch, step, 0, threads);
         return;
     }
     lay_weights(k, c, threads);
     if (step->current_scales || d->dx_scale->next == 0.0f)
-        bnn_follow(d->dx_scale, all_groups(k, c, batch, step->limit, 1, threads), 127.0f);
+        bnn_follow(d->dx_scale, all_groups(k, c, batch, step, 1, threads), 127.0f);
     d->dx_scale->used = d->dx_scale->next > 0.0f ? d->dx_scale->next : 1.0f;
-    bnn_follow(d->dx_scale, all_groups(k, c, batch, step->limit, 0, threads), 127.0f);
+    bnn_follow(d->dx_scale, all_groups(k, c, batch, step, 0, threads), 127.0f);
 }

@@ -40,26 +40,38 @@ static void factor(const struct bnn_kernels *k, const struct bnn_dense *d, const
     k->sign_tile_i32(y, rows, tile_width(d->outputs, tile), BNN_TILE, own.threshold, own.flip);
 }
 
+/* Zeros where z, float32, is outside [-1, 1]. */
+#define CANCEL(TYPE)                                                                                           \
+    do {                                                                                                       \
+        TYPE *to = (TYPE *)g;                                                                                  \
+        for (size_t i = 0; i < count; i++) to[i] = z[i] >= -1.0f && z[i] <= 1.0f ? to[i] : (TYPE)0;            \
+    } while (0)
+
 /* The straight-through mask where it does not come from y: zeros in g, once for all passes. */
 static void mask_image(const struct bnn_kernels *k, const struct bnn_conv *c, size_t image)
 {
     const struct bnn_dense *d = &c->dense;
-    const size_t rows = bnn_out_positions(&c->window), words = bnn_words(d->outputs), bytes = gradient_bytes(d);
-    const size_t row0 = image * rows;
-    unsigned char *g = (unsigned char *)d->g + row0 * d->outputs * bytes;
-    if (d->mask == BNN_mask_stored && d->gradient_type == BNN_i8) {
-        k->mask_i8(d->mask_u1 + row0 * words, words, rows, d->outputs, (int8_t *)g, d->outputs);
+    const size_t rows = bnn_out_positions(&c->window), words = bnn_words(d->outputs), count = rows * d->outputs;
+    void *g = (unsigned char *)d->g + image * count * gradient_bytes(d);
+    if (d->mask == BNN_mask_retained) {
+        const float *z = d->out_f32 + image * count;
+        if (d->gradient_type == BNN_i8) CANCEL(int8_t);
+        else if (d->gradient_type == BNN_f16) CANCEL(uint16_t);
+        else CANCEL(float);
         return;
     }
-    for (size_t r = 0; r < rows; r++)
-        for (size_t o = 0; o < d->outputs; o++) {
-            const size_t at = (row0 + r) * d->outputs + o;
-            const int inside = d->mask == BNN_mask_stored
-                                   ? (int)(d->mask_u1[(row0 + r) * words + o / BNN_WORD_BITS] >> o % BNN_WORD_BITS & 1)
-                                   : d->out_f32[at] >= -1.0f && d->out_f32[at] <= 1.0f;
-            if (!inside) memset(g + (r * d->outputs + o) * bytes, 0, bytes);
-        }
+    const uint64_t *bits = d->mask_u1 + image * rows * words;
+    if (d->gradient_type == BNN_i8) {
+        k->mask_i8(bits, words, rows, d->outputs, g, d->outputs);
+    } else if (d->gradient_type == BNN_f32) {
+        k->mask_f32(bits, words, rows, d->outputs, g, d->outputs);
+    } else {
+        for (size_t r = 0; r < rows; r++)
+            for (size_t o = 0; o < d->outputs; o++)
+                ((uint16_t *)g)[r * d->outputs + o] &= (uint16_t)-(bits[r * words + o / BNN_WORD_BITS] >> o % BNN_WORD_BITS & 1);
+    }
 }
+#undef CANCEL
 
 static void open_interval(struct thresholds *t)
 {

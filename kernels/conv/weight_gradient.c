@@ -251,11 +251,10 @@ static void finish_rows(const struct bnn_kernels *k, const struct bnn_conv *c, c
         }
 }
 
-static void weight_block(const struct bnn_kernels *k, const struct bnn_conv *c, size_t positions,
-                         const struct bnn_dense_step *step, const struct block *b, int threads)
+/* Every thread's sums at zero, and the addresses of its tables. */
+static void clear_sums(const struct bnn_conv *c, int threads)
 {
-    const struct bnn_dense *d = &c->dense;
-    const size_t pieces = bnn_ceil_div(positions, BNN_CONV_CHUNK);
+    BNN_PARALLEL_FOR(threads)
     for (int thread = 0; thread < threads; thread++) {
         const struct weight_scratch s = carve_weights(c, bnn_conv_own(c, thread));
         memset(s.sums, 0, BNN_TILE * block_columns(c) * sizeof *s.sums);
@@ -264,6 +263,14 @@ static void weight_block(const struct bnn_kernels *k, const struct bnn_conv *c, 
         for (size_t o = 0; s.tables && o < BNN_TILE; o++)
             s.rows[o] = s.tables + o * bnn_lookup_table_bytes(BNN_CONV_CHUNK);
     }
+}
+
+static void weight_block(const struct bnn_kernels *k, const struct bnn_conv *c, size_t positions,
+                         const struct bnn_dense_step *step, const struct block *b, int threads)
+{
+    const struct bnn_dense *d = &c->dense;
+    const size_t pieces = bnn_ceil_div(positions, BNN_CONV_CHUNK);
+    clear_sums(c, threads);
     BNN_PARALLEL_FOR(threads)
     for (size_t number = 0; number < pieces; number++) {
         const struct weight_scratch s = carve_weights(c, bnn_conv_own(c, bnn_thread()));

@@ -92,7 +92,7 @@ static float all_output_gradients(const struct bnn_kernels *k, const struct bnn_
 
 /* dX of one tile of inputs: the largest sum, and, unless `measure`, the requantised values. */
 static int32_t input_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
-                              int measure)
+                              uint64_t key, int measure)
 {
     const size_t width = tile_width(d->inputs, tile);
     const struct scratch s = scratch_of(d, batch);
@@ -104,18 +104,18 @@ static int32_t input_gradient(const struct bnn_kernels *k, const struct bnn_dens
         k->largest_i32(s.tile, batch, width, BNN_TILE, &largest);
         if (!measure)
             k->requantise_i32_i8(s.tile, batch, width, BNN_TILE, d->dy_scale->used / d->dx_scale->used,
-                                 (int8_t *)d->dx + tile * BNN_TILE, d->inputs);
+                                 (int8_t *)d->dx + tile * BNN_TILE, d->inputs, key, (uint32_t)(tile * BNN_TILE));
     });
     return largest;
 }
 
-static float all_input_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, int measure,
-                                 int threads)
+static float all_input_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, uint64_t key,
+                                 int measure, int threads)
 {
     int32_t largest = 0;
     BNN_PARALLEL_FOR_MAX(threads, largest)
     for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) {
-        int32_t of_tile = input_gradient(k, d, batch, tile, measure);
+        int32_t of_tile = input_gradient(k, d, batch, tile, key, measure);
         largest = of_tile > largest ? of_tile : largest;
     }
     return (float)largest * d->dy_scale->used;
@@ -152,9 +152,9 @@ void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense
     bnn_follow(d->dy_scale, all_output_gradients(k, d, batch, step, 0, threads), limit);
     if (d->dx) {
         if (step->current_scales || d->dx_scale->next == 0.0f)
-            bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, 1, threads), 127.0f);
+            bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, step->dx_key, 1, threads), 127.0f);
         d->dx_scale->used = d->dx_scale->next > 0.0f ? d->dx_scale->next : 1.0f;
-        bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, 0, threads), 127.0f);
+        bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, step->dx_key, 0, threads), 127.0f);
     }
     /* dX has used the packed signs of before the update; from here on the latent weights move. */
     BNN_PARALLEL_FOR(threads)

@@ -80,7 +80,7 @@ struct bnn_dense_step {
     int first;          /* the run's first step: running statistics start here */
     int limit;          /* largest |q| of dY: 127 or 31 */
     int current_scales; /* measure scales in this step instead of using the former step's */
-    uint64_t dy_key;    /* stochastic rounding of dY, 0 for half to even */
+    uint64_t dy_key, dx_key; /* stochastic rounding of dY and dX, 0 for half to even */
     struct bnn_sign_step sign;
     struct bnn_real_step real;
     struct bnn_adam_step norm; /* of gamma and beta */

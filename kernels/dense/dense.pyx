@@ -60,6 +60,7 @@ cdef extern from "dense/dense.h":
         int limit
         int current_scales
         uint64_t dy_key
+        uint64_t dx_key
         bnn_sign_step sign
         bnn_real_step real
         bnn_adam_step norm

@@ -34,7 +34,7 @@ cdef class DenseStep:
     limit : int
         Largest magnitude of an int8 dY.
     current_scales, stochastic : bool
-        Scales of int8 gradients are measured in the step itself; dY is rounded stochastically.
+        Scales of int8 gradients are measured in the step itself; dY and dX are rounded stochastically.
     seed, layer : int
         With the step they fix all random numbers.
     """
@@ -84,3 +84,4 @@ cdef class DenseStep:
         self.step.sign.key = self.step.real.key
         if self.stochastic:
             self.step.dy_key = bnn_key(self.seed, BNN_STREAM_DY, self.layer, number)
+            self.step.dx_key = bnn_key(self.seed, BNN_STREAM_DX, self.layer, number)

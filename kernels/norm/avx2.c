@@ -171,13 +171,22 @@ static inline __m256 clip(__m256 x, __m256 limit)
     return _mm256_max_ps(_mm256_min_ps(x, limit), _mm256_sub_ps(_mm256_setzero_ps(), limit));
 }
 
+/* What rounds to v stochastically: `first` is the index of lane 0; see loops.h. */
+static inline __m256 dithered_by(__m256 v, __m256 limit, uint32_t first, uint64_t key)
+{
+    const __m256i lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    const __m256i hash = bnn_hash32_avx2(_mm256_add_epi32(_mm256_set1_epi32((int32_t)first), lane), key);
+    const __m256 bits = _mm256_cvtepi32_ps(_mm256_srli_epi32(hash, 8));
+    const __m256 u = _mm256_sub_ps(_mm256_mul_ps(bits, _mm256_set1_ps(0x1p-24f)), _mm256_set1_ps(0.5f));
+    return clip(_mm256_add_ps(v, u), limit);
+}
+
 static inline __attribute__((always_inline)) void affine(const int32_t *t, size_t rows, size_t whole, size_t stride,
                                                          const float *a, const float *b, const float *c0, int8_t *g,
                                                          size_t g_stride, int limit, const int dithered, uint64_t key,
                                                          uint32_t index, float *largest)
 {
     const __m256 limit_f32x8 = _mm256_set1_ps((float)limit), sign = _mm256_set1_ps(-0.0f);
-    const __m256i lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
     __m256 most = _mm256_set1_ps(*largest);
     EACH_BLOCK {
         const __m256 a_f32x8 = _mm256_loadu_ps(a + c), b_f32x8 = _mm256_loadu_ps(b + c);
@@ -190,13 +199,7 @@ static inline __attribute__((always_inline)) void affine(const int32_t *t, size_
                                      _mm256_add_ps(_mm256_mul_ps(b_f32x8, t_f32x8), c0_f32x8));
             most = _mm256_max_ps(_mm256_andnot_ps(sign, v), most);
             v = clip(v, limit_f32x8);
-            if (dithered) {
-                const uint32_t first = index + (uint32_t)(row * g_stride + c);
-                const __m256i hash = bnn_hash32_avx2(_mm256_add_epi32(_mm256_set1_epi32((int32_t)first), lane), key);
-                const __m256 bits = _mm256_cvtepi32_ps(_mm256_srli_epi32(hash, 8));
-                v = _mm256_add_ps(v, _mm256_sub_ps(_mm256_mul_ps(bits, _mm256_set1_ps(0x1p-24f)), _mm256_set1_ps(0.5f)));
-                v = clip(v, limit_f32x8);
-            }
+            if (dithered) v = dithered_by(v, limit_f32x8, index + (uint32_t)(row * g_stride + c), key);
             /* Rounds half to even, as bnn_round does. */
             store_bytes(at, _mm256_cvtps_epi32(v));
         }
@@ -219,18 +222,20 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
 }
 
 void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, size_t stride,
-                                 float multiplier, int8_t *q, size_t q_stride)
+                                 float multiplier, int8_t *q, size_t q_stride, uint64_t key, uint32_t index)
 {
     const __m256 limit = _mm256_set1_ps(127.0f), factor = _mm256_set1_ps(multiplier);
     const size_t whole = columns - columns % LANES;
     for (size_t row = 0; row < rows; row++)
         for (size_t c = 0; c < whole; c += LANES) {
             const __m256 v_f32x8 = _mm256_cvtepi32_ps(load(v + row * stride + c));
-            const __m256i rounded = _mm256_cvtps_epi32(clip(_mm256_mul_ps(v_f32x8, factor), limit));
-            store_bytes(q + row * q_stride + c, rounded);
+            __m256 scaled = clip(_mm256_mul_ps(v_f32x8, factor), limit);
+            if (key) scaled = dithered_by(scaled, limit, index + (uint32_t)(row * q_stride + c), key);
+            store_bytes(q + row * q_stride + c, _mm256_cvtps_epi32(scaled));
         }
     if (whole < columns)
-        bnn_requantise_i32_i8_portable(v + whole, rows, columns - whole, stride, multiplier, q + whole, q_stride);
+        bnn_requantise_i32_i8_portable(v + whole, rows, columns - whole, stride, multiplier, q + whole, q_stride, key,
+                                       index + (uint32_t)whole);
 }
 
 void BNN_NAME(largest_i32)(const int32_t *v, size_t rows, size_t columns, size_t stride, int32_t *largest)

@@ -161,13 +161,22 @@ static inline __m512 clip(__m512 x, __m512 limit)
     return _mm512_max_ps(_mm512_min_ps(x, limit), _mm512_sub_ps(_mm512_setzero_ps(), limit));
 }
 
+/* What rounds to v stochastically: `first` is the index of lane 0; see loops.h. */
+static inline __m512 dithered_by(__m512 v, __m512 limit, uint32_t first, uint64_t key)
+{
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i hash = bnn_hash32_avx512(_mm512_add_epi32(_mm512_set1_epi32((int32_t)first), lane), key);
+    const __m512 bits = _mm512_cvtepi32_ps(_mm512_srli_epi32(hash, 8));
+    const __m512 u = _mm512_sub_ps(_mm512_mul_ps(bits, _mm512_set1_ps(0x1p-24f)), _mm512_set1_ps(0.5f));
+    return clip(_mm512_add_ps(v, u), limit);
+}
+
 static inline __attribute__((always_inline)) void affine(const int32_t *t, size_t rows, size_t columns, size_t stride,
                                                          const float *a, const float *b, const float *c0, int8_t *g,
                                                          size_t g_stride, int limit, const int dithered, uint64_t key,
                                                          uint32_t index, float *largest)
 {
     const __m512 limit_f32x16 = _mm512_set1_ps((float)limit);
-    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     __m512 most = _mm512_set1_ps(*largest);
     EACH_BLOCK {
         const __mmask16 live = live_lanes(columns - c);
@@ -181,13 +190,7 @@ static inline __attribute__((always_inline)) void affine(const int32_t *t, size_
                                      _mm512_add_ps(_mm512_mul_ps(b_f32x16, t_f32x16), c0_f32x16));
             most = _mm512_mask_max_ps(most, live, _mm512_abs_ps(v), most);
             v = clip(v, limit_f32x16);
-            if (dithered) {
-                const uint32_t first = index + (uint32_t)(row * g_stride + c);
-                const __m512i hash = bnn_hash32_avx512(_mm512_add_epi32(_mm512_set1_epi32((int32_t)first), lane), key);
-                const __m512 bits = _mm512_cvtepi32_ps(_mm512_srli_epi32(hash, 8));
-                v = _mm512_add_ps(v, _mm512_sub_ps(_mm512_mul_ps(bits, _mm512_set1_ps(0x1p-24f)), _mm512_set1_ps(0.5f)));
-                v = clip(v, limit_f32x16);
-            }
+            if (dithered) v = dithered_by(v, limit_f32x16, index + (uint32_t)(row * g_stride + c), key);
             /* Rounds half to even, as bnn_round does. */
             store_bytes(at, live, _mm512_cvtps_epi32(v));
         }
@@ -206,14 +209,16 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
 }
 
 void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, size_t stride,
-                                 float multiplier, int8_t *q, size_t q_stride)
+                                 float multiplier, int8_t *q, size_t q_stride, uint64_t key, uint32_t index)
 {
     const __m512 limit = _mm512_set1_ps(127.0f), factor = _mm512_set1_ps(multiplier);
-    for (size_t row = 0; row < rows; row++, v += stride, q += q_stride)
+    for (size_t row = 0; row < rows; row++, v += stride, q += q_stride, index += (uint32_t)q_stride)
         for (size_t c = 0; c < columns; c += LANES) {
             const __mmask16 live = live_lanes(columns - c);
             const __m512 v_f32x16 = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(live, v + c));
-            store_bytes(q + c, live, _mm512_cvtps_epi32(clip(_mm512_mul_ps(v_f32x16, factor), limit)));
+            __m512 scaled = clip(_mm512_mul_ps(v_f32x16, factor), limit);
+            if (key) scaled = dithered_by(scaled, limit, index + (uint32_t)c, key);
+            store_bytes(q + c, live, _mm512_cvtps_epi32(scaled));
         }
 }
 

@@ -131,6 +131,14 @@ void BNN_NAME(norm_measure_i8)(const int32_t *t, size_t rows, size_t columns, si
 }
 
 /* `index`: of the row's first element. */
+/* What rounds to v stochastically.  24 bits of the hash: u = bits/2^24 - 1/2 is exact, and v + u rounds as
+ * floor(v + bits/2^24) does. */
+static inline float dither(float v, float limit, uint32_t index, uint64_t key)
+{
+    const uint32_t hash = bnn_hash32(index, key);
+    return bnn_clip(v + ((float)(int32_t)(hash >> 8) * 0x1p-24f - 0.5f), limit);
+}
+
 static inline void affine_row(const int32_t *BNN_RESTRICT t, const float *BNN_RESTRICT a, const float *BNN_RESTRICT b,
                               const float *BNN_RESTRICT c0, int8_t *BNN_RESTRICT g, size_t count, float limit,
                               const int dithered, uint64_t key, uint32_t index, float *BNN_RESTRICT most)
@@ -140,12 +148,7 @@ static inline void affine_row(const int32_t *BNN_RESTRICT t, const float *BNN_RE
         float size = fabsf(v);
         most[c] = size > most[c] ? size : most[c];
         v = bnn_clip(v, limit);
-        if (dithered) {
-            /* 24 bits of the hash: u = bits/2^24 - 1/2 is exact, and v + u rounds as floor(v + bits/2^24) does. */
-            uint32_t hash = bnn_hash32(index + (uint32_t)c, key);
-            v = bnn_clip(v + ((float)(int32_t)(hash >> 8) * 0x1p-24f - 0.5f), limit);
-        }
-        g[c] = (int8_t)bnn_round(v);
+        g[c] = (int8_t)bnn_round(dithered ? dither(v, limit, index + (uint32_t)c, key) : v);
     }
 }
 
@@ -168,10 +171,13 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
 
 #ifndef BNN_HAVE_requantise_i32_i8
 void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, size_t stride,
-                                 float multiplier, int8_t *q, size_t q_stride)
+                                 float multiplier, int8_t *q, size_t q_stride, uint64_t key, uint32_t index)
 {
-    for (size_t row = 0; row < rows; row++, v += stride, q += q_stride)
-        for (size_t c = 0; c < columns; c++) q[c] = (int8_t)bnn_round(bnn_clip((float)v[c] * multiplier, 127.0f));
+    for (size_t row = 0; row < rows; row++, v += stride, q += q_stride, index += (uint32_t)q_stride)
+        for (size_t c = 0; c < columns; c++) {
+            const float scaled = bnn_clip((float)v[c] * multiplier, 127.0f);
+            q[c] = (int8_t)bnn_round(key ? dither(scaled, 127.0f, index + (uint32_t)c, key) : scaled);
+        }
 }
 #endif
 

@@ -22,7 +22,7 @@
  *   norm_measure_i8      max(largest, |v|), v = a[c]*g + (b[c]*t + c0[c])            t: the tile, y or its signs
  *   norm_affine_i8       g = round(v) limited to [-limit, limit], largest as above;  half to even, or, with key != 0,
  *                        round(v + u - 1/2), u = 24 bits of the hash of the element's index / 2^24
- *   requantise_i32_i8    q = round(v * multiplier) limited to +-127
+ *   requantise_i32_i8    q = round(v * multiplier) limited to +-127; rounding, key and index as in norm_affine_i8
  *   largest_i32          max(largest, |v|)
  *   mask_i8              g = 0 where the mask bit is 0
  *
@@ -61,7 +61,7 @@ typedef void bnn_norm_affine_i8_fn(const int32_t *t, size_t rows, size_t columns
                                    int8_t *g, size_t g_stride, int limit, uint64_t key, uint32_t index,
                                    float *largest);
 typedef void bnn_requantise_i32_i8_fn(const int32_t *v, size_t rows, size_t columns, size_t stride,
-                                      float multiplier, int8_t *q, size_t q_stride);
+                                      float multiplier, int8_t *q, size_t q_stride, uint64_t key, uint32_t index);
 typedef void bnn_largest_i32_fn(const int32_t *v, size_t rows, size_t columns, size_t stride, int32_t *largest);
 typedef void bnn_mask_i8_fn(const uint64_t *bits, size_t stride_words, size_t rows, size_t columns,
                             int8_t *g, size_t g_stride);

@@ -123,8 +123,8 @@ def norm_affine_i8(t, a, b, c0, g, *, limit=127, key=0, index=0, float largest=0
     return largest
 
 
-def requantise_i32_i8(v, float multiplier, q, *, isa=None):
-    """Scale integers to int8: ``q = round(v * multiplier)`` limited to +-127, half to even.
+def requantise_i32_i8(v, float multiplier, q, *, key=0, index=0, isa=None):
+    """Scale integers to int8: ``q = round(v * multiplier)`` limited to +-127.
 
     Parameters
     ----------
@@ -134,21 +134,25 @@ def requantise_i32_i8(v, float multiplier, q, *, isa=None):
         A float32.
     q : int8 [rows, columns]
         Written.
+    key, index : int
+        Kind of rounding and index of ``q[0, 0]``, as in `norm_affine_i8`.
     isa : str, optional
         Instruction set; see the module.
 
     Raises
     ------
     ValueError
-        An operand does not fit.
+        An operand does not fit or a number is out of range.
     """
     cdef const bnn_kernels *kernels = kernels_for(isa)
+    cdef uint64_t hash_key = whole(key, UINT64_LIMIT, "key")
+    cdef uint32_t first = <uint32_t>whole(index, UINT32_LIMIT, "index")
     cdef matrix source = rows_of(v, "int32", (None, None), False, "v")
     cdef matrix out = rows_of(q, "int8", (source.rows, source.columns), True, "q")
     with nogil:
         kernels.requantise_i32_i8(
             <const int32_t *>source.data, source.rows, source.columns, source.stride, multiplier,
-            <int8_t *>out.data, out.stride,
+            <int8_t *>out.data, out.stride, hash_key, first,
         )
 
 

@@ -246,19 +246,27 @@ TEST(norm_affine_i8, {
 })
 
 void naive_requantise_i32_i8(const int32_t *v, size_t rows, size_t columns, size_t stride, float multiplier, int8_t *q,
-                             size_t q_stride)
+                             size_t q_stride, uint64_t key, uint32_t index)
 {
     EACH {
         const float scaled = (float)v[r * stride + c] * multiplier;
-        q[r * q_stride + c] = (int8_t)rint(fmax(fmin(scaled, 127.0), -127.0));
+        double limited = fmax(fmin(scaled, 127.0), -127.0);
+        if (key) {
+            const uint32_t bits = bnn_hash32(index + (uint32_t)(r * q_stride + c), key) >> 8;
+            const float moved = (float)limited + ((float)bits * 0x1p-24f - 0.5f);
+            limited = fmax(fmin(moved, 127.0), -127.0);
+        }
+        q[r * q_stride + c] = (int8_t)rint(limited);
     }
 }
 
 TEST(requantise_i32_i8, {
     const float multiplier = i % 3 ? (float)check_uniform(0.0, 0.5) : 0.5f;
     int8_t *want = COPY(o.g, o.g_count);
-    run(o.y, o.rows, o.columns, o.stride, multiplier, o.g, o.g_stride);
-    expected(o.y, o.rows, o.columns, o.stride, multiplier, want, o.g_stride);
+    const uint64_t key = i % 2 ? UINT64_C(0x123456789abcdef) * (uint64_t)(i + 1) : 0;
+    const uint32_t index = i % 5 ? 1000 : UINT32_MAX - 3;
+    run(o.y, o.rows, o.columns, o.stride, multiplier, o.g, o.g_stride, key, index);
+    expected(o.y, o.rows, o.columns, o.stride, multiplier, want, o.g_stride, key, index);
     CHECK_SAME(o.g, want, o.g_count);
 })
 

@@ -156,10 +156,18 @@ def norm_affine_i8(c: Case) -> None:
 
 @case
 def requantise_i32_i8(c: Case) -> None:
-    """Exact halves at some seeds, saturation at others."""
+    """Exact halves at some seeds, saturation at others; both kinds of rounding."""
     v = c.integers("v", c.tile, np.int32, -(2**24), 2**24)
     c.options["multiplier"] = multiplier = float(F32(c.random.choice([2.0**-17, 2.0**-18, 1e-5])))
-    c.output("q", oracle.round_to_int8(v.astype(F32) * F32(multiplier)), np.int8)
+    key = int(c.random.choice([0, 1, 2**63 + 12345]))
+    index = int(c.random.choice([0, 1000, 2**32 - 5]))
+    c.options |= {"key": key, "index": index}
+    scaled = v.astype(F32) * F32(multiplier)
+    c.output("q", np.zeros(c.tile, np.int8), np.int8)
+    if key:
+        bits = oracle.dither(c.tile, c.stride("q"), index, key)
+        scaled = np.clip(scaled, F32(-127), F32(127)) + (bits.astype(F32) * F32(2.0**-24) - F32(0.5))
+    c.output("q", oracle.round_to_int8(scaled), np.int8)
 
 
 @case
