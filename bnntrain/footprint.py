@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from bnntrain.accounting import LayerSize, Printed, printed_totals, published_bytes
 from bnntrain.api import Prepared
+from bnntrain.compatibility import train_count
 from bnntrain.config import LayerSpec
 from bnntrain.data.catalog import describe
-from bnntrain.engine import train_count
 from bnntrain.errors import MemoryLimitError
 from bnntrain.layers import ROLES, Size, infer_shapes
 from bnntrain.method import METHODS, Method
@@ -109,6 +109,16 @@ def printed(prepared: Prepared) -> Printed | None:
     model = prepared.config.model
     sizes = layer_sizes(model.layers, prepared.shape)
     return printed_totals(model.name, sizes, prepared.plan.batch_size)
+
+
+def published_counterpart(prepared: Prepared) -> int:
+    """Return the published model of the memory that a prepared configuration takes, in bytes.
+
+    Of the two published methods it is the one that retains activations as this one does: real ones
+    (standard) or their signs (low-memory).
+    """
+    name = "low_memory" if prepared.method.activation == "bit" else "standard"
+    return _published(prepared, name).total_bytes
 
 
 def _published(prepared: Prepared, name: str) -> Footprint:

@@ -81,7 +81,7 @@ _TABLE: dict[str, tuple] = {
     "gradient_rounding": ("nearest", "nearest", "stochastic"),
     "weight_gradient": ("float32", "bit", "sign"),
     "latent": ("float32", "float16", "int8"),
-    "latent_range": (1.0, 1.0, 0.05),
+    "latent_range": (1.0, 1.0, 0.025),
     "momentum": ("float32", "float16", "int8"),
     "optimizer": ("adam", "adam", "sign-momentum"),
 }
@@ -108,7 +108,7 @@ def resolve_method(config: Config) -> Method:
 
     What follows, where the configuration says nothing of its own: a replaced optimizer takes the
     row's moment type, or the widest one that it has a kernel for; integer latents that become
-    floats get the range 1, floats that become integers 0.05; a gradient that is not ``int8`` has
+    floats get the range 1, floats that become integers 0.025; a gradient that is not ``int8`` has
     no delayed scale.
 
     Parameters

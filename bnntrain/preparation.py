@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from bnntrain import engine
+from bnntrain.compatibility import check_fit, train_count
 from bnntrain.config import Config, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.method import Method, resolve_method
@@ -71,8 +72,8 @@ def prepare(
     engine.selected_isa()
     known = known or describe(config.data.dataset)
     shape, threads = known.shape, engine.threads_of(config)
-    engine.check_fit(
-        config, shape, len(known.classes), engine.train_count(config, known.train_count)
+    check_fit(
+        config, shape, len(known.classes), train_count(config, known.train_count)
     )
     plan = plan_config(config, method, shape, threads)
     if memory_limit is not None and plan.total_bytes > memory_limit:

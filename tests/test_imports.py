@@ -29,6 +29,7 @@ ORDER = (
     "schedule",
     "model",
     "data",
+    "compatibility",
     "meters",
     "records",
     "evaluation",
@@ -55,6 +56,7 @@ ONLY = {
     "images": {"errors"},
 }
 KERNEL_USERS = {
+    "compatibility",
     "layers",
     "model",
     "data",

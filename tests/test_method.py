@@ -20,7 +20,7 @@ CHOICES = {
     "representation.gradient_scale": ("delayed", "current"),
     "representation.weight_gradient": ("float32", "bit", "sign"),
     "representation.latent": ("float32", "float16", "int16", "int8"),
-    "representation.latent_range": (0.05, 1.0),
+    "representation.latent_range": (0.025, 1.0),
     "representation.momentum": ("float32", "float16", "int8"),
     "train.optimizer.name": ("adam", "sgd", "sign-momentum", "sign", "bop"),
     "train.learning_rate": (1e-3, 0.03),
@@ -102,7 +102,7 @@ def test_columns_are_those_of_the_design():
             "float16", "adam",
         ],
         "efficient": [
-            "bit", "recompute", "l2", "int8", 6, "delayed", "stochastic", "sign", "int8", 0.05,
+            "bit", "recompute", "l2", "int8", 6, "delayed", "stochastic", "sign", "int8", 0.025,
             "int8", "sign-momentum",
         ],
     }  # fmt: skip
@@ -157,8 +157,8 @@ def test_every_combination_of_cells_that_a_rule_joins(group):
         ({"train.optimizer": "sgd", "method": "wang2021"}, {"momentum": "float16", "momenta": 1}),
         ({"train.optimizer": "bop", "method": "wang2021"}, {"momentum": "float32"}),
         ({"representation.latent": "float16"}, {"latent_range": 1.0}),
-        ({"representation.latent": "int16"}, {"latent_range": 0.05}),
-        ({"representation.latent": "int8", "method": "standard"}, {"latent_range": 0.05}),
+        ({"representation.latent": "int16"}, {"latent_range": 0.025}),
+        ({"representation.latent": "int8", "method": "standard"}, {"latent_range": 0.025}),
         ({"representation.latent": "float32", "representation.latent_range": 0.1},
          {"latent_range": 0.1}),
         ({"representation.gradient": "float16"}, {"gradient_scale": "current"}),
@@ -166,7 +166,7 @@ def test_every_combination_of_cells_that_a_rule_joins(group):
          {"gradient_scale": "current"}),
         ({"representation.gradient": "int8", "representation.gradient_bits": 6,
           "method": "standard"}, {"gradient_scale": "current", "gradient_bits": 6}),
-        ({"train.learning_rate": 0.025}, {"latent_range": 0.05}),
+        ({"train.learning_rate": 0.0125}, {"latent_range": 0.025}),
         ({"train.learning_rate": 1.0, "method": "standard"}, {"latent_range": 1.0}),
     ],
 )  # fmt: skip
@@ -201,12 +201,12 @@ def test_open_cells_follow_those_that_are_set(overrides, cells):
         (
             {"train.learning_rate": 0.1},
             "train.learning_rate: 0.1 is more than half the range of latent weights with latent "
-            "int8 and latent_range 0.05. Nearest that works: 0.025",
+            "int8 and latent_range 0.025. Nearest that works: 0.0125",
         ),
         (
             {"representation.activation": "float32", "train.learning_rate": 0.1},
             "representation.activation: float32 has no kernel with mask recompute. Nearest that "
-            "works: representation.mask: retained, train.learning_rate: 0.025",
+            "works: representation.mask: retained, train.learning_rate: 0.0125",
         ),
     ],
 )
@@ -221,7 +221,7 @@ def test_labels_are_the_cells_of_the_design():
     assert labels["wang2021"]["batch norm"] == "l1, published approximation, beta"
     assert labels["wang2021"]["max-pool choice"] == "recomputed"
     assert labels["efficient"]["retained activations X"] == "1 bit"
-    assert labels["efficient"]["latent W"] == "int8 on +-0.05, stochastic rounding"
+    assert labels["efficient"]["latent W"] == "int8 on +-0.025, stochastic rounding"
     assert labels["efficient"]["momenta"] == "1 x int8 (sign-momentum)"
     assert cell_labels(resolve({"train.optimizer": "sign"}))["momenta"] == "none (sign)"
     assert len({tuple(cells) for cells in labels.values()}) == 1

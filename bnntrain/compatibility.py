@@ -1,0 +1,69 @@
+"""What a network asks of a data set: checked before anything is read or allocated."""
+
+from __future__ import annotations
+
+from bnntrain import kernels
+from bnntrain.config import Config
+from bnntrain.data.order import split_counts
+from bnntrain.errors import ConfigError
+from bnntrain.layers import BlockShape, ShapeError, Size, infer_shapes
+
+
+def train_count(config: Config, samples: int) -> int:
+    """Return how many of a data set's training samples are trained on."""
+    return split_counts(samples, config.data.validation_fraction)[0]
+
+
+def check_fit(config: Config, shape: Size, classes: int, train_samples: int) -> None:
+    """Refuse a network that cannot be trained on samples of a shape.
+
+    Raises
+    ------
+    ConfigError
+        An image too small for a window, products too large for exact sums, another number of
+        outputs than classes, or a batch larger than the training split.
+    """
+    layers = config.model.layers
+    try:
+        blocks = infer_shapes(layers, shape)
+    except ShapeError as error:
+        key = f"model.layers[{error.layer}].{layers[error.layer].kind}"
+        raise ConfigError(config.source, key, error.message) from None
+    for block in blocks:
+        if block.fan_in > kernels.MAX_INPUTS:
+            raise ConfigError(config.source, *_too_wide(block))
+        positions = block.product[0] * block.product[1]
+        if positions * config.train.batch_size > kernels.MAX_POSITIONS:
+            raise ConfigError(
+                config.source, "train.batch_size",
+                f"{config.train.batch_size} images of {positions} positions are more than the "
+                f"{kernels.MAX_POSITIONS} that sums are exact for. Give at most "
+                f"{kernels.MAX_POSITIONS // positions}",
+            )
+    outputs = blocks[-1].outputs
+    if outputs != classes:
+        raise ConfigError(
+            config.source, f"model.layers[{blocks[-1].layer}].dense",
+            f"{outputs} outputs, but {config.data.dataset} has {classes} classes. Give {classes}",
+        )
+    if config.train.batch_size > train_samples:
+        raise ConfigError(
+            config.source, "train.batch_size",
+            f"{config.train.batch_size} is more than the {train_samples} training samples. "
+            "Give at most that",
+        )
+    padding, side = config.data.augment.crop_padding, min(shape[:2])
+    if padding >= side:
+        raise ConfigError(
+            config.source, "data.augment.crop_padding",
+            f"{padding} moves images of {shape[0]}x{shape[1]} out of sight. Give less than {side}",
+        )
+
+
+def _too_wide(block: BlockShape) -> tuple[str, str]:
+    """Return key and message for a product of too many inputs."""
+    sums = f"are more than the {kernels.MAX_INPUTS} that sums are exact for"
+    if block.kind == "dense" and block.layer == 0:
+        return "data.dataset", f"{block.fan_in} values per sample {sums}. Use smaller images"
+    remedy = "Give fewer channels before it" + (" or a smaller kernel" if block.kernel > 1 else "")
+    return f"model.layers[{block.layer}].{block.kind}", f"{block.fan_in} inputs {sums}. {remedy}"
