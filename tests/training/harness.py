@@ -6,14 +6,18 @@ which share bytes, are copied while they are live.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from conv_reference import Geometry
 
 from bnntrain import kernels
-from bnntrain.config import Config, Data, LayerSpec, Optimizer, Representation, Train
-from bnntrain.config import Model as ModelSpec
-from bnntrain.layers import build_blocks
+from bnntrain.config import Config, Data, Optimizer, Representation, Train
+from bnntrain.config.check import Where
+from bnntrain.config.models import read_model
+from bnntrain.layers import Size, build_blocks
+from bnntrain.layers.shapes import POOLS
 from bnntrain.method import resolve_method
 from bnntrain.model import Model
 from bnntrain.plan import Plan, make_plan
@@ -22,7 +26,7 @@ WORD_BITS = 64
 
 
 def make_config(
-    sizes: list[int],
+    sizes: list[object],
     method: str = "efficient",
     batch: int = 8,
     optimizer: dict | None = None,
@@ -31,13 +35,12 @@ def make_config(
     seed: int = 0,
     **representation: object,
 ) -> Config:
-    """Describe a network with these outputs per block."""
-    layers = []
-    for units in sizes:
-        layers += [LayerSpec("dense", {"units": units}), LayerSpec("batch_norm"), LayerSpec("sign")]
+    """Describe a network: outputs of dense blocks, or a model file's list of layers."""
+    if all(isinstance(units, int) for units in sizes):
+        sizes = [item for units in sizes for item in ({"dense": units}, "batch_norm", "sign")][:-1]
     return Config(
         name="test",
-        model=ModelSpec("test", tuple(layers[:-1])),
+        model=read_model({"layers": sizes}, "test", Where("test"), ""),
         data=Data("digits"),
         train=Train(
             epochs=1,
@@ -52,12 +55,35 @@ def make_config(
     )
 
 
+def conv_layers(*convs: dict, dense: tuple[int, ...] = (7,)) -> list[object]:
+    """List the layers of convolutions (their options, and `pool`) and of the dense blocks behind.
+
+    `pool` is a place of `bnntrain.layers.shapes.POOLS`.
+    """
+    found = []
+    for options in convs:
+        options = dict(options)
+        place = POOLS.index(options.pop("pool", "none"))
+        block = [{"conv": options}, "batch_norm", "sign"]
+        if place:
+            block.insert(place, "max_pool")
+        found += block
+    found.append("flatten")
+    for units in dense:
+        found += [{"dense": units}, "batch_norm", "sign"]
+    return found[:-1]
+
+
 def make_model(
-    config: Config, inputs: int, threads: int = 1, isa: str | None = None, plan: Plan | None = None
+    config: Config,
+    sample: int | Size,
+    threads: int = 1,
+    isa: str | None = None,
+    plan: Plan | None = None,
 ) -> Model:
     """Bind a configuration to memory and draw its weights."""
     method, train = resolve_method(config), config.train
-    blocks = build_blocks(config.model.layers, inputs, method)
+    blocks = build_blocks(config.model.layers, as_size(sample), method)
     model = Model(
         blocks,
         method,
@@ -71,6 +97,11 @@ def make_model(
     return model
 
 
+def as_size(sample: int | Size) -> Size:
+    """Return height, width and channels of a sample, which may be a list of values."""
+    return (1, 1, sample) if isinstance(sample, int) else sample
+
+
 def fill_batch(model: Model, random: np.random.Generator) -> None:
     """Put random pixels and labels into the batch buffers."""
     model.x[...] = random.integers(-128, 128, model.x.shape)
@@ -81,10 +112,11 @@ def scramble_norms(model: Model, random: np.random.Generator) -> None:
     """Draw gamma and beta, gamma of both signs and sometimes zero."""
     for block in model.blocks:
         views = own_views(model, block.name)
-        views["beta"][...] = random.normal(0, 0.3, block.outputs)
+        views["beta"][...] = random.normal(0, 0.3, block.channels)
         if "gamma" in views:
-            gamma = random.uniform(0.4, 1.6, block.outputs) * random.choice([-1, 1], block.outputs)
-            gamma[random.random(block.outputs) < 0.1] = 0
+            gamma = random.uniform(0.4, 1.6, block.channels)
+            gamma *= random.choice([-1, 1], block.channels)
+            gamma[random.random(block.channels) < 0.1] = 0
             views["gamma"][...] = gamma
 
 
@@ -119,10 +151,14 @@ def as_signs(view: np.ndarray, rows: int, columns: int) -> np.ndarray:
 class Trace:
     """One block in one step: what it read, kept and wrote, copied.
 
+    `inputs` are those of one product, `outputs` channels. A convolution has a `geometry`; its x is
+    an image [batch][row][column][channel], its other tensors have a row per sample and position,
+    and its dY is seen in the first block alone, as elsewhere dX takes its place.
+
     `state` and `later` hold its persistent tensors before and after the step, `kept` what its
     forward pass left (``out``, ``mean``, ``inverse``, ``mask``, ``magnitude``), `made` what its
-    backward pass left (``d_gamma``, ``d_beta``, ``dW``). Int8 gradients are in units of their
-    scales, see `scales`: rows g, dY, columns used, next; and `dx_scale` [2].
+    backward pass left (``d_gamma``, ``d_beta``, ``dW``; packed signs unpacked). Int8 gradients are
+    in units of their scales, see `scales`: rows g, dY, columns used, next; and `dx_scale` [2].
     """
 
     inputs: int
@@ -131,6 +167,7 @@ class Trace:
     is_last: bool
     x: np.ndarray
     state: dict[str, np.ndarray]
+    geometry: Geometry | None = None
     kept: dict[str, np.ndarray] = field(default_factory=dict)
     g: np.ndarray | None = None
     dy: np.ndarray | None = None
@@ -150,10 +187,14 @@ class Trace:
 class Recorder:
     """A block that copies its buffers as they go by; everything else is the block's own."""
 
-    def __init__(self, block: object, below: object | None, model: Model) -> None:
-        self._block, self._model = block, model
+    def __init__(
+        self, block: object, below: object | None, model: Model, geometry: Geometry | None
+    ) -> None:
+        self._block, self._model, self._geometry = block, model, geometry
+        self._below = below
         self._views = own_views(model, block.name)
-        self._below = None if below is None else own_views(model, below.name)
+        self._below_views = None if below is None else own_views(model, below.name)
+        self._rows = 1 if geometry is None else math.prod(geometry.output)
         self.trace: Trace | None = None
 
     def __getattr__(self, name: str) -> object:
@@ -168,45 +209,91 @@ class Recorder:
             if key.startswith(prefix)
         }
 
-    def forward(self, batch: int, training: bool, first_step: bool = False) -> None:
-        """Run the forward pass and copy what it read and left."""
-        block = self._block
+    def _read(self, batch: int) -> np.ndarray:
+        """Return x as the block reads it."""
         if self._below is None:
             x = self._model.x[:batch].astype(float)
         else:
-            x = as_signs(self._below["X_out"], batch, block.inputs)
+            retained = self._below.output(self._model.arena.views)
+            lines = retained.reshape(self._model.x.shape[0], -1, retained.shape[-1])[:batch]
+            # A line of bits has no gaps within a sample, or one behind the channels of a position.
+            columns = self._block.inputs // lines.shape[1]
+            x = as_signs(lines.reshape(-1, lines.shape[2]), batch * lines.shape[1], columns)
+        geometry = self._geometry
+        if geometry is None:
+            return x.reshape(batch, -1)
+        return x.reshape(batch, geometry.height, geometry.width, geometry.channels)
+
+    def _gradient_of(self, block: object, batch: int, values: int, columns: int) -> np.ndarray:
+        """Return a gradient of `values` a sample where it arrives at a block's output."""
+        flat = block.incoming(self._model.arena.views).reshape(-1)
+        return flat[: batch * values].reshape(-1, columns).copy()
+
+    def forward(self, batch: int, training: bool, first_step: bool = False) -> None:
+        """Run the forward pass and copy what it read and left."""
+        block = self._block
         self.trace = Trace(
-            block.inputs, block.outputs, block.is_first, block.is_last, x, self._persistent()
+            block.fan_in,
+            block.channels,
+            block.is_first,
+            block.is_last,
+            self._read(batch),
+            self._persistent(),
+            self._geometry,
         )
         block.forward(batch, training, first_step)
-        kept = {"out": self._views["logits" if block.is_last else "X_out"][:batch].copy()}
+        rows = batch * self._rows
+        kept = {"out": self._views["logits" if block.is_last else "X_out"][:rows].copy()}
         for tensor in ("mean", "inverse", "magnitude"):
             if tensor in self._views:
                 kept[tensor] = self._views[tensor].copy()
         if "mask" in self._views:
-            kept["mask"] = unpack(self._views["mask"][:batch], block.outputs)
+            kept["mask"] = unpack(self._views["mask"][:rows], block.channels)
         self.trace.kept = kept
 
     def backward(self, batch: int, step: object) -> None:
         """Run the backward pass and copy incoming and outgoing gradients."""
-        views, trace = self._views, self.trace
-        trace.g = views["gradient"][:batch].copy()
-        if self._below is not None and "scales" in self._below:
-            trace.dx_scale_before = self._below["scales"][0].copy()
-        self._block.backward(batch, step)
-        trace.dy = views["gradient"][:batch].copy()
+        block, below, views, trace = self._block, self._below, self._views, self.trace
+        trace.g = self._gradient_of(block, batch, block.outputs, block.channels)
+        if below is not None and "scales" in self._below_views:
+            trace.dx_scale_before = self._below_views["scales"][0].copy()
+        block.backward(batch, step)
+        if self._geometry is None:
+            trace.dy = self._gradient_of(block, batch, block.outputs, block.channels)
+        elif below is None:
+            trace.dy = self._gradient_of(block, batch, block.norm_values, block.channels)
         if "scales" in views:
             trace.scales = views["scales"].copy()
-        if self._below is not None:
-            trace.dx = self._below["gradient"][:batch].copy()
-            if "scales" in self._below:
-                trace.dx_scale = self._below["scales"][0].copy()
+        if below is not None:
+            columns = block.shape.input[2]
+            trace.dx = self._gradient_of(below, batch, block.inputs, columns)
+            if "scales" in self._below_views:
+                trace.dx_scale = self._below_views["scales"][0].copy()
         trace.made = {t: views[t].copy() for t in ("d_gamma", "d_beta", "dW") if t in views}
+        if "dW" in views:
+            trace.made["dW"] = self._weight_gradient(views["dW"])
+
+    def _weight_gradient(self, stored: np.ndarray) -> np.ndarray:
+        """Return dW [outputs][inputs], as signs where it is packed."""
+        shape = self.trace.outputs, self.trace.inputs
+        if stored.dtype == np.uint64:
+            stored = as_signs(stored, len(stored), math.prod(shape) // len(stored))
+        return stored.reshape(shape).copy()
 
     def update(self, step: object) -> None:
         """Run the update and copy what persists."""
         self._block.update(step)
         self.trace.later = self._persistent()
+
+
+def geometry_of(block: object) -> Geometry | None:
+    """Sizes of a convolution block, by the reference's own rules from the product's options."""
+    shape = block.shape
+    if shape.kind != "conv":
+        return None
+    same = Geometry(*shape.input, shape.channels, shape.kernel, shape.stride, "same", shape.pool)
+    valid = replace(same, padding="valid")
+    return same if shape.product[:2] == same.product else valid
 
 
 def traced_step(
@@ -215,7 +302,8 @@ def traced_step(
     """Train one batch; return the blocks' traces, the loss and the hits."""
     blocks = model.blocks
     model.blocks = [
-        Recorder(block, below, model) for below, block in zip([None, *blocks], blocks, strict=False)
+        Recorder(block, below, model, geometry_of(block))
+        for below, block in zip([None, *blocks], blocks, strict=False)
     ]
     try:
         loss, hits = model.train_batch(rows, step, rate)

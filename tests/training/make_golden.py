@@ -1,4 +1,4 @@
-"""Write golden/ten_steps.json: ten steps of each method on the shipped digits, seed 0.
+"""Write golden/ten_steps.json: ten steps of every network and method on the shipped digits, seed 0.
 
     python tests/training/make_golden.py
 
@@ -19,14 +19,28 @@ GOLDEN = Path(__file__).parent / "golden" / "ten_steps.json"
 METHODS = ("standard", "wang2021", "efficient")
 
 
+def golden_cases() -> dict[str, dict[str, object]]:
+    """Return the overrides of the digits configuration by name, see `digits_run.digits_steps`."""
+    from digits_run import CONV_NETS, conv_net
+
+    dense = {method: {"method": method} for method in METHODS}
+    dense["efficient, 8 bits"] = {"representation__gradient_bits": 8}
+    conv = {
+        f"conv {net}, {method}": {"method": method} | conv_net(net)
+        for net in CONV_NETS
+        for method in METHODS
+    }
+    return dense | conv
+
+
 def main() -> None:
     """Train and write."""
     from digits_run import digits_steps
 
     found = {}
-    for method in METHODS:
-        steps = digits_steps(method=method)
-        found[method] = {
+    for name, overrides in golden_cases().items():
+        steps = digits_steps(**overrides)
+        found[name] = {
             "losses": steps.losses,
             "hits": steps.hits,
             "weights_sha256": steps.weights_sha256,

@@ -8,21 +8,19 @@ from digits_run import digits_steps
 from bnntrain import kernels
 
 STEPS = 6
-SIX_BITS = {"representation__gradient_bits": 6}
+EIGHT_BITS = {"representation__gradient_bits": 8}
 CURRENT = {"representation__gradient_scale": "current"}
 CASES = {
     "standard": {"method": "standard"},
     "wang2021": {"method": "wang2021"},
     "efficient": {"method": "efficient"},
     "current scale": CURRENT,
-    "6 bits": SIX_BITS,
-    "6 bits, current scale": SIX_BITS | CURRENT,
+    "8 bits": EIGHT_BITS,
+    "8 bits, current scale": EIGHT_BITS | CURRENT,
     "l1": {"representation__norm": "l1"},
     "l1-binary": {"representation__norm": "l1-binary", "representation__mask": "bit"},
-    "float16 gradient, int16 latent": {
-        "representation__gradient": "float16",
-        "representation__latent": "int16",
-    },
+    "float16 gradient, int16 latent": EIGHT_BITS
+    | {"representation__gradient": "float16", "representation__latent": "int16"},
     "adam on int8 latents": {"train__optimizer__name": "adam"},
     "sign": {"train__optimizer__name": "sign"},
     "standard with bop": {"method": "standard", "train__optimizer__name": "bop"},

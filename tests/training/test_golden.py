@@ -1,4 +1,4 @@
-"""Ten steps of each method on the shipped digits against what they gave when they were released.
+"""Ten steps of every network and method on the shipped digits against what they once gave.
 
 When the numbers may change, and how, is said in make_golden.py.
 """
@@ -9,25 +9,25 @@ import json
 
 import pytest
 from digits_run import digits_steps
-from make_golden import GOLDEN, METHODS
+from make_golden import GOLDEN, golden_cases
 
 from bnntrain import kernels
 
-RECORDED = json.loads(GOLDEN.read_text())
+RECORDED, CASES = json.loads(GOLDEN.read_text()), golden_cases()
 
 
 @pytest.mark.parametrize("isa", kernels.supported_isas())
-@pytest.mark.parametrize("method", METHODS)
-def test_ten_steps(method, isa):
-    got, wanted = digits_steps(isa=isa, method=method), RECORDED[method]
+@pytest.mark.parametrize("name", CASES)
+def test_ten_steps(name, isa):
+    got, wanted = digits_steps(isa=isa, **CASES[name]), RECORDED[name]
     assert got.losses == pytest.approx(wanted["losses"], rel=1e-5)
     assert got.hits == wanted["hits"]
-    # Sums are exact or in a fixed order and nothing is contracted, so that even the methods that
-    # compute in floats give the same bytes everywhere.
+    # Sums are exact or, on one thread, in a fixed order, and nothing is contracted, so that even
+    # the methods that compute in floats give the same bytes everywhere.
     assert got.weights_sha256 == wanted["weights_sha256"]
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_ten_steps_learn(method):
-    losses = RECORDED[method]["losses"]
-    assert sum(losses[-3:]) < 0.6 * sum(losses[:3])
+@pytest.mark.parametrize("name", CASES)
+def test_ten_steps_learn(name):
+    losses = RECORDED[name]["losses"]
+    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from digits_run import CONV_NETS, conv_net
 
 MIB = 1 << 20
 RESTING_LIMIT = 45 * MIB
@@ -36,6 +37,23 @@ from bnntrain import api
 run = api.fit(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3])
 print(json.dumps(run.summary))
 """
+# As much of an epoch as there is time for, and the checkpoint that Ctrl-C saves.
+FIT_IN_PART = """
+import contextlib, os, signal, sys
+from bnntrain import engine, errors
+class Stopper(engine.Observer):
+    left = 6
+    def batch(self, loss):
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGINT)
+import json
+from bnntrain import api
+with contextlib.suppress(errors.Interrupted):
+    api.fit(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3], observer=Stopper())
+print(open(os.path.join(sys.argv[3], "run.json")).read())
+"""
+METHODS = ("standard", "wang2021", "efficient")
 
 needs_linux = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(),
@@ -58,16 +76,17 @@ def run_python(script: str, *arguments: str) -> str:
     return done.stdout
 
 
-def check_growth(config: str, overrides: dict, folder) -> None:
+def check_growth(config: str, overrides: dict, folder, script: str = FIT) -> dict:
     """Train in a process that finds its data converted; compare its peak with the arena."""
     run_python(CONVERT, overrides["data.dataset"])
-    summary = json.loads(run_python(FIT, config, json.dumps(overrides), str(folder / "run")))
+    summary = json.loads(run_python(script, config, json.dumps(overrides), str(folder / "run")))
     assert summary["arena_bytes"] == summary["plan_bytes"]
     if not summary["rss_peak_exact"]:
         pytest.skip("the kernel does not let a process reset its high-water mark")
     growth = summary["rss_peak_bytes"] - summary["rss_before_bytes"]
     assert growth <= summary["arena_bytes"] + GROWTH_LIMIT
     assert summary["rss_before_bytes"] <= RESTING_LIMIT
+    return summary
 
 
 @needs_linux
@@ -77,7 +96,7 @@ def test_a_resting_process_is_small():
 
 @needs_linux
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("method", ["standard", "wang2021", "efficient"])
+@pytest.mark.parametrize("method", METHODS)
 def test_training_on_digits_takes_its_arena_and_no_more(method, threads, tmp_path):
     # Four hidden layers of 256 and a batch of 400: the arena is megabytes, not rounding.
     overrides = {
@@ -92,7 +111,32 @@ def test_training_on_digits_takes_its_arena_and_no_more(method, threads, tmp_pat
 
 @needs_linux
 @needs_mnist
-@pytest.mark.parametrize("method", ["standard", "wang2021", "efficient"])
+@pytest.mark.parametrize("method", METHODS)
 def test_an_epoch_of_mnist_takes_its_arena_and_no_more(method, tmp_path):
     overrides = {"data.dataset": "mnist", "train.epochs": 1, "train.threads": 1, "method": method}
     check_growth("mlp_mnist_quick", overrides, tmp_path)
+
+
+@needs_linux
+@pytest.mark.parametrize(("net", "threads"), list(zip(CONV_NETS, (1, 2, 3), strict=True)))
+@pytest.mark.parametrize("method", METHODS)
+def test_convolutions_on_digits_take_their_arena_and_no_more(method, net, threads, tmp_path):
+    overrides = {
+        "data.dataset": "digits",
+        "data.augment.shift": 0.15,
+        "train.batch_size": 1200,
+        "train.epochs": 2,
+        "train.threads": threads,
+        "method": method,
+    }
+    summary = check_growth("digits", overrides | conv_net(net), tmp_path)
+    assert summary["arena_bytes"] > MIB
+
+
+@needs_linux
+@pytest.mark.usefixtures("cifar10")
+@pytest.mark.parametrize("method", METHODS)
+def test_cnv_on_cifar10_takes_its_arena_and_no_more(method, tmp_path):
+    overrides = {"data.dataset": "cifar10", "train.threads": 2, "method": method}
+    summary = check_growth("cnv_cifar10", overrides, tmp_path, FIT_IN_PART)
+    assert (summary["status"], summary["batch_size"]) == ("interrupted", 100)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from digits_run import AUGMENT, conv_net
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,10 @@ CASES = {
     "wang2021": {"method": "wang2021"},
     "efficient": {"method": "efficient"},
     "plateau": PLATEAU | {"train.learning_rate": 0.01, "train.epochs": 9},
-    "6 bits": {"representation.gradient_bits": 6},
+    "8 bits": {"representation.gradient_bits": 8},
+    "conv, standard": conv_net("same") | {"method": "standard"},
+    "conv, wang2021": conv_net("valid") | {"method": "wang2021"},
+    "conv, efficient": conv_net("mixed") | AUGMENT,
 }
 # Differ between equal runs: they are measured.
 MEASURED = ("seconds", "images_per_second", "rss_peak_mib")
@@ -162,14 +166,15 @@ def test_resuming_a_finished_run_changes_nothing(uninterrupted):
     assert outcome(run.path) == wanted
 
 
-def test_threads_may_change_on_resume_and_seeds_may_not(uninterrupted, tmp_path):
-    folder, given = tmp_path / "run", overrides("efficient")
+@pytest.mark.parametrize("case", ["efficient", "conv, efficient"])
+def test_threads_may_change_on_resume_and_seeds_may_not(case, uninterrupted, tmp_path):
+    folder, given = tmp_path / "run", overrides(case)
     with pytest.raises(Interrupted):
         api.fit("digits", given, folder, observer=Stopper(21, True))
     with pytest.raises(RunError, match="seed"):
         api.fit("digits", given | {"train.seed": 1}, folder, resume=True)
     api.fit("digits", given | {"train.threads": 2}, folder, resume=True)
-    assert outcome(folder) == uninterrupted("efficient")[0]
+    assert outcome(folder) == uninterrupted(case)[0]
 
 
 def test_seeds_differ_in_weights_and_split(uninterrupted, tmp_path):

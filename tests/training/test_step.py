@@ -1,7 +1,7 @@
 """Every layer in every representation: whole steps against the float64 reference.
 
 Tolerances are those of `checks`: integers exact, one rounding for every float32 operation, half a
-unit for a float16 store, half a quantum (a whole one with stochastic rounding) for an int8 store.
+unit for a float16 store, half a quantum for an int8 store, random bits known.
 """
 
 from __future__ import annotations
@@ -50,10 +50,15 @@ ACTIVATIONS = (("float32", "retained"), ("bit", "bit"), ("bit", "recompute"))
 GRADIENTS = (
     {"gradient": "float32"},
     {"gradient": "float16"},
-    {"gradient": "int8", "gradient_scale": "delayed"},
-    {"gradient": "int8", "gradient_scale": "current"},
-    {"gradient": "int8", "gradient_bits": 6, "gradient_scale": "delayed"},
-    {"gradient": "int8", "gradient_bits": 6, "gradient_scale": "current"},
+    *(
+        {"gradient_bits": bits, "gradient_scale": scale, "gradient_rounding": rounding}
+        for bits, scale, rounding in (
+            (8, "delayed", "nearest"),
+            (8, "current", "stochastic"),
+            (6, "delayed", "stochastic"),
+            (6, "current", "nearest"),
+        )
+    ),
 )
 
 

@@ -1,0 +1,193 @@
+"""Each stage of a traced step of a network with convolutions, against `conv_reference`.
+
+As in `checks`, every stage is checked from what the product itself handed to it. A convolution's dY
+and dX take the same place, so that dY of all but the first block is never seen: its quantised
+values are worked out here, random bits included, and where float32 might round to either of two,
+both are allowed for in dX and in sgn(dW).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import checks
+import conv_reference as conv
+import numpy as np
+from checks import HALF_LARGEST, U, close, storage_bound
+from harness import Trace, as_signs
+
+from bnntrain import kernels
+from bnntrain.method import Method
+from bnntrain.model import Model
+
+
+def check_step(
+    model: Model,
+    traces: list[Trace],
+    labels: np.ndarray,
+    loss: float,
+    hits: int,
+    step: int,
+    rate: float,
+    smoothing: float,
+    degenerate: bool = False,
+) -> None:
+    """Check a whole traced step; in a `degenerate` one all of dW may be what rounding left of 0."""
+    method = model.method
+    checks.check_loss(traces[-1], method, labels, smoothing, loss, hits)
+    check_handover(traces)
+    for number, trace in enumerate(traces):
+        if trace.geometry is None:
+            n = checks.check_forward(trace, method, step == 0)
+            checks.check_norm_gradient(trace, n, model, number, step)
+            signs = checks.check_products(trace, model, number, step)
+        else:
+            state = check_forward(trace, method, step == 0)
+            dy, error = check_norm_gradient(trace, state, model, number, step)
+            signs = check_products(trace, model, number, step, dy, error, degenerate)
+        checks.check_updates(trace, signs, model, number, step, rate, len(labels))
+
+
+def check_handover(traces: list[Trace]) -> None:
+    """Check that each block reads the signs that the one below gives out, in the same order."""
+    for below, above in pairwise(traces):
+        out = as_signs(below.kept["out"], len(below.kept["out"]), below.outputs)
+        assert np.array_equal(out.ravel(), above.x.ravel())
+
+
+def rows(tensor: np.ndarray) -> np.ndarray:
+    """One row per sample and position."""
+    return tensor.reshape(-1, tensor.shape[-1])
+
+
+# Forward ------------------------------------------------------------------------------------------
+
+
+def state_of(t: Trace, norm: str) -> conv.State:
+    """Reference forward pass of a block."""
+    gamma = t.state["gamma"].astype(float) if "gamma" in t.state else np.ones(t.outputs)
+    layer = conv.Layer(t.geometry, t.signs, gamma, t.state["beta"].astype(float), norm)
+    return conv.forward_block(layer, t.x)
+
+
+def check_forward(t: Trace, method: Method, first_step: bool) -> conv.State:
+    """Check statistics, outputs, masks and running statistics."""
+    state = state_of(t, method.norm)
+    n, pool = state.normalised, t.geometry.pool
+    bound = checks.z_bound(n)
+    if pool == "after_sign":
+        # Rounding may decide the choice where z is not 0 and yet closer to it than this.
+        assert np.all((n.z == 0) | (np.abs(n.z) > 1e-5 * bound))
+    if pool in ("before_sign", "after_sign"):
+        bound = conv.pick(bound.reshape(state.y.shape), state.choice)
+    checks.check_statistics(t, n, first_step)
+    checks.check_outputs(t, method, rows(state.z), rows(bound))
+    return state
+
+
+# Backward -----------------------------------------------------------------------------------------
+
+
+def check_norm_gradient(
+    t: Trace, state: conv.State, model: Model, number: int, step: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check dbeta, dgamma and the scale of dY; return dY as stored, and how far it may be off.
+
+    Both at every position of the product; int8 gradients in units of their scale.
+    """
+    method, geometry = model.method, t.geometry
+    g = checks.incoming(t, rows(state.z), method)
+    if geometry.pool in ("before_sign", "after_sign"):
+        g = rows(conv.spread(g.reshape(state.z.shape), state.choice, geometry.product))
+    wanted, bound = checks.check_parameter_gradients(t, state.normalised, g)
+    if method.gradient == "int8":
+        limit = 31 if method.gradient_bits == 6 else 127
+        checks.check_scale(t.state["scales"][1], t.scales[1], wanted.dy, bound, limit, method)
+        dy, error = quantised(t, wanted.dy, bound, limit, dither(t, model, number, step))
+    else:
+        dy, error = wanted.dy, bound + storage_bound(method.gradient, np.abs(wanted.dy) + bound)
+        if method.gradient == "float16":
+            dy = np.clip(dy, -HALF_LARGEST, HALF_LARGEST)
+    check_stored(t, method, dy, error)
+    seen = state.z if geometry.pool == "before_norm" else state.y
+    dy, error = dy.reshape(seen.shape), error.reshape(seen.shape)
+    if geometry.pool == "before_norm":
+        dy = conv.spread(dy, state.choice, geometry.product)
+        error = conv.spread(error, state.choice, geometry.product)
+    return dy, error
+
+
+def norm_order(geometry: conv.Geometry) -> list[int]:
+    """Place of each position that batch norm sees, in scan order, among the stored ones."""
+    if geometry.pool == "before_norm":
+        return list(range(geometry.output[0] * geometry.output[1]))
+    stored = {place: index for index, place in enumerate(geometry.stored_positions())}
+    return [stored[place] for place in np.ndindex(geometry.product)]
+
+
+def dither(t: Trace, model: Model, number: int, step: int) -> np.ndarray | float:
+    """What is added to each dY before it is rounded, in the order in which they are stored."""
+    order = np.array(norm_order(t.geometry))
+    places = (np.arange(len(t.x))[:, None] * len(order) + order).reshape(-1, 1)
+    index = places * t.outputs + np.arange(t.outputs)
+    return checks.rounding_shift(model, kernels.STREAM_DY, number, step, index)
+
+
+def quantised(
+    t: Trace, dy: np.ndarray, bound: np.ndarray, limit: int, shift: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return dY in whole units of its scale, and how many integers above it are as right."""
+    scale = float(t.scales[1, 0])
+    exact = dy / scale + shift
+    # The bound covers the coefficients and their sum; adding the shift rounds twice more.
+    slack = bound / scale + 2 * U * (np.abs(exact) + 1)
+    low = np.clip(np.rint(exact - slack), -limit, limit)
+    high = np.clip(np.rint(exact + slack), -limit, limit)
+    return low, high - low
+
+
+def check_stored(t: Trace, method: Method, dy: np.ndarray, error: np.ndarray) -> None:
+    """Check dY itself where it can be seen."""
+    if t.dy is None:
+        return
+    order = np.array(norm_order(t.geometry))
+    stored = t.dy.reshape(len(t.x), len(order), t.outputs)
+    got = stored[:, order].reshape(-1, t.outputs).astype(float)
+    if method.gradient != "int8":
+        close(got, dy, error)
+        return
+    assert np.all((got >= dy) & (got <= dy + error))
+
+
+def check_products(
+    t: Trace,
+    model: Model,
+    number: int,
+    step: int,
+    dy: np.ndarray,
+    error: np.ndarray,
+    degenerate: bool = False,
+) -> np.ndarray:
+    """Check dX and a stored dW; return sgn(dW), with NaN where float rounding may decide it."""
+    geometry, integer = t.geometry, model.method.gradient == "int8"
+    size = np.abs(dy) + error
+    if t.dx is not None:
+        ones = np.ones(t.signs.shape)
+        bound = conv.input_gradient(geometry, error, ones)
+        if not integer:
+            terms = geometry.kernel**2 * t.outputs
+            bound += terms * U * conv.input_gradient(geometry, size, ones)
+        dx = conv.input_gradient(geometry, dy, t.signs)
+        checks.check_input_gradient(t, model, number, step, rows(dx), rows(bound))
+    dw = conv.weight_gradient(geometry, dy, t.x)
+    bound = conv.weight_gradient(geometry, error, np.abs(t.x))
+    if not integer:
+        # What a skipped tap added as if it were +1 may have been taken off again.
+        skipped = 0.0 if t.is_first else rows(size).sum(axis=0)[:, None]
+        terms = conv.weight_gradient(geometry, size, np.abs(t.x)) + 2 * skipped
+        bound += len(rows(dy)) * U * terms
+    signs = checks.check_weight_gradient(t, model.method, dw, bound)
+    if not degenerate:
+        # What rounding may decide are small values, or this would show nothing.
+        assert not np.isnan(signs[np.abs(dw) > 0.1 * np.abs(dw).max()]).any()
+    return signs
