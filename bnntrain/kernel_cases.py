@@ -5,6 +5,7 @@ A new operation needs a line here; a test holds this table against `kernels.impl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -62,6 +63,45 @@ def _int8_int8(rng: np.random.Generator, rows: int, columns: int, depth: int) ->
     return lambda isa: kernels.gemm_i8_i8_i32(a, b, c, panel=panel, isa=isa)
 
 
+def aligned_bytes(*shape: int) -> np.ndarray:
+    """Return bytes that start at an address divisible by 64."""
+    octets = np.zeros(math.prod(shape) + 63, "uint8")
+    first = -octets.ctypes.data % 64
+    return octets[first : first + math.prod(shape)].reshape(shape)
+
+
+_Operands = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def _lookup_operands(a: np.ndarray, b: np.ndarray, c: np.ndarray, isa: str) -> _Operands:
+    """Tables and, per word of columns, panels in the layout of an instruction set, and their c."""
+    groups = -(-a.shape[1] // kernels.LOOKUP_GROUP)
+    tables = aligned_bytes(len(a), groups * kernels.LOOKUP_TABLE_BYTES)
+    kernels.lookup_tables_i8(a, tables, isa=isa)
+    operands = []
+    for word in range(b.shape[1]):
+        panel = aligned_bytes(groups * kernels.LOOKUP_PANEL_BYTES)
+        part = c[:, word * kernels.TILE : (word + 1) * kernels.TILE]
+        kernels.lookup_lay_u1(b[:, word : word + 1], part.shape[1], panel, isa=isa)
+        operands.append((tables, panel, part))
+    return operands
+
+
+def _lookup(rng: np.random.Generator, rows: int, columns: int, depth: int) -> Call:
+    a = rng.integers(-31, 32, (rows, depth)).astype("int8")
+    b, c = _bits(rng, depth, columns), np.empty((rows, columns), "int32")
+    # Laid out by the first call, which nobody times.
+    operands: dict[str, _Operands] = {}
+
+    def call(isa: str) -> None:
+        if isa not in operands:
+            operands[isa] = _lookup_operands(a, b, c, isa)
+        for tables, panel, part in operands[isa]:
+            kernels.lookup_gemm_i32(tables, panel, part, isa=isa)
+
+    return call
+
+
 def _real(rng: np.random.Generator, rows: int, columns: int, depth: int) -> Call:
     a = rng.standard_normal((rows, depth), "float32")
     b = rng.standard_normal((depth, columns), "float32")
@@ -73,6 +113,7 @@ PRODUCTS: dict[str, Callable[[np.random.Generator, int, int, int], Call]] = {
     "xnor_gemm_u1_i32": _xnor,
     "gemm_i8_u1_i32": _int8_bit,
     "gemm_i8_i8_i32": _int8_int8,
+    "lookup_gemm_i32": _lookup,
     "gemm_f32": _real,
 }
 """Products: multiply-accumulates are rows * columns * depth."""
@@ -194,6 +235,42 @@ def _adam(rng: np.random.Generator) -> tuple[Call, int]:
     ), 1024
 
 
+def _lookup_tables(rng: np.random.Generator) -> tuple[Call, int]:
+    a = rng.integers(-31, 32, (_ROWS, 128)).astype("int8")
+    tables = aligned_bytes(_ROWS, 128 // kernels.LOOKUP_GROUP * kernels.LOOKUP_TABLE_BYTES)
+    return (lambda isa: kernels.lookup_tables_i8(a, tables, isa=isa)), a.size
+
+
+def _lookup_lay(rng: np.random.Generator) -> tuple[Call, int]:
+    b = _bits(rng, 1024, _COLUMNS)
+    panel = aligned_bytes(1024 // kernels.LOOKUP_GROUP * kernels.LOOKUP_PANEL_BYTES)
+    return (lambda isa: kernels.lookup_lay_u1(b, _COLUMNS, panel, isa=isa)), 1024 * _COLUMNS
+
+
+class _Pool:
+    """Windows that fill a tile, and what comes of them."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        pooled = (_ROWS // kernels.POOL_ROWS, _COLUMNS)
+        self.y = rng.integers(-784, 785, (_ROWS, _COLUMNS), dtype="int32")
+        self.flip = rng.integers(0, 2, _COLUMNS).astype("uint8")
+        self.largest = np.empty(pooled, "int32")
+        self.choice = _bits(rng, _ROWS, _COLUMNS)
+        self.g, self.real = _ints(rng, pooled), rng.standard_normal(pooled, "float32")
+        self.out_i8, self.out_f32 = np.empty((_ROWS, _COLUMNS), "int8"), self.y.astype("float32")
+        self.narrow = np.empty((_ROWS, _COLUMNS), "int16")
+
+
+def _pool(
+    call: Callable[[_Pool, str], object],
+) -> Callable[[np.random.Generator], tuple[Call, int]]:
+    def build(rng: np.random.Generator) -> tuple[Call, int]:
+        pool = _Pool(rng)
+        return (lambda isa: call(pool, isa)), _ROWS * _COLUMNS
+
+    return build
+
+
 def _softmax(rng: np.random.Generator) -> tuple[Call, int]:
     z, gradient = rng.standard_normal((2, _ROWS, 10), "float32")
     labels, hit = rng.integers(0, 10, _ROWS).astype("uint8"), np.empty(_ROWS, "uint8")
@@ -249,6 +326,19 @@ ELEMENTWISE: dict[str, Callable[[np.random.Generator], tuple[Call, int]]] = {
     "norm_affine_f32": _tile(
         lambda t, isa: kernels.norm_affine_f32(t.y, t.a, t.b, t.c, t.real, isa=isa)
     ),
+    "lookup_tables_i8": _lookup_tables,
+    "lookup_lay_u1": _lookup_lay,
+    "pool_max_i32": _pool(
+        lambda p, isa: kernels.pool_max_i32(p.y, p.flip, p.largest, p.choice, isa=isa)
+    ),
+    "pool_spread_i8": _pool(
+        lambda p, isa: kernels.pool_spread_i8(p.g, p.choice, p.out_i8, isa=isa)
+    ),
+    "pool_spread_f32": _pool(
+        lambda p, isa: kernels.pool_spread_f32(p.real, p.choice, p.out_f32, isa=isa)
+    ),
+    "narrow_i32_i16": _pool(lambda p, isa: kernels.narrow_i32_i16(p.y, p.narrow, isa=isa)),
+    "widen_i16_i32": _pool(lambda p, isa: kernels.widen_i16_i32(p.narrow, p.y, isa=isa)),
     "update_sign_momentum_i8": _sign_momentum,
     "update_sign_i8": _sign,
     "update_real": _real_update,

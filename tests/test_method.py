@@ -94,8 +94,8 @@ def test_columns_are_those_of_the_design():
     columns = {name: [*asdict(method).values()][1:] for name, method in METHODS.items()}
     assert columns == {
         "standard": [
-            "float32", "retained", "l2", "float32", 8, "current", "nearest", "float32", "float32", 1.0,
-            "float32", "adam",
+            "float32", "retained", "l2", "float32", 8, "current", "nearest", "float32", "float32",
+            1.0, "float32", "adam",
         ],
         "wang2021": [
             "bit", "bit", "l1-binary", "float16", 8, "current", "nearest", "bit", "float16", 1.0,

@@ -5,6 +5,7 @@ Machines drift; a ratio of medians from alternating runs does not. Every round r
 once, one after the other, each in a process of its own with one thread.
 
     tools/compare_peers.py --peers FOLDER --python PYTHON [--config mlp_mnist_quick] [--rounds 5]
+    tools/compare_peers.py ... --config cnv_cifar10_quick --model cnv --batch 100 --steps 20
 
 FOLDER holds ``torch_bnn.py`` and ``larq_bnn.py``, which take ``--model --batch --threads --steps``
 and print a JSON line with ``s_per_step``; PYTHON is an interpreter that has PyTorch and Larq. Our
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200, help="timed steps a round")
+    parser.add_argument("--warmup", type=int, default=10, help="their untimed steps before them")
     options = parser.parse_args()
     seconds: dict[str, list[float]] = {"bnntrain": []} | {peer: [] for peer in PEERS}
     for _ in range(options.rounds):
@@ -98,7 +100,7 @@ def _theirs(options: argparse.Namespace, peer: str) -> float:
             "--steps",
             str(options.steps),
             "--warmup",
-            "10",
+            str(options.warmup),
         ]
     )["s_per_step"]
 

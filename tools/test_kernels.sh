@@ -9,9 +9,9 @@ cd "$(dirname "$0")/.."
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 
-sources="kernels/common/cpu.c tests/c/check.c tests/c/cases_product.c tests/c/cases_norm.c tests/c/cases_real.c
-tests/c/cases_update.c tests/c/test_kernels.c"
-for room in pack xnor grad norm update real; do
+sources="kernels/common/cpu.c tests/c/check.c tests/c/cases_product.c tests/c/cases_lookup.c tests/c/cases_pool.c
+tests/c/cases_norm.c tests/c/cases_real.c tests/c/cases_update.c tests/c/test_kernels.c"
+for room in pack xnor grad lookup pool norm update real; do
     for isa in portable avx2 avx512 neon neondot; do
         if [ -f "kernels/$room/$isa.c" ]; then sources="$sources kernels/$room/$isa.c"; fi
     done

@@ -73,8 +73,10 @@ cdef extern from "dense/dense.h":
                           int threads) nogil
 
 
-PHASES = ("pack", "gather", "forward", "statistics", "activate", "recompute", "norm_backward", "tables", "input_gradient",
-          "requantise", "weight_gradient", "update")
+PHASES = (
+    "pack", "gather", "forward", "statistics", "activate", "recompute", "norm_backward", "tables", "input_gradient",
+    "requantise", "weight_gradient", "update",
+)
 """Phases of a step in the order of ``enum bnn_phase``."""
 PRODUCT_PHASES = ("forward", "recompute", "input_gradient", "weight_gradient")
 """Those that multiply, each weight once per sample."""
@@ -154,7 +156,7 @@ cdef class Block:
 
     cdef int bind_weights(self, str latent, str momentum, size_t outputs, size_t inputs, size_t lines,
                           size_t line) except -1:
-        """Latent weights and momenta [outputs, inputs]; packed signs and dW [lines, line], a line starting on a word."""
+        """Latent weights and momenta [outputs, inputs]; packed signs and dW in `lines` of `line` bits each."""
         cdef bnn_dense *d = self.block
         shape, words = (outputs, inputs), (lines, (line + 63) // 64)
         d.latent = self.required("latent", _dtype(latent), shape)

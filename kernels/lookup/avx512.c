@@ -2,14 +2,14 @@
  *
  * A panel holds, per group of 16 depths, four vectors of 16 columns: byte 4c + s = the four signs of column c at depths
  * 4s ... 4s + 3, plus 16 s, which picks table s.  vpdpbusd with weights of one adds the four looked-up bytes of a column.
- * A tile is ROWS rows by four vectors: 24 sums, four vectors of indices, one of tables, one looked up, one of weights.
+ * A tile is ROWS rows by four vectors: 16 sums, four vectors of indices, one of tables, one looked up, one of weights.
  *
  *   instruction            MAC     per cycle on Zen 4                        per tile and group
- *   vpermb zmm             256     1                                         24
- *   vpdpbusd zmm           -       1                                         24
- *   vmovdqa64 zmm, m512    -       1 load                                    10
- *   The limit is what the two reach side by side (kernels/limit).  A table costs 4 vpermb, 3 vpaddb per row and group, which
- *   serves all columns and, in a convolution, all taps.
+ *   vpermb zmm             256     1                                         16
+ *   vpdpbusd zmm           -       1                                         16
+ *   vmovdqa64 zmm, m512    -       1 load                                    8
+ *   The limit is what the two reach side by side (kernels/limit): 3 in 2 cycles, 192 MAC a cycle.  A table costs 4 vpermb,
+ *   3 vpaddb per row and group, which serves all columns and, in a convolution, all taps.
  */
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,avx512vpopcntdq,avx2,bmi,bmi2,popcnt")
@@ -17,7 +17,7 @@
 
 #include "lookup.h"
 
-enum { ROWS = 6, LANES = 16, WIDE = BNN_TILE / LANES, DEPTHS = 4 };
+enum { ROWS = 4, LANES = 16, WIDE = BNN_TILE / LANES, DEPTHS = 4 };
 #define UNROLL _Pragma("GCC unroll 8")
 
 /* Which of (a, -a) the entry n of table s adds for depth i: byte 16 s + n. */
@@ -98,7 +98,7 @@ struct product {
     size_t taps, groups;
     __m512i weight_u8x64;
     __mmask16 live[WIDE];
-    int add;
+    int add, whole; /* whole: all columns of the tile are live */
 };
 
 static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, const uint8_t *const *tables,
@@ -127,8 +127,13 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
     UNROLL for (int row = 0; row < rows; row++)
         UNROLL for (int v = 0; v < vectors; v++) {
             int32_t *to = c + row * c_stride + LANES * v;
-            const __m512i before = _mm512_maskz_loadu_epi32(p->add ? p->live[v] : 0, to);
-            _mm512_mask_storeu_epi32(to, p->live[v], _mm512_add_epi32(sum_i32x16[row][v], before));
+            if (p->whole) { /* masked stores are slower */
+                const __m512i before = p->add ? _mm512_loadu_si512(to) : _mm512_setzero_si512();
+                _mm512_storeu_si512(to, _mm512_add_epi32(sum_i32x16[row][v], before));
+            } else {
+                const __m512i before = _mm512_maskz_loadu_epi32(p->add ? p->live[v] : 0, to);
+                _mm512_mask_storeu_epi32(to, p->live[v], _mm512_add_epi32(sum_i32x16[row][v], before));
+            }
         }
 }
 
@@ -139,8 +144,6 @@ static inline __attribute__((always_inline)) void all_rows(const int vectors, co
     for (; rows >= ROWS; rows -= ROWS, tables += ROWS * p->taps, c += ROWS * c_stride)
         tile(ROWS, vectors, tables, p, c, c_stride);
     switch (rows) {
-    case 5: tile(5, vectors, tables, p, c, c_stride); break;
-    case 4: tile(4, vectors, tables, p, c, c_stride); break;
     case 3: tile(3, vectors, tables, p, c, c_stride); break;
     case 2: tile(2, vectors, tables, p, c, c_stride); break;
     case 1: tile(1, vectors, tables, p, c, c_stride); break;
@@ -153,7 +156,7 @@ void bnn_lookup_gemm_i32_avx512(const uint8_t *const *tables, size_t rows, size_
     const uint64_t live = bnn_low_bits(columns);
     const struct product p = {panel, taps, groups, _mm512_set1_epi8((char)weight),
                               {(__mmask16)live, (__mmask16)(live >> 16), (__mmask16)(live >> 32), (__mmask16)(live >> 48)},
-                              add};
+                              add, columns == BNN_TILE};
     if (columns <= LANES) all_rows(1, tables, rows, &p, c, c_stride);
     else if (columns <= 2 * LANES) all_rows(2, tables, rows, &p, c, c_stride);
     else all_rows(WIDE, tables, rows, &p, c, c_stride);

@@ -6,18 +6,20 @@
  * enough for one byte.)
  *
  *   lookup_tables_i8   tables of `a` [rows][depth]: out[r][g][s][n], g = depth / BNN_LOOKUP_GROUP, four tables s of a group,
- *                      each of four depths, n = 16 signed sums: the sum over i of (n >> i & 1 ? -1 : +1) * part(a[r][16g+4s+i]);
- *                      depths past the last count as 0.  part: the whole value (|a| <= 31), or one of the two parts of
- *                      |a| <= 127 = 4 * high + low, high = a / 4 rounded towards 0, |high| <= 31, |low| <= 3.
+ *                      each of four depths, n = 16 signed sums, as an instruction set stores them: the sum over i of
+ *                      (n >> i & 1 ? -1 : +1) * part(a[r][16g + 4s + i]); depths past the last count as 0.
+ *                      part: the whole value (|a| <= 31), or one of the two parts of |a| <= 127,
+ *                      a = 4 * high + low, high = a / 4 rounded towards 0, |high| <= 31, |low| <= 3
  *   lookup_lay_u1      signs b [depth][columns] (depth-major, columns <= BNN_TILE) to the indices that the product reads;
  *                      the order of the panel is the instruction set's own
  *   lookup_gemm_i32    c[r][j] = weight * sum_t sum_k part(a[r][t][k]) * sgn(b[t][k][j]), or that added to c;
  *                      tables[r * taps + t] is the row's table (of lookup_tables_i8) for tap t, so that rows may lie
- *                      anywhere: a convolution names the tables of its neighbours, and a table of zeros for none.
+ *                      anywhere: a convolution names the tables of its neighbours, and those of a row of zeros for none
  *
  * Sizes: a table row takes bnn_lookup_table_bytes(depth), 64-byte aligned; a panel takes BNN_LOOKUP_PANEL_BYTES per group,
- * 64-byte aligned, [taps][groups].  Bounds: |c| <= weight * taps * depth * 124 / 4 < 2^31, which the callers keep.
- * Tables and panels are private to an instruction set: all three operations of one product must be of the same set.
+ * 64-byte aligned, [taps][groups].  weight is from 1 to 127.  Bounds: |c| <= weight * taps * depth * 124 / 4 < 2^31, which
+ * the callers keep.  Tables and panels are private to an instruction set (bytes of 0 are not the tables of zeros): all three
+ * operations of one product must be of the same set.
  */
 #ifndef BNN_LOOKUP_H
 #define BNN_LOOKUP_H

@@ -2,6 +2,7 @@
  *
  *   per window and 16 columns   4 vpxord with a load, 3 vpcmpgtd, 3 vpmaxsd, 8 mask operations
  *   per row and 64 columns      pool_spread_i8: vmovdqu8 with a zeroing mask, and a store
+ *   per row and 16 columns      pool_spread_f32: vmovups with a zeroing mask, and a store
  */
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vpopcntdq,avx2,bmi,bmi2,popcnt")
@@ -10,6 +11,7 @@
 #define BNN_NAME(op) bnn_##op##_avx512
 #define BNN_HAVE_pool_max_i32
 #define BNN_HAVE_pool_spread_i8
+#define BNN_HAVE_pool_spread_f32
 #include "loops.h"
 
 enum { LANES = 16 };
@@ -57,5 +59,18 @@ void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns,
             else _mm512_mask_storeu_epi8(out, live, kept);
         }
     }
+}
+
+void BNN_NAME(pool_spread_f32)(const float *values, size_t rows, size_t columns, size_t stride, const uint64_t *choice,
+                               size_t choice_stride, float *out, size_t out_stride)
+{
+    for (size_t row = 0; row < rows; row++, values += stride)
+        for (size_t j = 0; j < BNN_POOL_ROWS; j++, choice += choice_stride, out += out_stride)
+            for (size_t c = 0; c < columns; c += LANES) {
+                const __mmask16 live = (__mmask16)bnn_low_bits(bnn_min(LANES, columns - c));
+                const __m512 kept = _mm512_maskz_loadu_ps(live & (__mmask16)(*choice >> c), values + c);
+                if (live == 0xffff) _mm512_storeu_ps(out + c, kept);
+                else _mm512_mask_storeu_ps(out + c, live, kept);
+            }
 }
 #endif

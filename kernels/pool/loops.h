@@ -1,6 +1,7 @@
 /* loops.h: the pooling loops, compiled once per instruction set (BNN_NAME appends the set's name). */
 #include "pool.h"
 
+#ifndef BNN_HAVE_pool_max_i32
 /* Eight bytes of 0 or 1 become eight bits, see pack/loops.h. */
 static inline uint64_t gather_word(const uint8_t *flags)
 {
@@ -16,7 +17,6 @@ static inline uint64_t gather_word(const uint8_t *flags)
     return word;
 }
 
-#ifndef BNN_HAVE_pool_max_i32
 /* Values are compared as y ^ flip_mask: complement turns the order round, and keeps equals equal. */
 void BNN_NAME(pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride, const uint8_t *flip,
                             int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride)
@@ -53,6 +53,7 @@ void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns,
 }
 #endif
 
+#ifndef BNN_HAVE_pool_spread_f32
 void BNN_NAME(pool_spread_f32)(const float *values, size_t rows, size_t columns, size_t stride, const uint64_t *choice,
                                size_t choice_stride, float *out, size_t out_stride)
 {
@@ -60,6 +61,7 @@ void BNN_NAME(pool_spread_f32)(const float *values, size_t rows, size_t columns,
         for (size_t j = 0; j < BNN_POOL_ROWS; j++, choice += choice_stride, out += out_stride)
             for (size_t c = 0; c < columns; c++) out[c] = *choice >> c & 1 ? values[c] : 0.0f;
 }
+#endif
 
 void BNN_NAME(narrow_i32_i16)(const int32_t *y, size_t rows, size_t columns, size_t stride, int16_t *out,
                               size_t out_stride)

@@ -252,7 +252,7 @@ void naive_requantise_i32_i8(const int32_t *v, size_t rows, size_t columns, size
         const float scaled = (float)v[r * stride + c] * multiplier;
         double limited = fmax(fmin(scaled, 127.0), -127.0);
         if (key) {
-            const uint32_t bits = bnn_hash32(index + (uint32_t)(r * q_stride + c), key) >> 8;
+            const uint32_t bits = naive_hash(index + (uint32_t)(r * q_stride + c), key) >> 8;
             const float moved = (float)limited + ((float)bits * 0x1p-24f - 0.5f);
             limited = fmax(fmin(moved, 127.0), -127.0);
         }

@@ -91,19 +91,21 @@ void *check_copy(const void *block, size_t count, size_t size)
     return copy;
 }
 
-void *check_panel(void)
+void *check_lines(size_t bytes)
 {
 #if GUARD_PAGES
-    return check_block(BNN_PANEL_BYTES, 1);
+    return check_block(bytes, 1);
 #else
     if (block_count == MOST_BLOCKS) abort();
-    void *panel = aligned_alloc(64, BNN_PANEL_BYTES);
-    if (!panel) abort();
-    blocks[block_count++].base = panel;
-    memset(panel, 0x5a, BNN_PANEL_BYTES);
-    return panel;
+    void *lines = aligned_alloc(64, bytes);
+    if (!lines) abort();
+    blocks[block_count++].base = lines;
+    memset(lines, 0x5a, bytes);
+    return lines;
 #endif
 }
+
+void *check_panel(void) { return check_lines(BNN_PANEL_BYTES); }
 
 void check_release(void)
 {

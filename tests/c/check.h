@@ -32,6 +32,8 @@ double check_uniform(double low, double high);
 /* Blocks of `count` elements of `size` bytes, released together.  A copy has the same bytes, at its own address. */
 void *check_block(size_t count, size_t size);
 void *check_copy(const void *block, size_t count, size_t size);
+/* Scratch from an address divisible by 64; bytes are a multiple of that. */
+void *check_lines(size_t bytes);
 void *check_panel(void);
 void check_release(void);
 

@@ -166,7 +166,8 @@ def requantise_i32_i8(c: Case) -> None:
     c.output("q", np.zeros(c.tile, np.int8), np.int8)
     if key:
         bits = oracle.dither(c.tile, c.stride("q"), index, key)
-        scaled = np.clip(scaled, F32(-127), F32(127)) + (bits.astype(F32) * F32(2.0**-24) - F32(0.5))
+        scaled = np.clip(scaled, F32(-127), F32(127))
+        scaled += bits.astype(F32) * F32(2.0**-24) - F32(0.5)
     c.output("q", oracle.round_to_int8(scaled), np.int8)
 
 

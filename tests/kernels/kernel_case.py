@@ -6,6 +6,7 @@ every operation of the build, from the case files of the rooms; a test fails whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -56,6 +57,11 @@ class Case:
         Absolute error allowed in an array; 0 if not named.
     returned : object
         What the call returns.
+    private : set
+        Operands in a layout of the instruction set's own. Where they are results, what is expected
+        of them is None, and `verify` sees to them.
+    prepare, verify : callable, optional
+        Called with the instruction set before every call, and after a checked one.
     """
 
     op: str
@@ -70,6 +76,9 @@ class Case:
     expected: dict[str, np.ndarray] = field(default_factory=dict)
     tolerance: dict[str, float] = field(default_factory=dict)
     returned: object = None
+    private: set[str] = field(default_factory=set)
+    prepare: Callable[[str | None], None] | None = None
+    verify: Callable[[str | None], None] | None = None
     memory: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -93,6 +102,20 @@ class Case:
         view[...] = values.reshape(lines, width)
         self.operands[name] = view if values.ndim == 2 else inside
         return values
+
+    def place_lines(self, name: str, shape: tuple[int, ...], *, written: bool = False) -> None:
+        """Put bytes of a private layout into memory of their own, rows on whole lines of 64."""
+        lines, width = shape if len(shape) == 2 else (1, *shape)
+        stride = width + (64 * self.layout.gap if len(shape) == 2 else 0)
+        first = 64 * self.layout.offset
+        memory = aligned_bytes((first + lines * stride + self.layout.tail,))
+        memory[:] = self.random.integers(0, 256, memory.size, dtype=np.uint8)
+        self.memory[name] = memory
+        inside = memory[first : first + lines * stride].reshape(lines, stride)[:, :width]
+        self.operands[name] = inside if len(shape) == 2 else inside[0]
+        self.private.add(name)
+        if written:
+            self.expected[name] = None
 
     def integers(
         self, name: str, shape: tuple[int, ...], dtype: type, low: int, high: int
@@ -136,10 +159,14 @@ class Case:
 
     def run(self, isa: str | None) -> object:
         """Call the operation on the operands."""
+        if self.prepare:
+            self.prepare(isa)
         return getattr(kernels, self.op)(**self.operands, **self.options, isa=isa)
 
     def check(self, isa: str) -> None:
         """Run, then compare results, untouched operands and the memory around all of them."""
+        if self.prepare:
+            self.prepare(isa)
         around = {
             name: _surroundings(memory, self.operands[name]) for name, memory in self.memory.items()
         }
@@ -149,7 +176,9 @@ class Case:
             assert returned == self.returned
         for name, array in self.operands.items():
             wanted = self.expected.get(name, before[name])
-            if self.tolerance.get(name):
+            if wanted is None:
+                pass
+            elif self.tolerance.get(name):
                 np.testing.assert_allclose(
                     array, wanted, rtol=0, atol=self.tolerance[name], err_msg=name
                 )
@@ -158,6 +187,15 @@ class Case:
             assert _surroundings(self.memory[name], array) == around[name], (
                 f"{name}: written outside"
             )
+        if self.verify:
+            self.verify(isa)
+
+
+def aligned_bytes(shape: tuple[int, ...]) -> np.ndarray:
+    """Return bytes that start at an address divisible by 64."""
+    octets = np.empty(math.prod(shape) + 63, np.uint8)
+    first = -octets.ctypes.data % 64
+    return octets[first : first + math.prod(shape)].reshape(shape)
 
 
 def _surroundings(memory: np.ndarray, view: np.ndarray) -> bytes:

@@ -33,6 +33,21 @@ def signs(bits: np.ndarray) -> np.ndarray:
     return 1 - 2 * bits.astype(np.int64)
 
 
+def lookup_part(a: np.ndarray, part: str) -> np.ndarray:
+    """Return the part of each value that look-up tables are made of: a = 4 * high + low."""
+    values = a.astype(np.int64)
+    high = np.trunc(values / 4).astype(np.int64)
+    return {"whole": values, "high": high, "low": values - 4 * high}[part]
+
+
+def pool(y: np.ndarray, flip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (largest, choice) of each four rows; the smallest where `flip`, the first if equal."""
+    windows = y.reshape(len(y) // 4, 4, y.shape[1]).astype(np.int64)
+    place = np.where(flip, -windows, windows).argmax(axis=1)
+    choice = np.arange(4)[None, :, None] == place[:, None, :]
+    return np.take_along_axis(windows, place[:, None, :], 1)[:, 0], choice.reshape(y.shape)
+
+
 def splitmix64(state: int) -> tuple[int, int]:
     """Return (next state, output) of SplitMix64."""
     state = (state + 0x9E3779B97F4A7C15) & MASK64

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import cases_norm  # noqa: F401  entered by import
+import cases_lookup_pool  # noqa: F401  entered by import
+import cases_norm  # noqa: F401
 import cases_pack_gemm  # noqa: F401
 import cases_update_real  # noqa: F401
 import numpy as np
@@ -63,6 +64,8 @@ def test_same_bits_as_portable(op: str, isa: str, seed: int) -> None:
     ours, portable = (Case(op, 13, 77, 190, LAYOUTS["strided"], seed) for _ in range(2))
     assert ours.run(isa) == portable.run("portable")
     for name, array in ours.operands.items():
+        if name in ours.private:
+            continue
         assert array.tobytes() == portable.operands[name].tobytes(), name
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import cases_norm  # noqa: F401  entered by import
+import cases_lookup_pool  # noqa: F401  entered by import
+import cases_norm  # noqa: F401
 import cases_pack_gemm  # noqa: F401
 import cases_update_real  # noqa: F401
 import numpy as np
 import pytest
-from kernel_case import CASES, Case
+from kernel_case import CASES, Case, aligned_bytes
 
 from bnntrain import kernels
 
@@ -34,7 +35,8 @@ def _refused(trial: Case, pattern: str) -> None:
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
-    frozen = array.copy()
+    frozen = aligned_bytes((array.nbytes,)).view(array.dtype).reshape(array.shape)
+    frozen[...] = array
     frozen.flags.writeable = False
     return frozen
 
@@ -78,10 +80,10 @@ class TestEveryOperand:
         )
 
     def test_columns_apart(self, op: str, name: str) -> None:
-        _refused(
-            _damaged(op, name, lambda array: np.repeat(array, 2, axis=-1)[..., ::2]),
-            f"^{name}: .*not contiguous",
-        )
+        """A matrix of one column has none apart: its rows are."""
+        trial = _damaged(op, name, lambda array: np.repeat(array, 2, axis=-1)[..., ::2])
+        if trial.operands[name].shape[-1] > 1:
+            _refused(trial, f"^{name}: .*not contiguous")
 
     def test_misaligned(self, op: str, name: str) -> None:
         if Case(op, seed=3).operands[name].itemsize > 1:
