@@ -15,6 +15,10 @@ from bnntrain.cli.options import json_option
 def data() -> None:
     """List, fetch and check data sets.
 
+    Known by name are digits (in the package), mnist, fashion-mnist, cifar10, cifar100, svhn and
+    svhn-extra. Your own are named by the path of an .npz file, a folder of class folders or a .zip
+    of one.
+
     BNNTRAIN_DATA names the data folder, BNNTRAIN_CACHE the folder of converted files.
     """
 

@@ -8,6 +8,16 @@ import signal
 import pytest
 
 QUICK = ("--epochs", 2, "--threads", 1)
+# 64-256-256-10 in batches of 50, by the rule in bnntrain/accounting.py.
+INPUTS, LARGEST, WEIGHTS, CHANNELS = 50 * 576, 50 * 256, 84_480, 522
+PUBLISHED = {
+    "standard": 4 * (INPUTS + 2 * LARGEST + 4 * WEIGHTS + 4 * CHANNELS),
+    "low_memory": INPUTS // 8 + WEIGHTS // 8 + 2 * (2 * LARGEST + 3 * WEIGHTS + 4 * CHANNELS),
+}
+CONV = (
+    "model={layers: [{conv: 12}, max_pool, batch_norm, sign, flatten, {dense: 10}, batch_norm]}",
+    "train.batch_size=20",
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +31,9 @@ def compared(program):
 def test_json_is_the_list_of_run_json(compared):
     runs, _, folder = compared
     assert [run["method"] for run in runs] == ["standard", "efficient"]
-    for run in runs:
-        assert run == json.loads((folder / run["method"] / "run.json").read_text())
+    for run, published in zip(runs, PUBLISHED.values(), strict=True):
+        recorded = json.loads((folder / run["method"] / "run.json").read_text())
+        assert run == recorded | {"published_bytes": published}
         assert run["epochs"] == run["epochs_done"] == 2
         assert run["arena_bytes"] == run["plan_bytes"]
         assert run["seed"] == 0
@@ -55,18 +66,58 @@ def test_table(program, compared):
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 100
-    assert lines[1].split() == ["method", "%", "ms/batch", "MiB", "MiB", "MiB", "J/batch"]
+    columns = ["accuracy", "time", "arena", "growth", "peak", "published", "energy"]
+    assert lines[0].split() == columns
+    assert lines[1].split() == ["method", "%", "ms/batch", *["MiB"] * 4, "J/batch"]
     runs = [json.loads((folder / m / "run.json").read_text()) for m in ("wang2021", "efficient")]
     for line, run in zip(lines[2:4], runs, strict=True):
         cells = line.split()
         assert cells[:2] == [run["method"], f"{run['test_accuracy']:.2f}"]
         assert cells[3] == f"{run['arena_bytes'] / 2**20:.2f}"
-        assert cells[6] == "-"
+        assert cells[4] == f"{(run['rss_peak_bytes'] - run['rss_before_bytes']) / 2**20:.2f}"
+        assert cells[5] == f"{run['rss_peak_bytes'] / 2**20:.2f}"
+        assert cells[6] == f"{PUBLISHED['low_memory'] / 2**20:.2f}"
+        assert cells[7] == "-"
     assert lines[5].startswith("wang2021 / efficient")
-    ratio = runs[0]["arena_bytes"] / runs[1]["arena_bytes"]
-    assert f"{ratio:.2f}x" in lines[5]
+    seconds, arena, _, peak, published, energy = lines[5].split()[3:]
+    for cell, name in ((seconds, "seconds_per_batch"), (arena, "arena_bytes")):
+        assert cell == f"{runs[0][name] / runs[1][name]:.2f}x"
+    assert peak == f"{runs[0]['rss_peak_bytes'] / runs[1]['rss_peak_bytes']:.2f}x"
+    assert (published, energy) == ("1.00x", "-")
+    points = runs[1]["test_accuracy"] - runs[0]["test_accuracy"]
+    assert lines[-2] == f"accuracy of efficient: {points:+.2f} points against wang2021"
     assert lines[-1] == f"runs: {folder}"
     assert "name: adam" in (folder / "efficient" / "config.yaml").read_text()
+
+
+def test_convolutions_beside_the_published_formula(program):
+    folder = program.cwd / "compared-conv"
+    settings = ("-s", CONV[0], "-s", CONV[1])
+    planned = program.json("plan", "digits", *settings)["published"]
+    # 64 pixels, 192 pooled values; 768 before the pool, in each of four roles or as its mask.
+    assert planned["standard"] == 4 * (20 * (256 + 2 * 768 + 768) + 4 * (2028 + 22))
+    methods = ("--methods", "standard,wang2021,efficient")
+    done = program.run("compare", "digits", *QUICK, *settings, *methods, "--run-dir", folder, "-q")
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()[2:5]}
+    sizes = (planned["standard"], planned["low_memory"], planned["low_memory"])
+    for row, size in zip(rows.values(), sizes, strict=True):
+        assert row[6] == f"{size / 2**20:.2f}"
+    assert list(rows) == ["standard", "wang2021", "efficient"]
+    ratio = planned["standard"] / planned["low_memory"]
+    assert done.stdout.splitlines()[6].split()[-2] == f"{ratio:.2f}x"
+
+
+@pytest.mark.parametrize(
+    ("cells", "published"),
+    [({}, "low_memory"), ({"activation": "float32", "mask": "retained"}, "standard")],
+)
+def test_retained_activations_decide_what_it_is_compared_with(program, cells, published):
+    folder = program.cwd / f"compared-{published}"
+    settings = [part for key, value in cells.items()
+                for part in ("-s", f"representation.{key}={value}")]  # fmt: skip
+    arguments = ("--methods", "efficient", *settings, "--run-dir", folder, "-q")
+    (run,) = program.json("compare", "digits", *QUICK, *arguments)
+    assert run["published_bytes"] == PUBLISHED[published]
 
 
 def test_a_childs_error_is_passed_on(program):

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from long_run import CONFIG, run_reference
+from long_run import CONFIG, CONV_CONFIG, run_reference
 from robustness_kit import TINY, Place
 
 
@@ -57,4 +57,18 @@ def reference(tmp_path_factory, _shared_cache):
 def home(place):
     """A place with the configuration of the long run."""
     place.write("tiny.yaml", CONFIG)
+    return place
+
+
+@pytest.fixture(scope="session")
+def conv_reference(tmp_path_factory, _shared_cache):
+    """The long run of convolutions, uninterrupted."""
+    place = Place(tmp_path_factory.mktemp("conv-reference"), _shared_cache)
+    return run_reference(place, CONV_CONFIG)
+
+
+@pytest.fixture
+def conv_home(place):
+    """A place with the configuration of the long run of convolutions."""
+    place.write("tiny.yaml", CONV_CONFIG)
     return place

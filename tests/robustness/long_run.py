@@ -1,4 +1,4 @@
-"""A run of many epochs that tests interrupt, and how it has to come out in the end."""
+"""Runs of many epochs that tests interrupt, and how they have to come out in the end."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from robustness_kit import TINY, Place, Result, call
+from robustness_kit import TINY, TINY_CONV, Place, Result, call
 
-EPOCHS, STEPS = 60, 25  # 1293 training samples in batches of 50
-CONFIG = TINY.replace("epochs: 2", f"epochs: {EPOCHS}, schedule: cosine")
+STEPS = 25
+"""Of an epoch: 1293 training samples in batches of 50."""
+
+
+def _long(text: str, epochs: int) -> str:
+    return text.replace("epochs: 2", f"epochs: {epochs}, schedule: cosine")
+
+
+EPOCHS, CONV_EPOCHS = 60, 8
+CONFIG, CONV_CONFIG = _long(TINY, EPOCHS), _long(TINY_CONV, CONV_EPOCHS)
 FIT = ("fit", "tiny.yaml", "--run-dir", "run")
 RECORDS = "/bnntrain/records/"
 _DRIVER = str(Path(__file__).with_name("at_moments.py"))
@@ -39,15 +47,20 @@ class Reference:
     best: bytes
     calls: dict[str, int]
 
+    @property
+    def epochs(self) -> int:
+        """How many it has."""
+        return self.summary["epochs"]
+
 
 def at(place: Place, *moments: str, arguments: tuple[str, ...] = FIT, **options: object) -> Result:
     """Run the command in a process of its own to which something happens at these moments."""
     return place.execute([sys.executable, _DRIVER, *moments, "--", *arguments], **options)
 
 
-def run_reference(place: Place) -> Reference:
+def run_reference(place: Place, config: str = CONFIG) -> Reference:
     """Train without interruption."""
-    place.write("tiny.yaml", CONFIG)
+    place.write("tiny.yaml", config)
     calls = {}
     for part in ("/bnntrain/", RECORDS):
         arguments = ("fit", "tiny.yaml", "--run-dir", f"run{len(calls)}", "-q")
@@ -59,9 +72,11 @@ def run_reference(place: Place) -> Reference:
     return Reference(summary, (run / "checkpoint/best.npz").read_bytes(), calls)
 
 
-def assert_resumes(place: Place, reference: Reference, name: str = "run") -> None:
+def assert_resumes(
+    place: Place, reference: Reference, name: str = "run", options: tuple[str, ...] = ()
+) -> None:
     """Assert that --resume completes the run as if nothing had happened."""
-    result = call("fit", "tiny.yaml", "--run-dir", name, "--resume", "--json", "-q")
+    result = call("fit", "tiny.yaml", "--run-dir", name, "--resume", "--json", "-q", *options)
     assert result.code == 0, result.err
     assert result.err == ""
     summary, run = json.loads(result.out), place.work / name
@@ -71,7 +86,8 @@ def assert_resumes(place: Place, reference: Reference, name: str = "run") -> Non
     assert summary["status"] == "finished"
     assert (run / "checkpoint/best.npz").read_bytes() == reference.best
     lines = (run / "metrics.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["epoch", *map(str, range(1, EPOCHS + 1))]
+    epochs = map(str, range(1, reference.epochs + 1))
+    assert [line.split(",")[0] for line in lines] == ["epoch", *epochs]
     assert {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} == _FILES
     assert not place.unfinished()
 

@@ -24,6 +24,25 @@ model:
 data: {dataset: digits}
 train: {epochs: 2, batch_size: 50, threads: 1}
 """
+# The same with convolutions: pooling before and after the norm, taps outside, images that move.
+TINY_CONV = """\
+name: tiny
+model:
+  layers:
+    - conv: 12
+    - max_pool
+    - batch_norm
+    - sign
+    - conv: {channels: 20, kernel: 5, stride: 2}
+    - batch_norm
+    - sign
+    - max_pool
+    - flatten
+    - dense: 10
+    - batch_norm
+data: {dataset: digits, augment: {shift: 0.15, flip: true}}
+train: {epochs: 2, batch_size: 50, threads: 1}
+"""
 
 
 def _entry_point() -> list[str]:

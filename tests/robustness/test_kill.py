@@ -10,7 +10,17 @@ import signal
 import subprocess
 
 import pytest
-from long_run import EPOCHS, FIT, STEPS, Reference, assert_resumes, at, progress_of
+from long_run import (
+    CONV_EPOCHS,
+    EPOCHS,
+    FIT,
+    RECORDS,
+    STEPS,
+    Reference,
+    assert_resumes,
+    at,
+    progress_of,
+)
 from robustness_kit import COMMAND, Place, Result
 
 # So small that a run cannot get far ahead of whoever reads its progress, let alone end.
@@ -61,7 +71,7 @@ def test_killed_anywhere(home, reference, seed):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_killed_while_records_are_written(home, reference, seed):
-    killed = at(home, moment(reference, "/bnntrain/records/", 100 + seed))
+    killed = at(home, moment(reference, RECORDS, 100 + seed))
     assert killed.code == -signal.SIGKILL
     assert_resumes(home, reference)
 
@@ -185,3 +195,42 @@ def test_interrupted_in_another_verb(run_folder, place):
     result = at(place, "call:evaluate_batch::2:SIGINT", arguments=("evaluate", "run"))
     assert_one_line(result, "stopped at once")
     assert place.snapshot() == before
+
+
+# Convolutions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["/bnntrain/", RECORDS])
+@pytest.mark.parametrize("seed", range(2))
+def test_convolutions_killed_anywhere(conv_home, conv_reference, part, seed):
+    killed = at(conv_home, moment(conv_reference, part, 200 + seed))
+    assert killed.code == -signal.SIGKILL
+    assert_resumes(conv_home, conv_reference, options=("--threads", "3"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_convolutions_killed_between_checkpoints(conv_home, conv_reference, seed):
+    step = random.Random(seed).randrange(STEPS + 1, CONV_EPOCHS * STEPS)
+    assert at(conv_home, f"call:train_batch::{step}:SIGKILL").code == -signal.SIGKILL
+    progress = progress_of(conv_home)
+    assert (progress["epoch"], progress["step"]) == ((step - 1) // STEPS, 0)
+    assert_resumes(conv_home, conv_reference, options=("--threads", str(1 + seed)))
+
+
+@pytest.mark.parametrize("step", [1, STEPS, 3 * STEPS + 11])
+def test_convolutions_interrupted_in_an_epoch(conv_home, conv_reference, step):
+    result = at(conv_home, f"call:train_batch::{step}:SIGINT")
+    assert_one_line(result, "run: interrupted; a checkpoint is saved. Continue with --resume")
+    progress = progress_of(conv_home)
+    assert (progress["epoch"], progress["step"]) == divmod(step, STEPS)
+    assert_resumes(conv_home, conv_reference, options=("--threads", "2"))
+
+
+def test_convolutions_stopped_again_and_again(conv_home, conv_reference):
+    # On other threads every time; each part takes up what the part before had come to.
+    for threads, ending in ((2, "SIGINT"), (3, "SIGKILL"), (1, "SIGTERM")):
+        arguments = (*FIT, "--resume", "--threads", str(threads))
+        result = at(conv_home, f"call:train_batch::40:{ending}", arguments=arguments)
+        assert result.code == (-signal.SIGKILL if ending == "SIGKILL" else 130)
+    assert progress_of(conv_home)["epoch"] >= 3
+    assert_resumes(conv_home, conv_reference)
