@@ -164,7 +164,7 @@ def test_a_second_interrupt_stops_at_once(home, reference, second):
 BEFORE = {
     "config": "call:load_config::1",
     "plan": "call:place:/plan.py:1",
-    "data": "call:open_split::1",
+    "data": "call:open_dataset::1",
     "arena": "call:__init__:/arena.py:1",
     "folder": "c_return:mkdir::1",
     "first-file": "call:_write_json::1",

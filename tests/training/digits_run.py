@@ -43,10 +43,6 @@ def conv_net(name: str) -> dict[str, object]:
     return {"model": {"name": name, "layers": CONV_NETS[name]}}
 
 
-CONV = conv_net("mixed")["model"]
-"""One of them, as ``model=`` of `digits_steps`."""
-
-
 @dataclass(frozen=True)
 class Steps:
     """Mean loss and hits of every step, and what came of the weights.
