@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the extension with the address and undefined-behaviour sanitizers in a copy of this tree, and trains with it: the
-# blocks that compose kernels, their bindings and the record feed.  The kernels alone have tools/test_kernels.sh.
+# blocks that compose kernels, dense and convolutional, their bindings and the record feed.  The kernels alone have
+# tools/test_kernels.sh.
 #
 # Environment: PYTHON, an interpreter with the extra `dev`; CC.
 set -eu
@@ -31,7 +32,8 @@ import pytest
 
 # An editable or installed package must not stand in for the sanitized one.
 assert bnntrain.kernels.__file__.startswith(sys.path[0]), bnntrain.kernels.__file__
-tests = ["step", "golden", "gradients"]
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/test_feed.py", "tests/test_augment.py",
+tests = ["step", "golden", "gradients", "conv_step", "conv_gradients", "conv_lifetimes"]
+# A sanitizer writes what it found to standard error as it ends the process; captured, that would be lost.
+sys.exit(pytest.main(["-q", "-s", "-n", "2", "-p", "no:cacheprovider", "tests/test_feed.py", "tests/test_augment.py",
                       *(f"tests/training/test_{name}.py" for name in tests)]))
 TESTS

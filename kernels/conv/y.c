@@ -65,8 +65,8 @@ static void correct(const struct bnn_conv *c, const struct piece *piece, size_t 
     const struct bnn_window *w = &c->window;
     const size_t positions = bnn_positions(w), width = tile_width(c->dense.outputs, tile);
     const int32_t past = (int32_t)(bnn_taps(w) * (BNN_WORD_BITS * bnn_words(w->channels) - w->channels));
-    if (past)
-        for (size_t i = 0; i < piece->rows * BNN_TILE; i++) y[i] -= past;
+    for (size_t r = 0; past && r < piece->rows; r++)
+        for (size_t o = 0; o < width; o++) y[r * BNN_TILE + o] -= past;
     if (!c->tap_sums) return;
     for (size_t r = 0, place = piece->first % positions; r < piece->rows; r++, y += BNN_TILE) {
         const struct bnn_site site = c->sites[place];
