@@ -132,7 +132,7 @@ def test_counts_of_one_block_by_hand():
         [conv(6, 3, 2), POOL, NORM, SIGN, FLATTEN, dense(10), NORM], (9, 8, 5)
     )
     assert first == BlockShape(
-        "conv", 0, (9, 8, 5), (5, 4, 6), (2, 2, 6), 3, 2, pad_top=1, pad_left=0, pool="before_norm",
+        "conv", 0, (9, 8, 5), (5, 4, 6), (2, 2, 6), 3, 2, 1, 0, pool="before_norm",
         flattened=True,
     )  # fmt: skip
     assert (first.inputs, first.outputs, first.channels) == (9 * 8 * 5, 2 * 2 * 6, 6)
