@@ -7,6 +7,7 @@
 #ifndef BNN_RNG_H
 #define BNN_RNG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Streams keep the uses of one seed apart. */
@@ -48,6 +49,16 @@ static inline uint32_t bnn_hash32(uint32_t index, uint64_t key)
     x *= UINT32_C(0xd35a2d97);
     x ^= x >> 15;
     return x;
+}
+
+/* 8 random bits for each element of a row: four elements share a hash, that of the first of them.  `first` is the index of
+ * the row's first element; `columns` is rounded up to whole hashes. */
+static inline void bnn_hash_bytes(uint8_t *bytes, size_t columns, uint32_t first, uint64_t key)
+{
+    for (size_t c = 0; c < columns; c += 4) {
+        const uint32_t hash = bnn_hash32(first + (uint32_t)c, key);
+        for (size_t i = 0; i < 4; i++) bytes[c + i] = (uint8_t)(hash >> 8 * i);
+    }
 }
 
 #endif

@@ -8,8 +8,8 @@
  *   norm_sums_i32          2 vpmuldq*, vpsrlq*, vpaddd, 2 vpaddq
  *   norm_cancel_i8         2 vpcmpgtd, vpor, vpmovsxbd*, vpandn, vpmulld*, 2 vpaddd, 2 vpack*, vextracti128*
  *   norm_affine_i8         2 vcvtdq2ps*, 2 vmulps*, 2 vaddps*, vandps, 3 vmaxps*, 2 vminps*, vcvtps2dq*, vpmovsxbd*,
- *                          2 vpack*; for the hash 2 vpmulld*, 4 vpsrld*, 3 vpxor, 2 vpaddd, vcvtdq2ps*, vmulps*,
- *                          2 vaddps*
+ *                          2 vpack*; and if stochastic vmulps*, vpmovzxbd*, vpaddd, vpsrad* and a quarter of a hash:
+ *                          2 vpmulld*, 4 vpsrld*, 3 vpxor, 3 vpaddd
  *   binarise_i32_u1        vpcmpgtd, vmovmskps*
  */
 #if defined(__x86_64__)
@@ -171,51 +171,73 @@ static inline __m256 clip(__m256 x, __m256 limit)
     return _mm256_max_ps(_mm256_min_ps(x, limit), _mm256_sub_ps(_mm256_setzero_ps(), limit));
 }
 
-/* What rounds to v stochastically: `first` is the index of lane 0; see loops.h. */
-static inline __m256 dithered_by(__m256 v, __m256 limit, uint32_t first, uint64_t key)
+/* Random bytes for BNN_TILE columns of `rows` rows, as bnn_hash_bytes gives them. */
+static inline void hash_rows(uint8_t (*u)[BNN_TILE], size_t rows, uint32_t first, size_t stride, uint64_t key)
 {
-    const __m256i lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
-    const __m256i hash = bnn_hash32_avx2(_mm256_add_epi32(_mm256_set1_epi32((int32_t)first), lane), key);
-    const __m256 bits = _mm256_cvtepi32_ps(_mm256_srli_epi32(hash, 8));
-    const __m256 u = _mm256_sub_ps(_mm256_mul_ps(bits, _mm256_set1_ps(0x1p-24f)), _mm256_set1_ps(0.5f));
-    return clip(_mm256_add_ps(v, u), limit);
+    const __m256i place = _mm256_set_epi32(28, 24, 20, 16, 12, 8, 4, 0);
+    for (size_t row = 0; row < rows; row++)
+        for (size_t c = 0; c < BNN_TILE; c += 4 * LANES) {
+            const int32_t start = (int32_t)(first + (uint32_t)(row * stride + c));
+            const __m256i index = _mm256_add_epi32(_mm256_set1_epi32(start), place);
+            _mm256_storeu_si256((__m256i *)(u[row] + c), bnn_hash32_avx2(index, key));
+        }
 }
 
-static inline __attribute__((always_inline)) void affine(const int32_t *t, size_t rows, size_t whole, size_t stride,
-                                                         const float *a, const float *b, const float *c0, int8_t *g,
-                                                         size_t g_stride, int limit, const int dithered, uint64_t key,
-                                                         uint32_t index, float *largest)
+/* v rounded stochastically by the bytes at u, or half to even, as bnn_round does, without them; see loops.h. */
+static inline __m256i rounded(__m256 v, const uint8_t *u)
 {
-    const __m256 limit_f32x8 = _mm256_set1_ps((float)limit), sign = _mm256_set1_ps(-0.0f);
-    __m256 most = _mm256_set1_ps(*largest);
-    EACH_BLOCK {
+    if (!u) return _mm256_cvtps_epi32(v);
+    const __m256i steps = _mm256_cvtps_epi32(_mm256_mul_ps(v, _mm256_set1_ps(256.0f)));
+    return _mm256_srai_epi32(_mm256_add_epi32(steps, _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)u))), 8);
+}
+
+/* Up to RUN rows by whole blocks of columns; returns the largest magnitudes. */
+static inline __attribute__((always_inline)) __m256 affine_block(const int32_t *t, size_t rows, size_t columns,
+                                                                 size_t stride, const float *a, const float *b,
+                                                                 const float *c0, int8_t *g, size_t g_stride, __m256 limit,
+                                                                 const uint8_t (*u)[BNN_TILE], __m256 most)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    for (size_t c = 0; c < columns; c += LANES) {
         const __m256 a_f32x8 = _mm256_loadu_ps(a + c), b_f32x8 = _mm256_loadu_ps(b + c);
         const __m256 c0_f32x8 = _mm256_loadu_ps(c0 + c);
-        for (size_t row = row0; row < end; row++) {
+        for (size_t row = 0; row < rows; row++) {
             int8_t *at = g + row * g_stride + c;
             const __m256 g_f32x8 = _mm256_cvtepi32_ps(load_bytes(at));
             const __m256 t_f32x8 = _mm256_cvtepi32_ps(load(t + row * stride + c));
-            __m256 v = _mm256_add_ps(_mm256_mul_ps(a_f32x8, g_f32x8),
-                                     _mm256_add_ps(_mm256_mul_ps(b_f32x8, t_f32x8), c0_f32x8));
+            const __m256 v = _mm256_add_ps(_mm256_mul_ps(a_f32x8, g_f32x8),
+                                           _mm256_add_ps(_mm256_mul_ps(b_f32x8, t_f32x8), c0_f32x8));
             most = _mm256_max_ps(_mm256_andnot_ps(sign, v), most);
-            v = clip(v, limit_f32x8);
-            if (dithered) v = dithered_by(v, limit_f32x8, index + (uint32_t)(row * g_stride + c), key);
-            /* Rounds half to even, as bnn_round does. */
-            store_bytes(at, _mm256_cvtps_epi32(v));
+            store_bytes(at, rounded(clip(v, limit), u ? u[row] + c : NULL));
         }
     }
-    float lanes[LANES];
-    _mm256_storeu_ps(lanes, most);
-    for (size_t i = 0; i < LANES; i++) *largest = lanes[i] > *largest ? lanes[i] : *largest;
+    return most;
 }
 
 void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, size_t stride,
                               const float *a, const float *b, const float *c0,
                               int8_t *g, size_t g_stride, int limit, uint64_t key, uint32_t index, float *largest)
 {
+    uint8_t u[RUN][BNN_TILE];
     const size_t whole = columns - columns % LANES;
-    if (key) affine(t, rows, whole, stride, a, b, c0, g, g_stride, limit, 1, key, index, largest);
-    else affine(t, rows, whole, stride, a, b, c0, g, g_stride, limit, 0, key, index, largest);
+    const __m256 most_allowed = _mm256_set1_ps((float)limit);
+    __m256 most = _mm256_set1_ps(*largest);
+    for (size_t row = 0; row < rows; row += RUN)
+        for (size_t c = 0; c < whole; c += BNN_TILE) {
+            const size_t run = bnn_min(RUN, rows - row), width = bnn_min(BNN_TILE, whole - c);
+            const int32_t *t_at = t + row * stride + c;
+            int8_t *g_at = g + row * g_stride + c;
+            if (key) {
+                hash_rows(u, run, index + (uint32_t)(row * g_stride + c), g_stride, key);
+                most = affine_block(t_at, run, width, stride, a + c, b + c, c0 + c, g_at, g_stride, most_allowed, u, most);
+            } else {
+                most = affine_block(t_at, run, width, stride, a + c, b + c, c0 + c, g_at, g_stride, most_allowed, NULL,
+                                    most);
+            }
+        }
+    float lanes[LANES];
+    _mm256_storeu_ps(lanes, most);
+    for (size_t i = 0; i < LANES; i++) *largest = lanes[i] > *largest ? lanes[i] : *largest;
     if (whole < columns)
         bnn_norm_affine_i8_portable(t + whole, rows, columns - whole, stride, a + whole, b + whole, c0 + whole,
                                     g + whole, g_stride, limit, key, index + (uint32_t)whole, largest);
@@ -224,14 +246,15 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
 void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, size_t stride,
                                  float multiplier, int8_t *q, size_t q_stride, uint64_t key, uint32_t index)
 {
+    uint8_t u[1][BNN_TILE];
     const __m256 limit = _mm256_set1_ps(127.0f), factor = _mm256_set1_ps(multiplier);
     const size_t whole = columns - columns % LANES;
     for (size_t row = 0; row < rows; row++)
         for (size_t c = 0; c < whole; c += LANES) {
             const __m256 v_f32x8 = _mm256_cvtepi32_ps(load(v + row * stride + c));
-            __m256 scaled = clip(_mm256_mul_ps(v_f32x8, factor), limit);
-            if (key) scaled = dithered_by(scaled, limit, index + (uint32_t)(row * q_stride + c), key);
-            store_bytes(q + row * q_stride + c, _mm256_cvtps_epi32(scaled));
+            const __m256 scaled = clip(_mm256_mul_ps(v_f32x8, factor), limit);
+            if (key && c % BNN_TILE == 0) hash_rows(u, 1, index + (uint32_t)(row * q_stride + c), 0, key);
+            store_bytes(q + row * q_stride + c, rounded(scaled, key ? u[0] + c % BNN_TILE : NULL));
         }
     if (whole < columns)
         bnn_requantise_i32_i8_portable(v + whole, rows, columns - whole, stride, multiplier, q + whole, q_stride, key,

@@ -7,7 +7,8 @@
  *   norm_sums_i32          2 vpmuldq*, vpsrlq*, vpaddd, 2 vpaddq
  *   norm_cancel_i8         2 vpcmpd, vpmovsxbd*, vpmulld*, 2 vpaddd, vpmovdb*
  *   norm_affine_i8         2 vcvtdq2ps, 2 vmulps, 2 vaddps, vandps, 3 vmaxps, 2 vminps, vcvtps2dq, vpmovsxbd*, vpmovdb*,
- *                          and for the hash 2 vpmulld*, 4 vpsrld*, 3 vpxord, 2 vpaddd, vcvtdq2ps, vmulps, 2 vaddps
+ *                          and if stochastic vmulps, vpmovzxbd*, vpaddd, vpsrad* and a quarter of a hash: 2 vpmulld*,
+ *                          4 vpsrld*, 3 vpxord, 3 vpaddd
  *   binarise_i32_u1        vpcmpd, kmov
  */
 #if defined(__x86_64__)
@@ -161,64 +162,84 @@ static inline __m512 clip(__m512 x, __m512 limit)
     return _mm512_max_ps(_mm512_min_ps(x, limit), _mm512_sub_ps(_mm512_setzero_ps(), limit));
 }
 
-/* What rounds to v stochastically: `first` is the index of lane 0; see loops.h. */
-static inline __m512 dithered_by(__m512 v, __m512 limit, uint32_t first, uint64_t key)
+/* Random bytes for BNN_TILE columns of `rows` rows, as bnn_hash_bytes gives them. */
+static inline void hash_rows(uint8_t (*u)[BNN_TILE], size_t rows, uint32_t first, size_t stride, uint64_t key)
 {
-    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i hash = bnn_hash32_avx512(_mm512_add_epi32(_mm512_set1_epi32((int32_t)first), lane), key);
-    const __m512 bits = _mm512_cvtepi32_ps(_mm512_srli_epi32(hash, 8));
-    const __m512 u = _mm512_sub_ps(_mm512_mul_ps(bits, _mm512_set1_ps(0x1p-24f)), _mm512_set1_ps(0.5f));
-    return clip(_mm512_add_ps(v, u), limit);
+    const __m512i place = _mm512_set_epi32(60, 56, 52, 48, 44, 40, 36, 32, 28, 24, 20, 16, 12, 8, 4, 0);
+    for (size_t row = 0; row < rows; row++) {
+        const __m512i index = _mm512_add_epi32(_mm512_set1_epi32((int32_t)(first + (uint32_t)(row * stride))), place);
+        _mm512_storeu_si512(u[row], bnn_hash32_avx512(index, key));
+    }
 }
 
-static inline __attribute__((always_inline)) void affine(const int32_t *t, size_t rows, size_t columns, size_t stride,
-                                                         const float *a, const float *b, const float *c0, int8_t *g,
-                                                         size_t g_stride, int limit, const int dithered, uint64_t key,
-                                                         uint32_t index, float *largest)
+/* v rounded stochastically by the bytes at u, or half to even, as bnn_round does, without them; see loops.h. */
+static inline __m512i rounded(__m512 v, const uint8_t *u)
 {
-    const __m512 limit_f32x16 = _mm512_set1_ps((float)limit);
-    __m512 most = _mm512_set1_ps(*largest);
-    EACH_BLOCK {
+    if (!u) return _mm512_cvtps_epi32(v);
+    const __m512i steps = _mm512_cvtps_epi32(_mm512_mul_ps(v, _mm512_set1_ps(256.0f)));
+    return _mm512_srai_epi32(_mm512_add_epi32(steps, _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)u))), 8);
+}
+
+/* Up to RUN rows by BNN_TILE columns; returns the largest magnitudes. */
+static inline __attribute__((always_inline)) __m512 affine_block(const int32_t *t, size_t rows, size_t columns,
+                                                                 size_t stride, const float *a, const float *b,
+                                                                 const float *c0, int8_t *g, size_t g_stride, __m512 limit,
+                                                                 const uint8_t (*u)[BNN_TILE], __m512 most)
+{
+    for (size_t c = 0; c < columns; c += LANES) {
         const __mmask16 live = live_lanes(columns - c);
         const __m512 a_f32x16 = _mm512_maskz_loadu_ps(live, a + c), b_f32x16 = _mm512_maskz_loadu_ps(live, b + c);
         const __m512 c0_f32x16 = _mm512_maskz_loadu_ps(live, c0 + c);
-        for (size_t row = row0; row < end; row++) {
+        for (size_t row = 0; row < rows; row++) {
             int8_t *at = g + row * g_stride + c;
             const __m512 g_f32x16 = _mm512_cvtepi32_ps(load_bytes(at, live));
             const __m512 t_f32x16 = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(live, t + row * stride + c));
-            __m512 v = _mm512_add_ps(_mm512_mul_ps(a_f32x16, g_f32x16),
-                                     _mm512_add_ps(_mm512_mul_ps(b_f32x16, t_f32x16), c0_f32x16));
+            const __m512 v = _mm512_add_ps(_mm512_mul_ps(a_f32x16, g_f32x16),
+                                           _mm512_add_ps(_mm512_mul_ps(b_f32x16, t_f32x16), c0_f32x16));
             most = _mm512_mask_max_ps(most, live, _mm512_abs_ps(v), most);
-            v = clip(v, limit_f32x16);
-            if (dithered) v = dithered_by(v, limit_f32x16, index + (uint32_t)(row * g_stride + c), key);
-            /* Rounds half to even, as bnn_round does. */
-            store_bytes(at, live, _mm512_cvtps_epi32(v));
+            store_bytes(at, live, rounded(clip(v, limit), u ? u[row] + c : NULL));
         }
     }
-    float lanes[LANES];
-    _mm512_storeu_ps(lanes, most);
-    for (size_t i = 0; i < LANES; i++) *largest = lanes[i] > *largest ? lanes[i] : *largest;
+    return most;
 }
 
 void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, size_t stride,
                               const float *a, const float *b, const float *c0,
                               int8_t *g, size_t g_stride, int limit, uint64_t key, uint32_t index, float *largest)
 {
-    if (key) affine(t, rows, columns, stride, a, b, c0, g, g_stride, limit, 1, key, index, largest);
-    else affine(t, rows, columns, stride, a, b, c0, g, g_stride, limit, 0, key, index, largest);
+    uint8_t u[RUN][BNN_TILE];
+    const __m512 most_allowed = _mm512_set1_ps((float)limit);
+    __m512 most = _mm512_set1_ps(*largest);
+    for (size_t row = 0; row < rows; row += RUN)
+        for (size_t c = 0; c < columns; c += BNN_TILE) {
+            const size_t run = bnn_min(RUN, rows - row), width = bnn_min(BNN_TILE, columns - c);
+            const int32_t *t_at = t + row * stride + c;
+            int8_t *g_at = g + row * g_stride + c;
+            if (key) {
+                hash_rows(u, run, index + (uint32_t)(row * g_stride + c), g_stride, key);
+                most = affine_block(t_at, run, width, stride, a + c, b + c, c0 + c, g_at, g_stride, most_allowed, u, most);
+            } else {
+                most = affine_block(t_at, run, width, stride, a + c, b + c, c0 + c, g_at, g_stride, most_allowed, NULL,
+                                    most);
+            }
+        }
+    float lanes[LANES];
+    _mm512_storeu_ps(lanes, most);
+    for (size_t i = 0; i < LANES; i++) *largest = lanes[i] > *largest ? lanes[i] : *largest;
 }
 
 void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, size_t stride,
                                  float multiplier, int8_t *q, size_t q_stride, uint64_t key, uint32_t index)
 {
+    uint8_t u[1][BNN_TILE];
     const __m512 limit = _mm512_set1_ps(127.0f), factor = _mm512_set1_ps(multiplier);
     for (size_t row = 0; row < rows; row++, v += stride, q += q_stride, index += (uint32_t)q_stride)
         for (size_t c = 0; c < columns; c += LANES) {
             const __mmask16 live = live_lanes(columns - c);
             const __m512 v_f32x16 = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(live, v + c));
-            __m512 scaled = clip(_mm512_mul_ps(v_f32x16, factor), limit);
-            if (key) scaled = dithered_by(scaled, limit, index + (uint32_t)c, key);
-            store_bytes(q + c, live, _mm512_cvtps_epi32(scaled));
+            const __m512 scaled = clip(_mm512_mul_ps(v_f32x16, factor), limit);
+            if (key && c % BNN_TILE == 0) hash_rows(u, 1, index + (uint32_t)c, 0, key);
+            store_bytes(q + c, live, rounded(scaled, key ? u[0] + c % BNN_TILE : NULL));
         }
 }
 

@@ -130,25 +130,24 @@ void BNN_NAME(norm_measure_i8)(const int32_t *t, size_t rows, size_t columns, si
     *largest = largest_of(most, *largest);
 }
 
-/* `index`: of the row's first element. */
-/* What rounds to v stochastically.  24 bits of the hash: u = bits/2^24 - 1/2 is exact, and v + u rounds as
- * floor(v + bits/2^24) does. */
-static inline float dither(float v, float limit, uint32_t index, uint64_t key)
+/* Rounds a value within the limit stochastically: the 256ths of v that u does not reach are cut off.  Exact from here on:
+ * over the 256 values of u the mean is round(256 v) / 256, and no value leaves the limit. */
+static inline int8_t dithered(float v, uint8_t u)
 {
-    const uint32_t hash = bnn_hash32(index, key);
-    return bnn_clip(v + ((float)(int32_t)(hash >> 8) * 0x1p-24f - 0.5f), limit);
+    return (int8_t)(((int32_t)bnn_round(v * 256.0f) + u) >> 8);
 }
 
+/* u: random bytes, or NULL to round half to even. */
 static inline void affine_row(const int32_t *BNN_RESTRICT t, const float *BNN_RESTRICT a, const float *BNN_RESTRICT b,
                               const float *BNN_RESTRICT c0, int8_t *BNN_RESTRICT g, size_t count, float limit,
-                              const int dithered, uint64_t key, uint32_t index, float *BNN_RESTRICT most)
+                              const uint8_t *BNN_RESTRICT u, float *BNN_RESTRICT most)
 {
     for (size_t c = 0; c < count; c++) {
         float v = a[c] * (float)g[c] + (b[c] * (float)t[c] + c0[c]);
         float size = fabsf(v);
         most[c] = size > most[c] ? size : most[c];
         v = bnn_clip(v, limit);
-        g[c] = (int8_t)bnn_round(dithered ? dither(v, limit, index + (uint32_t)c, key) : v);
+        g[c] = u ? dithered(v, u[c]) : (int8_t)bnn_round(v);
     }
 }
 
@@ -157,13 +156,15 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
                               const float *a, const float *b, const float *c0,
                               int8_t *g, size_t g_stride, int limit, uint64_t key, uint32_t index, float *largest)
 {
+    uint8_t u[BNN_TILE];
     float most[BNN_TILE];
     for (size_t c = 0; c < BNN_TILE; c++) most[c] = *largest;
     for (size_t row = 0; row < rows; row++, t += stride, g += g_stride, index += (uint32_t)g_stride)
         for (size_t c = 0; c < columns; c += BNN_TILE) {
             const size_t count = bnn_min(BNN_TILE, columns - c);
-            if (key) affine_row(t + c, a + c, b + c, c0 + c, g + c, count, (float)limit, 1, key, index + (uint32_t)c, most);
-            else affine_row(t + c, a + c, b + c, c0 + c, g + c, count, (float)limit, 0, 0, 0, most);
+            if (key) bnn_hash_bytes(u, count, index + (uint32_t)c, key);
+            if (key) affine_row(t + c, a + c, b + c, c0 + c, g + c, count, (float)limit, u, most);
+            else affine_row(t + c, a + c, b + c, c0 + c, g + c, count, (float)limit, NULL, most);
         }
     *largest = largest_of(most, *largest);
 }
@@ -173,10 +174,15 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
 void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, size_t stride,
                                  float multiplier, int8_t *q, size_t q_stride, uint64_t key, uint32_t index)
 {
+    uint8_t u[BNN_TILE];
     for (size_t row = 0; row < rows; row++, v += stride, q += q_stride, index += (uint32_t)q_stride)
-        for (size_t c = 0; c < columns; c++) {
-            const float scaled = bnn_clip((float)v[c] * multiplier, 127.0f);
-            q[c] = (int8_t)bnn_round(key ? dither(scaled, 127.0f, index + (uint32_t)c, key) : scaled);
+        for (size_t base = 0; base < columns; base += BNN_TILE) {
+            const size_t end = bnn_min(base + BNN_TILE, columns);
+            if (key) bnn_hash_bytes(u, end - base, index + (uint32_t)base, key);
+            for (size_t c = base; c < end; c++) {
+                const float scaled = bnn_clip((float)v[c] * multiplier, 127.0f);
+                q[c] = key ? dithered(scaled, u[c - base]) : (int8_t)bnn_round(scaled);
+            }
         }
 }
 #endif

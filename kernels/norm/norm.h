@@ -21,7 +21,8 @@
  *   sign_tile_i32        y = +1 or -1 as binarise_i32_u1 decides (in place)
  *   norm_measure_i8      max(largest, |v|), v = a[c]*g + (b[c]*t + c0[c])            t: the tile, y or its signs
  *   norm_affine_i8       g = round(v) limited to [-limit, limit], largest as above;  half to even, or, with key != 0,
- *                        round(v + u - 1/2), u = 24 bits of the hash of the element's index / 2^24
+ *                        floor((round(256 v) + u) / 256), u = 8 random bits: byte c % 4 of the hash of index + r * stride
+ *                        of g + 4 * (c / 4)
  *   requantise_i32_i8    q = round(v * multiplier) limited to +-127; rounding, key and index as in norm_affine_i8
  *   largest_i32          max(largest, |v|)
  *   mask_i8              g = 0 where the mask bit is 0

@@ -90,7 +90,8 @@ def norm_affine_i8(t, a, b, c0, g, *, limit=127, key=0, index=0, float largest=0
     limit : int
         Largest magnitude of the result, 0 ... 127.
     key : int
-        0 rounds half to even; otherwise ``floor(v + u)`` with u from 24 bits of ``hash32(i, key)``.
+        0 rounds half to even; otherwise ``floor((round(256 v) + u) / 256)``, u being 8 random bits: of every four
+        columns, the bytes of ``hash32(i, key)``, i the first one's index.
     index : int
         Index of ``g[0, 0]`` in its tensor; element ``[r, c]`` has index + r * (row stride of g) + c.
     largest : float

@@ -212,6 +212,13 @@ TEST(norm_measure_i8, {
     CHECK_SAME(&largest, &want, 1);
 })
 
+/* Column c of a row whose first element has the index `first`, rounded by a byte that stands for u / 256. */
+static double dithered(double value, uint32_t first, size_t c, uint64_t key)
+{
+    const uint32_t hash = naive_hash(first + (uint32_t)(c - c % 4), key);
+    return floor((rint(256.0 * value) + (hash >> c % 4 * 8 & 255)) / 256.0);
+}
+
 void naive_norm_affine_i8(const int32_t *t, size_t rows, size_t columns, size_t stride, const float *a, const float *b,
                           const float *c0, int8_t *g, size_t g_stride, int limit, uint64_t key, uint32_t index,
                           float *largest)
@@ -220,14 +227,8 @@ void naive_norm_affine_i8(const int32_t *t, size_t rows, size_t columns, size_t 
         int8_t *at = &g[r * g_stride + c];
         const float v = affine(a[c], *at, b[c], (float)t[r * stride + c], c0[c]);
         *largest = fmaxf(*largest, fabsf(v));
-        double rounded = fmax(fmin(v, limit), -limit);
-        if (key) {
-            /* v + u - 1/2 as float32, rounded to nearest: what norm.h calls floor(v + u). */
-            const uint32_t hash = naive_hash(index + (uint32_t)(r * g_stride + c), key);
-            const float moved = (float)rounded + (float)((double)(hash >> 8) / 16777216.0 - 0.5);
-            rounded = fmax(fmin(moved, limit), -limit);
-        }
-        *at = (int8_t)rint(rounded);
+        const double limited = fmax(fmin(v, limit), -limit);
+        *at = (int8_t)(key ? dithered(limited, index + (uint32_t)(r * g_stride), c, key) : rint(limited));
     }
 }
 
@@ -250,13 +251,9 @@ void naive_requantise_i32_i8(const int32_t *v, size_t rows, size_t columns, size
 {
     EACH {
         const float scaled = (float)v[r * stride + c] * multiplier;
-        double limited = fmax(fmin(scaled, 127.0), -127.0);
-        if (key) {
-            const uint32_t bits = naive_hash(index + (uint32_t)(r * q_stride + c), key) >> 8;
-            const float moved = (float)limited + ((float)bits * 0x1p-24f - 0.5f);
-            limited = fmax(fmin(moved, 127.0), -127.0);
-        }
-        q[r * q_stride + c] = (int8_t)rint(limited);
+        const double limited = fmax(fmin(scaled, 127.0), -127.0);
+        q[r * q_stride + c] =
+            (int8_t)(key ? dithered(limited, index + (uint32_t)(r * q_stride), c, key) : rint(limited));
     }
 }
 

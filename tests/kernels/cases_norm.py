@@ -148,10 +148,11 @@ def norm_affine_i8(c: Case) -> None:
     v = oracle.affine(t, g, a, b, c0)
     c.options |= {"limit": limit, "key": key, "index": index, "largest": 0.25}
     c.returned = float(np.max(np.abs(v), initial=F32(0.25)))
+    rounded = oracle.round_to_int8(v, limit)
     if key:
-        bits = oracle.dither(c.tile, c.stride("g"), index, key)
-        v = np.clip(v, F32(-limit), F32(limit)) + (bits.astype(F32) * F32(2.0**-24) - F32(0.5))
-    c.output("g", oracle.round_to_int8(v, limit), np.int8)
+        u = oracle.dither_bytes(c.tile, c.stride("g"), index, key)
+        rounded = oracle.round_by_bytes(v, u, limit)
+    c.output("g", rounded, np.int8)
 
 
 @case
@@ -164,11 +165,11 @@ def requantise_i32_i8(c: Case) -> None:
     c.options |= {"key": key, "index": index}
     scaled = v.astype(F32) * F32(multiplier)
     c.output("q", np.zeros(c.tile, np.int8), np.int8)
+    rounded = oracle.round_to_int8(scaled)
     if key:
-        bits = oracle.dither(c.tile, c.stride("q"), index, key)
-        scaled = np.clip(scaled, F32(-127), F32(127))
-        scaled += bits.astype(F32) * F32(2.0**-24) - F32(0.5)
-    c.output("q", oracle.round_to_int8(scaled), np.int8)
+        u = oracle.dither_bytes(c.tile, c.stride("q"), index, key)
+        rounded = oracle.round_by_bytes(scaled, u)
+    c.output("q", rounded, np.int8)
 
 
 @case
