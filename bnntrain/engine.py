@@ -193,6 +193,9 @@ class Trainer:
             `stop` was set; a checkpoint was saved.
         """
         progress = self.progress
+        recorded = self.folder.read_summary()
+        if recorded.get("status") == "finished" and progress.epoch >= self.config.train.epochs:
+            return recorded  # with the figures of the process that trained
         if progress.epoch < self.config.train.epochs:
             self.observer.start(
                 self.config.train.epochs, self.steps, self.plan.batch_size, progress.epoch,

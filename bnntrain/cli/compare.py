@@ -52,6 +52,11 @@ def _methods(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option(
     "--run-dir", type=click.Path(), help="Folder of the runs [default: a new one under runs/]."
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the runs in --run-dir: what has finished is not trained again.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @options.json_option
 @click.pass_context
@@ -60,6 +65,7 @@ def compare(
     config: str,
     methods: tuple[str, ...],
     run_dir: str | None,
+    resume: bool,
     quiet: bool,
     as_json: bool,
     **parameters: object,
@@ -67,19 +73,22 @@ def compare(
     """Train a network by several methods and compare them.
 
     Each run has the same seed and a process of its own, so that one's memory is not counted with
-    another's. Ctrl-C saves a checkpoint of the run in progress and stops.
+    another's. Ctrl-C saves a checkpoint of the run in progress and stops; --resume goes on.
     """  # fmt: skip
     overrides = options.overrides_of(parameters)
     if "method" in overrides:
         raise UsageError("method: is what is compared. Give --methods instead")
     # All are checked before the first one trains for an hour.
     prepared = [api.prepare(config, {**overrides, "method": method}) for method in methods]
-    folder = _folder(prepared[0].config, methods, run_dir)
+    if resume and run_dir is None:
+        raise UsageError("--resume: which comparison? Give its folder with --run-dir")
+    folder = _folder(prepared[0].config, () if resume else methods, run_dir)
     runs: list[Summary] = []
     for number, (method, each) in enumerate(zip(methods, prepared, strict=True), 1):
         if not quiet:
             click.echo(f"{method} ({number} of {len(methods)})", err=True)
-        code, text = _train(_command(config, overrides, method, folder / method, quiet), method)
+        command = _command(config, overrides, method, folder / method, quiet)
+        code, text = _train([*command, "--resume"] if resume else command, method)
         if code:
             # The run itself has said in one line what is wrong.
             context.exit(code)
@@ -92,7 +101,7 @@ def compare(
 
 
 def _folder(config: Config, methods: Sequence[str], run_dir: str | None) -> Path:
-    """Return the folder for the runs, in which none of them exists yet."""
+    """Return the folder for the runs, in which those of `methods` do not exist yet."""
     if run_dir is None:
         base = Path(api.RUNS) / f"{config.name}-compare-seed{config.train.seed}"
         others = (base.with_name(f"{base.name}-{n}") for n in itertools.count(2))

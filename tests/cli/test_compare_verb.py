@@ -59,6 +59,16 @@ def test_runs_that_exist_are_refused_before_any_training(program, compared):
     assert sorted(folder.rglob("*")) == before
 
 
+def test_what_has_finished_is_not_trained_again(program, compared):
+    runs, _, folder = compared
+    arguments = ("compare", "digits", *QUICK, "--run-dir", folder, "--resume", "--json")
+    done = program.run(*arguments)
+    assert json.loads(done.stdout) == runs
+    assert "epoch" not in done.stderr
+    line = program.error(*arguments, "--lr", "0.0005", "-q")
+    assert "train.learning_rate" in line
+
+
 def test_table(program, compared):
     folder = program.cwd / "compared-table"
     settings = ("-s", "train.optimizer.name=adam", "--methods", "wang2021,efficient", "-q")
@@ -162,6 +172,28 @@ def test_ctrl_c_saves_a_checkpoint_and_stops(program):
     assert json.loads((folder / "efficient" / "run.json").read_text())["status"] == "interrupted"
     assert (folder / "efficient" / "checkpoint" / "last.npz").exists()
     assert not (folder / "standard").exists()
+
+
+def test_an_interrupted_comparison_goes_on(program):
+    folder = program.cwd / "continued"
+    arguments = (
+        "compare", "digits", "--epochs", 30, "--threads", 1, "--run-dir", folder,
+        "--methods", "efficient,wang2021",
+    )  # fmt: skip
+    child = program.start(*arguments)
+    lines = [child.stderr.readline() for _ in range(3)]
+    assert lines[2].startswith("epoch  2/30")
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=30)
+    assert child.returncode == 130
+    done = program.run(*arguments, "--resume", "--json")
+    assert [run["epochs_done"] for run in json.loads(done.stdout)] == [30, 30]
+    assert "epoch  1/30" not in done.stderr.partition("wang2021 (2 of 2)")[0]
+
+
+def test_resuming_needs_a_folder(program):
+    line = program.error("compare", "digits", "--resume")
+    assert line == "UsageError: --resume: which comparison? Give its folder with --run-dir"
 
 
 def test_ctrl_c_on_a_terminal_is_counted_once(program):
