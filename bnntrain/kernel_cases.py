@@ -187,6 +187,18 @@ def _sign_momentum(rng: np.random.Generator) -> tuple[Call, int]:
     ), latent.size
 
 
+def _channel_momentum(rng: np.random.Generator) -> tuple[Call, int]:
+    latent, momentum = _ints(rng, _BLOCK), np.zeros(_BLOCK, "int8")
+    gradient = _ints(rng, _BLOCK, "int32")
+    multiplier, magnitude = np.full(len(latent), 0.5, "float32"), np.zeros(len(latent), "int64")
+    return (
+        lambda isa: kernels.update_channel_momentum_i8(
+            latent, momentum, gradient, multiplier, magnitude,
+            beta=29491, step=10413, key=1, isa=isa,
+        )
+    ), latent.size  # fmt: skip
+
+
 def _sign(rng: np.random.Generator) -> tuple[Call, int]:
     latent, gradient = _ints(rng, _BLOCK), _ints(rng, _BLOCK, "int32")
     return (
@@ -340,6 +352,7 @@ ELEMENTWISE: dict[str, Callable[[np.random.Generator], tuple[Call, int]]] = {
     "narrow_i32_i16": _pool(lambda p, isa: kernels.narrow_i32_i16(p.y, p.narrow, isa=isa)),
     "widen_i16_i32": _pool(lambda p, isa: kernels.widen_i16_i32(p.narrow, p.y, isa=isa)),
     "update_sign_momentum_i8": _sign_momentum,
+    "update_channel_momentum_i8": _channel_momentum,
     "update_sign_i8": _sign,
     "update_real": _real_update,
     "expand_u1_f32": _tile(lambda t, isa: kernels.expand_u1_f32(t.bits, t.out_f32, isa=isa)),

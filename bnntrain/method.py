@@ -40,7 +40,8 @@ class Method:
         and one scale per tensor, ``current`` (this step's) or ``delayed`` (the step before's), and
         is rounded to ``nearest`` or, without a bias, ``stochastic``ally.
     weight_gradient : str
-        ``float32``, ``bit`` (stored signs) or ``sign`` (consumed as they arise).
+        ``float32``, ``bit`` (stored signs), ``sign`` or ``integer`` (signs or exact sums, consumed
+        as they arise).
     latent, latent_range : str, float
         Latent weights, held on the interval +-latent_range.
     momentum : str
@@ -79,27 +80,32 @@ _TABLE: dict[str, tuple] = {
     "gradient_bits": (8, 8, 6),
     "gradient_scale": ("current", "current", "delayed"),
     "gradient_rounding": ("nearest", "nearest", "stochastic"),
-    "weight_gradient": ("float32", "bit", "sign"),
+    "weight_gradient": ("float32", "bit", "integer"),
     "latent": ("float32", "float16", "int8"),
     "latent_range": (1.0, 1.0, 0.025),
     "momentum": ("float32", "float16", "int8"),
-    "optimizer": ("adam", "adam", "sign-momentum"),
+    "optimizer": ("adam", "adam", "channel-momentum"),
 }
 METHODS: dict[str, Method] = {
     name: Method(name=name, **{cell: values[column] for cell, values in _TABLE.items()})
     for column, name in enumerate(_NAMES)
 }
 
-_MOMENTA = {"adam": 2, "sgd": 1, "sign-momentum": 1, "bop": 1, "sign": 0}
+CONSUMED = ("sign", "integer")
+"""Weight gradients that move the weights as they arise and are never stored."""
+
+_MOMENTA = {"adam": 2, "sgd": 1, "channel-momentum": 1, "sign-momentum": 1, "bop": 1, "sign": 0}
 # Moment types that have a kernel, widest first.
 _MOMENTUM_KERNELS = {
     "adam": ("float32", "float16"),
     "sgd": ("float32", "float16"),
+    "channel-momentum": ("int8",),
     "sign-momentum": ("float32", "float16", "int8"),
     "bop": ("float32",),
     "sign": ("float32", "float16", "int8"),  # keeps none, so any will do
 }
 _INTEGER_LATENTS = ("int16", "int8")
+_CHANNEL = "channel-momentum"
 _RATE = "learning_rate"
 
 
@@ -107,9 +113,10 @@ def resolve_method(config: Config) -> Method:
     """Decide every cell: the method's row, the configuration's overrides, and what follows.
 
     What follows, where the configuration says nothing of its own: a replaced optimizer takes the
-    row's moment type, or the widest one that it has a kernel for; integer latents that become
-    floats get the range 1, floats that become integers 0.025; a gradient that is not ``int8`` has
-    no delayed scale.
+    row's moment type, or the widest one that it has a kernel for; ``channel-momentum``, which is
+    all integers, gives way to ``sign-momentum`` where another cell is not, and the weight gradient
+    follows; integer latents that become floats get the range 1, floats that become integers 0.025;
+    a gradient that is not ``int8`` has no delayed scale.
 
     Parameters
     ----------
@@ -132,7 +139,7 @@ def resolve_method(config: Config) -> Method:
     if config.train.optimizer.name is not None:
         given["optimizer"] = config.train.optimizer.name
     method = _complete(replace(row, **given), row, given)
-    conflicts = list(_conflicts(method, config.train.learning_rate))
+    conflicts = list(_conflicts(method, config.train.learning_rate, given))
     if conflicts:
         raise _refusal(conflicts, config, method, given)
     return method
@@ -140,6 +147,7 @@ def resolve_method(config: Config) -> Method:
 
 def _complete(method: Method, row: Method, given: dict[str, object]) -> Method:
     """Let the cells that the configuration left open follow those that it set."""
+    method = _complete_update(method, given)
     follow = {}
     if method.gradient != "int8":
         follow["gradient_scale"] = "current"
@@ -157,6 +165,25 @@ def _complete(method: Method, row: Method, given: dict[str, object]) -> Method:
     return replace(method, **follow)
 
 
+def _complete_update(method: Method, given: dict[str, object]) -> Method:
+    """Let the optimizer follow the types of its operands, and the weight gradient the optimizer."""
+    if "optimizer" not in given and method.optimizer == _CHANNEL:
+        fits = not list(_not_integer(method)) and method.momentum == "int8"
+        method = method if fits else replace(method, optimizer="sign-momentum")
+    if "weight_gradient" in given:
+        return method
+    if method.optimizer == _CHANNEL:
+        return replace(method, weight_gradient="integer")
+    kept = "sign" if method.weight_gradient == "integer" else method.weight_gradient
+    return replace(method, weight_gradient=kept)
+
+
+def _not_integer(method: Method) -> Iterator[str]:
+    """Yield the cells that keep a method from channel-momentum."""
+    wanted = {"gradient": "int8", "weight_gradient": "integer", "latent": "int8"}
+    return (cell for cell, value in wanted.items() if getattr(method, cell) != value)
+
+
 def _momentum_kernels(method: Method) -> tuple[str, ...]:
     kernels = _MOMENTUM_KERNELS[method.optimizer]
     if method.optimizer == "adam" and method.weight_gradient == "float32":
@@ -165,7 +192,9 @@ def _momentum_kernels(method: Method) -> tuple[str, ...]:
     return kernels
 
 
-def _conflicts(method: Method, learning_rate: float) -> Iterator[tuple[str, object, tuple, str]]:
+def _conflicts(
+    method: Method, learning_rate: float, given: dict[str, object]
+) -> Iterator[tuple[str, object, tuple, str]]:
     """Yield what no kernel computes: cell to change, nearest value, partner cells, reason."""
     if (method.activation == "float32") != (method.mask == "retained"):
         nearest = "retained" if method.activation == "float32" else "bit"
@@ -174,6 +203,7 @@ def _conflicts(method: Method, learning_rate: float) -> Iterator[tuple[str, obje
         yield "gradient_bits", 8, ("gradient",), "has no kernel with"
     if method.gradient_rounding != "nearest" and method.gradient != "int8":
         yield "gradient_rounding", "nearest", ("gradient",), "has no kernel with"
+    yield from _update_conflicts(method, given)
     kernels = _momentum_kernels(method)
     if method.momentum not in kernels:
         partners = ("optimizer",)
@@ -184,6 +214,19 @@ def _conflicts(method: Method, learning_rate: float) -> Iterator[tuple[str, obje
     if method.latent in _INTEGER_LATENTS and learning_rate > largest:
         reason = "is more than half the range of latent weights with"
         yield _RATE, largest, ("latent", "latent_range"), reason
+
+
+def _update_conflicts(
+    method: Method, given: dict[str, object]
+) -> Iterator[tuple[str, object, tuple, str]]:
+    """Yield what keeps exact sums of weight gradients and their optimizer apart."""
+    partners = tuple(_not_integer(method))
+    misfit = method.optimizer == _CHANNEL and partners
+    if misfit:
+        yield "optimizer", "sign-momentum", partners[:1], "has no kernel with"
+    alone = misfit or method.optimizer != _CHANNEL
+    if alone and method.weight_gradient == "integer" and "weight_gradient" in given:
+        yield "weight_gradient", "sign", ("optimizer",), "has no kernel with"
 
 
 def _refusal(
@@ -243,14 +286,19 @@ def cell_labels(method: Method) -> dict[str, str]:
     return {
         "retained activations X": {"float32": "float32", "bit": "1 bit"}[method.activation],
         "straight-through mask": {
-            "retained": "from retained X", "bit": "1 bit", "recompute": "recomputed"
+            "retained": "from retained X",
+            "bit": "1 bit",
+            "recompute": "recomputed",
         }[method.mask],
         "max-pool choice": "recomputed",
         "batch norm": norm + (", from recomputed integers" if recomputed else ""),
         "dX, Y": transient,
         "dY": product,
         "dW": {
-            "float32": "float32", "bit": "1 bit", "sign": "sign, consumed at once, never stored"
+            "float32": "float32",
+            "bit": "1 bit",
+            "sign": "sign, consumed at once, never stored",
+            "integer": "exact integers, consumed at once, never stored",
         }[method.weight_gradient],
         "latent W": _latent_label(method),
         "momenta": (

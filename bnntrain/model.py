@@ -153,7 +153,7 @@ class Model:
         """
         method, optimizer = self.method, self.optimizer
         attenuation = 1.0 / math.sqrt(self.blocks[number].fan_in)
-        if method.weight_gradient == "float32":
+        if method.weight_gradient in ("float32", "integer"):
             scale, unit = None, 1.0
         elif method.optimizer == "sgd":
             scale, unit = attenuation, 1.0

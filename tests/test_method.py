@@ -18,11 +18,11 @@ CHOICES = {
     "representation.gradient": ("float32", "float16", "int8"),
     "representation.gradient_bits": (8, 6),
     "representation.gradient_scale": ("delayed", "current"),
-    "representation.weight_gradient": ("float32", "bit", "sign"),
+    "representation.weight_gradient": ("float32", "bit", "sign", "integer"),
     "representation.latent": ("float32", "float16", "int16", "int8"),
     "representation.latent_range": (0.025, 1.0),
     "representation.momentum": ("float32", "float16", "int8"),
-    "train.optimizer.name": ("adam", "sgd", "sign-momentum", "sign", "bop"),
+    "train.optimizer.name": ("adam", "sgd", "channel-momentum", "sign-momentum", "sign", "bop"),
     "train.learning_rate": (1e-3, 0.03),
 }
 INTEGERS = ("int16", "int8")
@@ -33,12 +33,17 @@ def has_kernel(method: Method, learning_rate: float) -> bool:
     momentum = {
         "adam": {"float32"} | ({"float16"} if method.weight_gradient != "float32" else set()),
         "sgd": {"float32", "float16"},
+        "channel-momentum": {"int8"},
         "sign-momentum": {"float32", "float16", "int8"},
         "sign": {"float32", "float16", "int8"},
         "bop": {"float32"},
     }[method.optimizer]
+    channel = method.optimizer == "channel-momentum"
+    of_integers = method.weight_gradient == "integer"
     return (
-        (method.activation == "float32") == (method.mask == "retained")
+        channel == of_integers
+        and (not channel or (method.gradient, method.latent) == ("int8", "int8"))
+        and (method.activation == "float32") == (method.mask == "retained")
         and (method.gradient_bits == 8 or method.gradient == "int8")
         and (method.gradient_scale == "current" or method.gradient == "int8")
         and method.momentum in momentum
@@ -102,8 +107,8 @@ def test_columns_are_those_of_the_design():
             "float16", "adam",
         ],
         "efficient": [
-            "bit", "recompute", "l2", "int8", 6, "delayed", "stochastic", "sign", "int8", 0.025,
-            "int8", "sign-momentum",
+            "bit", "recompute", "l2", "int8", 6, "delayed", "stochastic", "integer", "int8",
+            0.025, "int8", "channel-momentum",
         ],
     }  # fmt: skip
     assert [method.momenta for method in METHODS.values()] == [2, 2, 1]
@@ -142,6 +147,9 @@ def test_every_combination_of_cells_that_a_rule_joins(group):
                 if key != "train.learning_rate"
             }
             wanted = replace(METHODS[name], **cells)
+            types = (wanted.gradient, wanted.latent)
+            if "optimizer" not in cells and name == "efficient" and types != ("int8", "int8"):
+                wanted = replace(wanted, optimizer="sign-momentum", weight_gradient="sign")
             if wanted.gradient != "int8":  # normalised, never a reason to refuse
                 wanted = replace(wanted, gradient_scale="current")
             assert accepted == has_kernel(wanted, chosen.get("train.learning_rate", 1e-3))
@@ -154,6 +162,16 @@ def test_every_combination_of_cells_that_a_rule_joins(group):
         ({"train.optimizer": "sgd"}, {"momentum": "float32", "momenta": 1}),
         ({"train.optimizer": "bop"}, {"momentum": "float32", "momenta": 1}),
         ({"train.optimizer": "sign"}, {"momentum": "int8", "momenta": 0}),
+        ({"train.optimizer": "sign"}, {"weight_gradient": "sign"}),
+        ({"train.optimizer": "sign-momentum"}, {"momentum": "int8", "weight_gradient": "sign"}),
+        ({"representation.weight_gradient": "sign"}, {"optimizer": "sign-momentum"}),
+        ({"representation.weight_gradient": "float32"}, {"optimizer": "sign-momentum"}),
+        ({"representation.momentum": "float16"}, {"optimizer": "sign-momentum"}),
+        ({"representation.latent": "int16"}, {"optimizer": "sign-momentum", "momentum": "int8"}),
+        ({"representation.gradient": "float32"}, {"optimizer": "sign-momentum"}),
+        ({"train.optimizer": "channel-momentum", "method": "standard",
+          "representation.gradient": "int8", "representation.latent": "int8"},
+         {"momentum": "int8", "weight_gradient": "integer"}),
         ({"train.optimizer": "sgd", "method": "wang2021"}, {"momentum": "float16", "momenta": 1}),
         ({"train.optimizer": "bop", "method": "wang2021"}, {"momentum": "float32"}),
         ({"representation.latent": "float16"}, {"latent_range": 1.0}),
@@ -204,6 +222,16 @@ def test_open_cells_follow_those_that_are_set(overrides, cells):
             "int8 and latent_range 0.025. Nearest that works: 0.0125",
         ),
         (
+            {"method": "standard", "train.optimizer": "channel-momentum"},
+            "train.optimizer.name: channel-momentum has no kernel with gradient float32. Nearest "
+            "that works: sign-momentum",
+        ),
+        (
+            {"representation.weight_gradient": "integer", "train.optimizer": "adam"},
+            "representation.weight_gradient: integer has no kernel with optimizer adam. Nearest "
+            "that works: sign",
+        ),
+        (
             {"representation.activation": "float32", "train.learning_rate": 0.1},
             "representation.activation: float32 has no kernel with mask recompute. Nearest that "
             "works: representation.mask: retained, train.learning_rate: 0.0125",
@@ -222,7 +250,7 @@ def test_labels_are_the_cells_of_the_design():
     assert labels["wang2021"]["max-pool choice"] == "recomputed"
     assert labels["efficient"]["retained activations X"] == "1 bit"
     assert labels["efficient"]["latent W"] == "int8 on +-0.025, stochastic rounding"
-    assert labels["efficient"]["momenta"] == "1 x int8 (sign-momentum)"
+    assert labels["efficient"]["momenta"] == "1 x int8 (channel-momentum)"
     assert cell_labels(resolve({"train.optimizer": "sign"}))["momenta"] == "none (sign)"
     assert len({tuple(cells) for cells in labels.values()}) == 1
     assert all(text.isascii() for cells in labels.values() for text in cells.values())

@@ -16,9 +16,7 @@ NAME_FORM = "a name of 1 to 100 letters, digits, spaces and _ . + = @ -"
 MODEL_FORMS = "the name of a shipped model, a .yaml file, or a mapping with the key layers"
 DATASET_FORMS = "the name of a data set (see 'bnntrain data list') or the path of one"
 # `allowed` is what messages say about a field whose type alone says too little.
-Name = Annotated[
-    str, Meta(max_length=100, pattern=NAME_PATTERN, extra={"allowed": NAME_FORM})
-]
+Name = Annotated[str, Meta(max_length=100, pattern=NAME_PATTERN, extra={"allowed": NAME_FORM})]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 BelowOne = Annotated[float, Meta(ge=0, lt=1)]
@@ -56,14 +54,14 @@ class Optimizer(_Section):
     Attributes
     ----------
     momentum : float
-        Decay of the first moment (``sgd``, ``sign-momentum``, and Adam's beta1).
+        Decay of the first moment (``sgd``, the momenta, and Adam's beta1).
     beta2, epsilon : float
-        Adam's second decay and the guard of its division.
+        Adam's second decay, which ``channel-momentum`` has too, and the guard of Adam's division.
     bop_gamma, bop_threshold : float
         Bop's decay and the mean gradient above which a weight flips.
     """
 
-    name: Literal["adam", "sgd", "sign-momentum", "sign", "bop"] | None = None
+    name: Literal["adam", "sgd", "channel-momentum", "sign-momentum", "sign", "bop"] | None = None
     momentum: BelowOne = 0.9
     beta2: BelowOne = 0.999
     epsilon: Positive = 1e-7
@@ -141,7 +139,7 @@ class Representation(_Section):
     gradient_bits: Literal[8, 6] | None = None
     gradient_scale: Literal["delayed", "current"] | None = None
     gradient_rounding: Literal["nearest", "stochastic"] | None = None
-    weight_gradient: Literal["float32", "bit", "sign"] | None = None
+    weight_gradient: Literal["float32", "bit", "sign", "integer"] | None = None
     latent: Literal["float32", "float16", "int16", "int8"] | None = None
     latent_range: Positive | None = None
     momentum: Literal["float32", "float16", "int8"] | None = None

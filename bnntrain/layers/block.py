@@ -16,14 +16,14 @@ import numpy as np
 from bnntrain import kernels
 from bnntrain.layers.buffers import Buffer, Times
 from bnntrain.layers.shapes import BlockShape
-from bnntrain.method import Method
+from bnntrain.method import CONSUMED, Method
 
 GRADIENT_LIMITS = {8: 127, 6: 31}
 """Largest magnitude of dY by `Method.gradient_bits`."""
 
 # Tensors that every kind of block binds by its own name; those it does without are None.
 _OWN = (
-    "latent", "momentum1", "momentum2", "dW",
+    "latent", "momentum1", "momentum2", "dW", "dW_magnitude", "dW_sums",
     "gamma", "gamma_adam1", "gamma_adam2", "beta", "beta_adam1", "beta_adam2",
     "d_gamma", "d_beta", "running_mean", "running_spread", "mean", "inverse", "magnitude", "mask",
     "W_signs", "W_signs_transposed", "W_signs_again", "W_signs_again_transposed",
@@ -165,7 +165,11 @@ class Block:
         found = [self._persistent("latent", "W", shape, method.latent)]
         for number in range(1, method.momenta + 1):
             found.append(self._persistent(f"momentum{number}", "momenta", shape, method.momentum))
-        if method.weight_gradient != "sign":
+        if method.optimizer == "channel-momentum":
+            channels = shape[:1]
+            found.append(self._persistent("dW_magnitude", "momenta", channels, "float32"))
+            found.append(self._buffer("dW_sums", "dW", channels, "int64", t.backward, t.backward))
+        if method.weight_gradient not in CONSUMED:
             dw_shape = self._lines if method.weight_gradient == "bit" else shape
             found.append(
                 self._buffer("dW", "dW", dw_shape, method.weight_gradient, t.backward, t.end)
@@ -274,8 +278,10 @@ class Block:
 
 def _has_integer_update(method: Method) -> bool:
     """Whether weights move by the all-integer kernels (see kernels/update/update.h)."""
-    if method.latent != "int8" or method.weight_gradient != "sign" or method.gradient != "int8":
+    if method.latent != "int8" or method.gradient != "int8":
         return False
-    return method.optimizer == "sign" or (
+    if method.weight_gradient not in CONSUMED:
+        return False
+    return method.optimizer in ("sign", "channel-momentum") or (
         method.optimizer == "sign-momentum" and method.momentum == "int8"
     )

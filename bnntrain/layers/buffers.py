@@ -16,6 +16,7 @@ _ITEM_BYTES = {
     "float16": 2,
     "int16": 2,
     "int32": 4,
+    "int64": 8,
     "float32": 4,
     "float64": 8,
 }

@@ -88,6 +88,11 @@ cdef extern from "update/update.h" nogil:
         int32_t beta
         int32_t rate
         uint64_t key
+    struct bnn_channel_step:
+        int16_t minus_beta
+        int16_t step
+        int16_t shift
+        uint64_t key
     struct bnn_real_step:
         bnn_optimizer optimizer
         bnn_type latent_type
@@ -221,6 +226,11 @@ cdef extern from "common/dispatch.h" nogil:
                                         const int32_t *gradient, size_t g_stride,
                                         size_t rows, size_t columns, uint32_t index,
                                         const bnn_sign_step *step) noexcept nogil
+        void (*update_channel_momentum_i8)(int8_t *latent, int8_t *momentum, size_t stride,
+                                           const int32_t *gradient, size_t g_stride,
+                                           size_t rows, size_t columns, uint32_t index,
+                                           const float *multiplier, int64_t *magnitude,
+                                           const bnn_channel_step *step) noexcept nogil
         void (*update_sign_i8)(int8_t *latent, size_t stride, const int32_t *gradient,
                                size_t g_stride, size_t rows, size_t columns, uint32_t index,
                                const bnn_sign_step *step) noexcept nogil

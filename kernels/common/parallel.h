@@ -14,5 +14,7 @@ static inline int bnn_thread(void) { return 0; }
 #define BNN_PARALLEL_FOR(threads) BNN_PRAGMA(omp parallel for num_threads(threads) if (threads > 1) schedule(static))
 #define BNN_PARALLEL_FOR_MAX(threads, variable) \
     BNN_PRAGMA(omp parallel for num_threads(threads) if (threads > 1) schedule(static) reduction(max : variable))
+/* One += on a place that threads share. */
+#define BNN_ATOMIC BNN_PRAGMA(omp atomic)
 
 #endif

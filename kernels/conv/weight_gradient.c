@@ -215,7 +215,7 @@ static void add_threads(const struct bnn_conv *c, size_t row, size_t rows, int t
         else
             for (size_t i = at; i < at + count; i++) ((float *)s.sums)[i] += ((const float *)other.sums)[i];
     }
-    /* Beyond 2^31 only the sign can matter. */
+    /* Nothing that is far beyond the usual can matter. */
     for (size_t i = at; s.wide && i < at + count; i++)
         s.sums[i] = (int32_t)(s.wide[i] > INT32_MAX ? INT32_MAX : s.wide[i] < -INT32_MAX ? -INT32_MAX : s.wide[i]);
 }
@@ -289,10 +289,12 @@ void bnn_conv_weight_gradient(const struct bnn_kernels *k, const struct bnn_conv
 {
     const size_t positions = batch * bnn_positions(&c->window);
     const size_t words = c->dense.x_i8 ? 1 : bnn_words(c->window.channels), each = c->dense.x_i8 ? 1 : block_words(c);
+    bnn_dense_clear_magnitudes(&c->dense);
     for (size_t output = 0; output < c->dense.outputs; output += BNN_TILE)
         for (size_t word = 0; word < words; word += each) {
             const struct block b = {output, bnn_min(BNN_TILE, c->dense.outputs - output), word,
                                     bnn_min(each, words - word), step->limit};
             weight_block(k, c, positions, step, &b, threads);
         }
+    bnn_dense_follow_magnitudes(&c->dense, step);
 }

@@ -157,6 +157,8 @@ void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense
         bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, step->dx_key, 0, threads), 127.0f);
     }
     /* dX has used the packed signs of before the update; from here on the latent weights move. */
+    bnn_dense_clear_magnitudes(d);
     BNN_PARALLEL_FOR(threads)
     for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) weight_gradient(k, d, batch, tile, step);
+    bnn_dense_follow_magnitudes(d, step);
 }

@@ -39,10 +39,46 @@ void bnn_dense_consume(const struct bnn_kernels *k, const struct bnn_dense *d, c
     }
 }
 
+/* From a channel's sums to integers of which BNN_TYPICAL_PUSH stands for its usual gradient: the root of the mean square,
+ * were it normally distributed, sqrt(pi/2) times the mean magnitude.  0 as long as none is known. */
+static float multiplier_of(const struct bnn_dense *d, const struct bnn_dense_step *step, size_t channel)
+{
+    const float usual = 1.25331414f * (d->dw_magnitude[channel] * step->magnitude_correction);
+    return usual > 0.0f ? BNN_TYPICAL_PUSH * (d->dy_scale->used * step->real.gradient_scale) / usual : 0.0f;
+}
+
+void bnn_dense_clear_magnitudes(const struct bnn_dense *d)
+{
+    if (d->dw_magnitude) memset(d->dw_sums, 0, d->outputs * sizeof *d->dw_sums);
+}
+
+void bnn_dense_follow_magnitudes(const struct bnn_dense *d, const struct bnn_dense_step *step)
+{
+    if (!d->dw_magnitude) return;
+    const double unit = (double)d->dy_scale->used * step->real.gradient_scale / (double)d->inputs;
+    for (size_t o = 0; o < d->outputs; o++) {
+        const float mean = (float)((double)d->dw_sums[o] * unit);
+        d->dw_magnitude[o] = step->real.beta2 * d->dw_magnitude[o] + (1.0f - step->real.beta2) * mean;
+    }
+}
+
 void bnn_dense_consume_i32(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
                            struct bnn_place place, size_t rows, size_t width, const int32_t *sums, size_t sums_stride)
 {
     int8_t *latent = (int8_t *)d->latent + place.at, *momentum = (int8_t *)d->momentum1;
+    if (d->dw_magnitude) {
+        const size_t channel = place.at / place.stride;
+        float multiplier[BNN_TILE] = {0};
+        int64_t magnitude[BNN_TILE] = {0};
+        for (size_t r = 0; r < rows; r++) multiplier[r] = multiplier_of(d, step, channel + r);
+        k->update_channel_momentum_i8(latent, momentum + place.at, place.stride, sums, sums_stride, rows, width,
+                                      (uint32_t)place.at, multiplier, magnitude, &step->channel);
+        for (size_t r = 0; r < rows; r++) {
+            BNN_ATOMIC
+            d->dw_sums[channel + r] += magnitude[r];
+        }
+        return;
+    }
     if (d->integer_update && momentum) {
         k->update_sign_momentum_i8(latent, momentum + place.at, place.stride, sums, sums_stride, rows, width,
                                    (uint32_t)place.at, &step->sign);

@@ -68,7 +68,11 @@ struct bnn_dense {
     void *dw;
     /* Momenta [O][I], as many as the optimiser has. */
     void *momentum1, *momentum2;
-    int integer_update; /* sign or sign_momentum on int8 latents with an int8 momentum or none */
+    int integer_update; /* sign or a momentum on int8 latents with an int8 momentum or none */
+    /* channel_momentum, per output channel: the running mean of |dW| per sample, 0 before it is known; and the sums of this
+     * step's integers.  NULL for other optimisers. */
+    float *dw_magnitude;
+    int64_t *dw_sums;
     /* `threads` pieces of scratch, each bnn_dense_scratch() bytes and 64-byte aligned. */
     unsigned char *scratch;
     size_t scratch_stride;
@@ -82,6 +86,8 @@ struct bnn_dense_step {
     int current_scales; /* measure scales in this step instead of using the former step's */
     uint64_t dy_key, dx_key; /* stochastic rounding of dY and dX, 0 for half to even */
     struct bnn_sign_step sign;
+    struct bnn_channel_step channel;
+    float magnitude_correction; /* 1 / (1 - beta2^t) of the magnitudes after t steps */
     struct bnn_real_step real;
     struct bnn_adam_step norm; /* of gamma and beta */
 };

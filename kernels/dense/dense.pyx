@@ -1,6 +1,9 @@
 # dense.pyx: the binding of dense.h.  Addresses are taken once, when the block is bound to the arena, so that a step
 # costs one Python call per pass and nothing is looked up or allocated in it.
 
+cdef extern from "dense/tile.h":
+    const float BNN_TYPICAL_PUSH
+
 cdef extern from "dense/dense.h":
     enum bnn_mask:
         BNN_mask_none
@@ -52,6 +55,8 @@ cdef extern from "dense/dense.h":
         void *momentum1
         void *momentum2
         int integer_update
+        float *dw_magnitude
+        int64_t *dw_sums
         unsigned char *scratch
         size_t scratch_stride
         double *profile
@@ -62,6 +67,8 @@ cdef extern from "dense/dense.h":
         uint64_t dy_key
         uint64_t dx_key
         bnn_sign_step sign
+        bnn_channel_step channel
+        float magnitude_correction
         bnn_real_step real
         bnn_adam_step norm
     size_t bnn_dense_scratch(size_t outputs, size_t batch, bnn_type gradient_type) nogil
@@ -80,6 +87,9 @@ PHASES = (
 """Phases of a step in the order of ``enum bnn_phase``."""
 PRODUCT_PHASES = ("forward", "recompute", "input_gradient", "weight_gradient")
 """Those that multiply, each weight once per sample."""
+
+TYPICAL_PUSH = BNN_TYPICAL_PUSH
+"""Integer push of channel-momentum that stands for the usual gradient of a channel."""
 
 MAX_INPUTS = 65536
 """Most inputs of a block: |y| <= 2**23 is exact in float32 and its squares' sums over 2**16 samples in int64."""
@@ -172,6 +182,8 @@ cdef class Block:
             d.dw = self.optional("dW", "uint64", words)
         d.momentum1 = self.optional("momentum1", momentum, shape)
         d.momentum2 = self.optional("momentum2", momentum, shape)
+        d.dw_magnitude = <float *>self.optional("dW_magnitude", "float32", (outputs,))
+        d.dw_sums = <int64_t *>self.optional("dW_sums", "int64", (outputs,))
         return 0
 
     cdef int bind_scales(self) except -1:

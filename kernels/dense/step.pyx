@@ -50,10 +50,11 @@ cdef class DenseStep:
         self.beta1, self.beta2, self.latent_range = beta1, beta2, latent_range
         self.seed, self.layer, self.stochastic = seed, layer, stochastic
         self.mean_gradient = gradient_scale is None
-        self.corrects_sign = optimizer == "sign-momentum"
+        self.corrects_sign = optimizer in ("sign-momentum", "channel-momentum")
         self.step.limit, self.step.current_scales = limit, current_scales
         self.step.sign.beta = int(beta1 * 32768 + 0.5)
-        self.step.real.optimizer = OPTIMIZERS[optimizer]
+        self.step.channel.minus_beta = -self.step.sign.beta
+        self.step.real.optimizer = OPTIMIZERS.get(optimizer, BNN_sign_momentum)
         self.step.real.latent_type = _TYPES[latent]
         self.step.real.momentum_type = _TYPES[momentum]
         self.step.real.range = latent_range
@@ -69,8 +70,14 @@ cdef class DenseStep:
         cdef double correction = _correction(self.beta1, time)
         # lr/R in units of 2**-24; a rate that does not fit saturates (momenta are then small, see update.h).
         cdef double rate = learning_rate / self.latent_range * (correction if self.corrects_sign else 1.0)
-        rate = rate * 16777216.0 + 0.5
-        self.step.sign.rate = <int32_t>(rate if rate < 2147483647.0 else 2147483647.0)
+        self.step.sign.rate = <int32_t>min(rate * 16777216.0 + 0.5, 2147483647.0)
+        # 127/R times the rate is a step of the channel's usual gradient, for which the momentum is TYPICAL_PUSH.
+        rate = rate * 127.0 / TYPICAL_PUSH * 65536.0
+        self.step.channel.shift = 0
+        while rate > 32767.0 and self.step.channel.shift < BNN_LARGEST_SHIFT:
+            rate, self.step.channel.shift = rate / 2.0, self.step.channel.shift + 1
+        self.step.channel.step = <int16_t>min(rate + 0.5, 32767.0)
+        self.step.magnitude_correction = _correction(self.beta2, number) if number else 0.0
         self.step.real.learning_rate = learning_rate
         self.step.real.correction1 = correction
         self.step.real.correction2 = _correction(self.beta2, time)
@@ -81,7 +88,7 @@ cdef class DenseStep:
         self.step.norm.correction2 = _correction(self.step.norm.beta2, time)
         self.step.norm.gradient_scale = 1.0 / <double>rows
         self.step.real.key = bnn_key(self.seed, BNN_STREAM_LATENT, self.layer, number)
-        self.step.sign.key = self.step.real.key
+        self.step.sign.key = self.step.channel.key = self.step.real.key
         if self.stochastic:
             self.step.dy_key = bnn_key(self.seed, BNN_STREAM_DY, self.layer, number)
             self.step.dx_key = bnn_key(self.seed, BNN_STREAM_DX, self.layer, number)

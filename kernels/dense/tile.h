@@ -114,6 +114,8 @@ static inline struct bnn_place bnn_dense_place(const struct bnn_dense *d, size_t
 
 /* Rows of integers that are converted at a time where the update is not one of integers. */
 #define BNN_UPDATE_ROWS 8
+/* An integer push of this size is a channel's usual gradient: pushes are limited to four times that. */
+#define BNN_TYPICAL_PUSH 32.0f
 
 /* A block of dW [rows][width], width <= BNN_TILE: into its storage, or into the weights at once.  The float32 one may be
  * overwritten; that of exact sums also takes more columns where the update is one of integers. */
@@ -121,6 +123,10 @@ void bnn_dense_consume(const struct bnn_kernels *k, const struct bnn_dense *d, c
                        struct bnn_place place, size_t rows, size_t width, float *gradient);
 void bnn_dense_consume_i32(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
                            struct bnn_place place, size_t rows, size_t width, const int32_t *sums, size_t sums_stride);
+
+/* Around all of a step's dW: the sums of its magnitudes at zero, and what they make of the running means. */
+void bnn_dense_clear_magnitudes(const struct bnn_dense *d);
+void bnn_dense_follow_magnitudes(const struct bnn_dense *d, const struct bnn_dense_step *step);
 
 /* The two halves of bnn_dense_update: gamma and beta; a stored dW. */
 void bnn_dense_update_norm(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step);

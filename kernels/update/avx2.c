@@ -20,6 +20,7 @@
 
 #define BNN_NAME(op) bnn_##op##_avx2
 #define BNN_HAVE_update_sign_momentum_i8
+#define BNN_HAVE_update_channel_momentum_i8
 #define BNN_HAVE_update_sign_i8
 #include "loops.h"
 
@@ -96,6 +97,72 @@ void BNN_NAME(update_sign_momentum_i8)(int8_t *latent, int8_t *momentum, size_t 
             step_both(w, m, g, first + (uint32_t)whole, step);
             memcpy(latent + whole, w, some), memcpy(momentum + whole, m, some);
         }
+    }
+}
+
+/* round(gradient * factor) of 16 weights, in order; adds their sizes, 32 bits each, to sums of 64. */
+static inline __m256i pushes_of(const int32_t *gradient, __m256 factor, __m256i *sum_i64x4)
+{
+    const __m256i even = _mm256_set1_epi64x(0xffffffff);
+    const __m256 limit = _mm256_set1_ps(127.0f), minus_limit = _mm256_set1_ps(-127.0f);
+    __m256i q[2];
+    for (int half = 0; half < 2; half++) {
+        const __m256i slope = _mm256_loadu_si256((const __m256i *)(gradient + 8 * half)), size = _mm256_abs_epi32(slope);
+        *sum_i64x4 = _mm256_add_epi64(*sum_i64x4, _mm256_add_epi64(_mm256_and_si256(size, even),
+                                                                   _mm256_srli_epi64(size, 32)));
+        const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(slope), factor);
+        q[half] = _mm256_cvtps_epi32(_mm256_max_ps(_mm256_min_ps(scaled, limit), minus_limit));
+    }
+    return _mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0xd8);
+}
+
+/* 16 weights by their pushes and 16 random bits each; as in avx512.c.  Unsigned lanes are compared with their highest bit
+ * turned over. */
+static inline void step_channel(int8_t *latent, int8_t *momentum, __m256i q, __m256i u, const struct bnn_channel_step *step)
+{
+    const __m256i minus_beta = _mm256_set1_epi16(step->minus_beta), factor = _mm256_set1_epi16(step->step);
+    const __m256i distance = _mm256_slli_epi16(_mm256_sub_epi16(q, load_bytes(momentum)), 6);
+    const __m256i rest = _mm256_add_epi16(_mm256_mulhrs_epi16(distance, minus_beta),
+                                          _mm256_and_si256(u, _mm256_set1_epi16(63)));
+    const __m256i m = _mm256_add_epi16(q, _mm256_srai_epi16(rest, 6));
+    _mm_storeu_si128((__m128i *)momentum, narrow(m));
+    const __m256i shifted = _mm256_sll_epi16(m, _mm_cvtsi32_si128(step->shift));
+    const __m256i low = _mm256_xor_si256(_mm256_mullo_epi16(shifted, factor), _mm256_set1_epi16(INT16_MIN));
+    const __m256i carry = _mm256_cmpgt_epi16(low, _mm256_xor_si256(u, _mm256_set1_epi16(INT16_MAX)));
+    const __m256i moves = _mm256_sub_epi16(_mm256_mulhi_epi16(shifted, factor), carry);
+    const __m256i moved = _mm256_sub_epi16(load_bytes(latent), moves);
+    _mm_storeu_si128((__m128i *)latent, _mm_max_epi8(narrow(moved), _mm_set1_epi8(-127)));
+}
+
+void BNN_NAME(update_channel_momentum_i8)(int8_t *latent, int8_t *momentum, size_t stride,
+                                          const int32_t *gradient, size_t g_stride, size_t rows, size_t columns,
+                                          uint32_t index, const float *multiplier, int64_t *magnitude,
+                                          const struct bnn_channel_step *step)
+{
+    const __m256i pairs = _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0);
+    const size_t whole = columns - columns % LANES, some = columns % LANES;
+    for (size_t row = 0; row < rows; row++, latent += stride, momentum += stride, gradient += g_stride) {
+        const __m256i first = _mm256_add_epi32(_mm256_set1_epi32((int32_t)(index + (uint32_t)(row * stride))), pairs);
+        const __m256 factor = _mm256_set1_ps(multiplier[row]);
+        __m256i sum_i64x4 = _mm256_setzero_si256();
+        for (size_t c = 0; c < whole; c += LANES) {
+            const __m256i place = _mm256_add_epi32(first, _mm256_set1_epi32((int32_t)c));
+            const __m256i q = pushes_of(gradient + c, factor, &sum_i64x4);
+            step_channel(latent + c, momentum + c, q, bnn_hash32_avx2(place, step->key), step);
+        }
+        if (some) {
+            int8_t w[LANES] = {0}, m[LANES] = {0};
+            int32_t g[LANES] = {0};
+            memcpy(w, latent + whole, some), memcpy(m, momentum + whole, some);
+            memcpy(g, gradient + whole, some * sizeof *g);
+            const __m256i place = _mm256_add_epi32(first, _mm256_set1_epi32((int32_t)whole));
+            const __m256i q = pushes_of(g, factor, &sum_i64x4);
+            step_channel(w, m, q, bnn_hash32_avx2(place, step->key), step);
+            memcpy(latent + whole, w, some), memcpy(momentum + whole, m, some);
+        }
+        int64_t sums[4];
+        _mm256_storeu_si256((__m256i *)sums, sum_i64x4);
+        magnitude[row] += sums[0] + sums[1] + sums[2] + sums[3];
     }
 }
 

@@ -33,6 +33,38 @@ void BNN_NAME(update_sign_momentum_i8)(int8_t *latent, int8_t *momentum, size_t 
 }
 #endif
 
+#ifndef BNN_HAVE_update_channel_momentum_i8
+/* One weight, by the push q and 16 random bits. */
+static inline void step_channel(int8_t *latent, int8_t *momentum, int32_t q, int32_t u, struct bnn_channel_step s)
+{
+    const int32_t rest = (64 * s.minus_beta * (q - *momentum) + 16384) >> 15;
+    const int32_t m = q + ((rest + (u & 63)) >> 6);
+    int32_t moved = *latent - ((m * (1 << s.shift) * s.step + u) >> 16);
+    moved = moved < 127 ? moved : 127;
+    *momentum = (int8_t)m;
+    *latent = (int8_t)(moved > -127 ? moved : -127);
+}
+
+void BNN_NAME(update_channel_momentum_i8)(int8_t *latent, int8_t *momentum, size_t stride,
+                                          const int32_t *gradient, size_t g_stride, size_t rows, size_t columns,
+                                          uint32_t index, const float *multiplier, int64_t *magnitude,
+                                          const struct bnn_channel_step *step)
+{
+    const struct bnn_channel_step s = *step;
+    for (size_t row = 0; row < rows; row++, latent += stride, momentum += stride, gradient += g_stride) {
+        const float factor = multiplier[row];
+        int64_t sum = 0;
+        for (size_t c = 0; c < columns; c++) {
+            const int32_t q = (int32_t)bnn_round(bnn_clip((float)gradient[c] * factor, 127.0f));
+            const uint32_t hash = bnn_hash32(index + (uint32_t)(row * stride + (c & ~(size_t)1)), s.key);
+            step_channel(latent + c, momentum + c, q, (int32_t)(c & 1 ? hash >> 16 : hash & 0xffff), s);
+            sum += gradient[c] < 0 ? -gradient[c] : gradient[c];
+        }
+        magnitude[row] += sum;
+    }
+}
+#endif
+
 #ifndef BNN_HAVE_update_sign_i8
 void BNN_NAME(update_sign_i8)(int8_t *latent, size_t stride, const int32_t *gradient, size_t g_stride,
                               size_t rows, size_t columns, uint32_t index, const struct bnn_sign_step *step)

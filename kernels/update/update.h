@@ -5,7 +5,14 @@
  *   update_sign_momentum_i8   m' = (beta * m + (2^15 - beta) * 127 * s + 2^14) >> 15        momentum in units of 1/127
  *                             w' = clip(w - ((m' * rate + (hash >> 8)) >> 24), +-127)      latent in units of R/127
  *   update_sign_i8            the same with m' = 127 * s and no momentum
- * `beta` is the decay in units of 2^-15; `rate` is lr/R, bias correction included, in units of 2^-24 (>= 0); hash is 32
+ *   update_channel_momentum_i8  the gradient's size counts, in units of what is usual in its row (an output channel):
+ *                             q = round(gradient * multiplier[r]) limited to +-127, half to even
+ *                             m' = q + ((((2^6 * beta * (m - q) + 2^14) >> 15) + u mod 2^6) >> 6)
+ *                             w' = clip(w - ((2^shift * m' * step + u) >> 16), +-127)
+ *                             magnitude[r] += sum_c |gradient|
+ *                             u: 16 random bits, which round both stochastically; two columns share a hash, that of the
+ *                             first one's index, in which they have the lower and the upper half
+ * No gradient is -2^31.  `beta` is the decay in units of 2^-15; `rate` is lr/R, bias correction included, in units of 2^-24 (>= 0); hash is 32
  * random bits of the weight's index, so that (x + u) >> 24 rounds stochastically.  The caller keeps |m' * rate| below
  * 2^31 - 2^24.  The latent step is taken against the gradient.
  *
@@ -27,9 +34,22 @@ struct bnn_sign_step {
     uint64_t key; /* of the stochastic rounding: seed, layer, step */
 };
 
+#define BNN_LARGEST_SHIFT 7 /* a momentum, shifted, still has 16 bits */
+
+struct bnn_channel_step {
+    int16_t minus_beta; /* -2^15 ... 0 */
+    int16_t step;       /* 2^(16 - shift) times what a momentum of 1 moves a weight by, in units of R/127; >= 0 */
+    int16_t shift;      /* 0 ... BNN_LARGEST_SHIFT */
+    uint64_t key;
+};
+
 typedef void bnn_update_sign_momentum_i8_fn(int8_t *latent, int8_t *momentum, size_t stride,
                                             const int32_t *gradient, size_t g_stride, size_t rows, size_t columns,
                                             uint32_t index, const struct bnn_sign_step *step);
+typedef void bnn_update_channel_momentum_i8_fn(int8_t *latent, int8_t *momentum, size_t stride,
+                                               const int32_t *gradient, size_t g_stride, size_t rows, size_t columns,
+                                               uint32_t index, const float *multiplier, int64_t *magnitude,
+                                               const struct bnn_channel_step *step);
 typedef void bnn_update_sign_i8_fn(int8_t *latent, size_t stride, const int32_t *gradient, size_t g_stride,
                                    size_t rows, size_t columns, uint32_t index, const struct bnn_sign_step *step);
 

@@ -1,5 +1,9 @@
 # Binding of update.h.
 
+cdef extern from "update/update.h":
+    const int BNN_LARGEST_SHIFT
+
+
 cdef dict OPTIMIZERS = {
     "adam": BNN_adam, "sgd": BNN_sgd, "sign-momentum": BNN_sign_momentum, "sign": BNN_sign, "bop": BNN_bop,
 }
@@ -51,6 +55,65 @@ def update_sign_momentum_i8(latent, momentum, gradient, *, beta, rate, key, inde
         kernels.update_sign_momentum_i8(
             <int8_t *>weights.data, <int8_t *>moments.data, weights.stride, <const int32_t *>slope.data,
             slope.stride, weights.rows, weights.columns, first, &step,
+        )
+
+
+def update_channel_momentum_i8(latent, momentum, gradient, multiplier, magnitude, *, beta, step, shift=0, key,
+                               index=0, isa=None):
+    """Take one step on int8 latent weights, in integers, by gradients of which the size counts.
+
+    With ``q = round(gradient * multiplier)`` limited to +-127 and u 16 random bits:
+    ``m' = q + ((((64 * beta * (m - q) + 2**14) >> 15) + u % 64) >> 6)`` and
+    ``w' = clip(w - ((2**shift * m' * step + u) >> 16), -127, 127)``.
+
+    Parameters
+    ----------
+    latent, momentum : int8 [rows, columns]
+        Changed in place; latent in units of range / 127, momentum in those of q. Row strides are the same.
+    gradient : int32 [rows, columns]
+        Exact sums, none of them -2**31.
+    multiplier : float32 [rows]
+        Of a row's gradients.
+    magnitude : int64 [rows]
+        ``sum(abs(gradient))`` of each row is added.
+    beta : int
+        Decay in units of 2**-15, 0 ... 2**15.
+    step, shift : int
+        What a momentum of 1 moves a weight by, in units of 2**(shift - 16); 0 ... 32767 and 0 ... 7.
+    key, index : int
+        As in `update_sign_momentum_i8`; of two columns, the first one's hash gives the lower half to it, the upper
+        half to the second.
+    isa : str, optional
+        Instruction set; see the module.
+
+    Raises
+    ------
+    ValueError
+        An operand does not fit or a number is out of range.
+
+    Notes
+    -----
+    Source: a second moment shared by an output channel is Adam-mini's (Zhang et al., arXiv 2406.16793); the mean
+    magnitude, integers and stochastic rounding are this project's.
+    """
+    cdef const bnn_kernels *kernels = kernels_for(isa)
+    cdef matrix weights = rows_of(latent, "int8", (None, None), True, "latent")
+    cdef matrix moments = rows_of(momentum, "int8", (weights.rows, weights.columns), True, "momentum")
+    cdef matrix slope = rows_of(gradient, "int32", (weights.rows, weights.columns), False, "gradient")
+    cdef const float *factors = <const float *>data(multiplier, "float32", (weights.rows,), False, "multiplier")
+    cdef int64_t *sums = <int64_t *>data(magnitude, "int64", (weights.rows,), True, "magnitude")
+    cdef bnn_channel_step numbers = bnn_channel_step(
+        minus_beta=<int16_t>-<int>whole(beta, BETA_ONE, "beta"),
+        step=<int16_t>whole(step, 32767, "step"),
+        shift=<int16_t>whole(shift, BNN_LARGEST_SHIFT, "shift"),
+        key=whole(key, UINT64_LIMIT, "key"),
+    )
+    cdef uint32_t first = <uint32_t>whole(index, UINT32_LIMIT, "index")
+    _check_stride(&weights, &moments, "momentum")
+    with nogil:
+        kernels.update_channel_momentum_i8(
+            <int8_t *>weights.data, <int8_t *>moments.data, weights.stride, <const int32_t *>slope.data, slope.stride,
+            weights.rows, weights.columns, first, factors, sums, &numbers,
         )
 
 

@@ -82,6 +82,53 @@ void test_update_sign_momentum_i8(bnn_update_sign_momentum_i8_fn *run, bnn_updat
     }
 }
 
+void naive_update_channel_momentum_i8(int8_t *latent, int8_t *momentum, size_t stride, const int32_t *gradient,
+                                      size_t g_stride, size_t rows, size_t columns, uint32_t index,
+                                      const float *multiplier, int64_t *magnitude, const struct bnn_channel_step *step)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < columns; c++) {
+            const size_t at = r * stride + c;
+            const int32_t slope = gradient[r * g_stride + c];
+            const float scaled = (float)slope * multiplier[r];
+            const int64_t q = (int64_t)rint(fmax(fmin((double)scaled, 127.0), -127.0));
+            const uint32_t hash = naive_hash(index + (uint32_t)(r * stride + c / 2 * 2), step->key);
+            const int64_t u = c % 2 ? hash / 65536 : hash % 65536;
+            const int64_t rest = floor_shift(-64 * (int64_t)step->minus_beta * (momentum[at] - q) + 16384, 15);
+            const int64_t m = q + floor_shift(rest + u % 64, 6);
+            const int64_t moved = latent[at] - floor_shift(m * ((int64_t)step->step << step->shift) + u, 16);
+            momentum[at] = (int8_t)m;
+            latent[at] = (int8_t)(moved > 127 ? 127 : moved < -127 ? -127 : moved);
+            magnitude[r] += llabs((long long)slope);
+        }
+}
+
+void test_update_channel_momentum_i8(bnn_update_channel_momentum_i8_fn *run, bnn_update_channel_momentum_i8_fn *expected)
+{
+    static const float multipliers[] = {0.0f, 0.5f, 17.0f, 1e-7f};
+    for (size_t i = 0; i < check_shapes; i++, check_release()) {
+        struct operands o = operands(i);
+        const struct bnn_channel_step step = {.minus_beta = (int16_t)-o.step.beta, .key = o.step.key,
+                                              .step = (int16_t)(i % 3 ? o.step.rate >> 9 : 32767),
+                                              .shift = (int16_t)(i % 4 ? 0 : i % 8)};
+        float *multiplier = check_f32(o.rows, 1.0);
+        int64_t *magnitude = check_block(o.rows, sizeof *magnitude);
+        for (size_t r = 0; r < o.rows; r++) {
+            magnitude[r] = (int64_t)(check_random() >> 8);
+            if (r % 3) multiplier[r] = multipliers[(r + i) % 4];
+        }
+        if (o.rows && o.columns && o.gradient[0] == INT32_MIN) o.gradient[0] = INT32_MAX;
+        int8_t *latent = check_copy(o.latent, o.count, 1), *momentum = check_copy(o.momentum, o.count, 1);
+        int64_t *sums = check_copy(magnitude, o.rows, sizeof *sums);
+        run(o.latent, o.momentum, o.stride, o.gradient, o.g_stride, o.rows, o.columns, o.index, multiplier, magnitude,
+            &step);
+        expected(latent, momentum, o.stride, o.gradient, o.g_stride, o.rows, o.columns, o.index, multiplier, sums, &step);
+        CHECK_SAME(o.latent, latent, o.count);
+        CHECK_SAME(o.momentum, momentum, o.count);
+        CHECK_SAME(magnitude, sums, o.rows);
+    }
+}
+
 void test_update_sign_i8(bnn_update_sign_i8_fn *run, bnn_update_sign_i8_fn *expected)
 {
     for (size_t i = 0; i < check_shapes; i++, check_release()) {

@@ -34,6 +34,30 @@ def update_sign_momentum_i8(c: Case) -> None:
 
 
 @case
+def update_channel_momentum_i8(c: Case) -> None:
+    """Gradients far below, near and far beyond a push; rows whose size is unknown."""
+    latent = c.integers("latent", c.tile, np.int8, -127, 127)
+    momentum = c.integers("momentum", c.tile, np.int8, -127, 127)
+    most = int(c.random.choice([3, 3000, 2**31 - 1]))
+    gradient = c.integers("gradient", c.tile, np.int32, -most, most)
+    multiplier = c.place(
+        "multiplier", c.random.choice([0.0, 0.5, 0.031, 1e-6], c.rows).astype(F32)
+    )
+    magnitude = c.integers("magnitude", (c.rows,), np.int64, 0, 2**40)
+    c.options["beta"] = beta = int(c.random.choice([0, 29491, 2**15]))
+    c.options["step"] = int(c.random.choice([0, 1, 10413, 32767]))
+    c.options["shift"] = int(c.random.choice([0, 0, 2, 7]))
+    step = c.options["step"] << c.options["shift"]
+    key, index = _indices(c)
+    u = oracle.half_hashes(c.tile, c.stride("latent"), index, key)
+    after, moved = oracle.channel_momentum(latent, momentum, gradient, multiplier, beta, step, u)
+    c.output("latent", after, np.int8)
+    c.output("momentum", moved, np.int8)
+    sums = np.abs(gradient.astype(np.int64)).sum(axis=1)
+    c.output("magnitude", magnitude + sums, np.int64)
+
+
+@case
 def update_sign_i8(c: Case) -> None:
     """The same without momentum."""
     latent = c.integers("latent", c.tile, np.int8, -127, 127)

@@ -87,6 +87,27 @@ def dither(shape: tuple[int, int], stride: int, first: int, key: int) -> np.ndar
     return (hash32(element_indices(shape, stride, first), key) >> np.uint64(8)).astype(np.int64)
 
 
+def dither_bytes(shape: tuple[int, int], stride: int, first: int, key: int) -> np.ndarray:
+    """Return the 8 bits by which each gradient's rounding is shifted, as int64.
+
+    Four columns share the hash of the first of them, a byte each.
+    """
+    return byte_of_four(element_indices(shape, stride, first), np.arange(shape[1]), key)
+
+
+def byte_of_four(index: np.ndarray, column: np.ndarray, key: int) -> np.ndarray:
+    """Return the random byte of elements that stand at `column` of their rows, as int64."""
+    part = (column % 4).astype(np.uint64)
+    wrapped = (np.asarray(index, np.uint64) - part) & np.uint64(0xFFFFFFFF)
+    return (hash32(wrapped, key) >> (np.uint64(8) * part) & np.uint64(255)).astype(np.int64)
+
+
+def round_by_bytes(v: np.ndarray, u: np.ndarray, limit: int = 127) -> np.ndarray:
+    """Return float32 values within the limit as int8, rounded down after adding u / 256."""
+    steps = np.rint(np.clip(v, F32(-limit), F32(limit)) * F32(256)).astype(np.int64)
+    return (steps + u >> 8).astype(np.int8)
+
+
 def affine(
     t: np.ndarray, g: np.ndarray, a: np.ndarray, b: np.ndarray, c0: np.ndarray
 ) -> np.ndarray:
@@ -97,6 +118,29 @@ def affine(
 def round_to_int8(v: np.ndarray, limit: float = 127.0) -> np.ndarray:
     """Round half to even within +-limit."""
     return np.rint(np.clip(v, F32(-limit), F32(limit))).astype(np.int8)
+
+
+def half_hashes(shape: tuple[int, int], stride: int, first: int, key: int) -> np.ndarray:
+    """Return 16 random bits of each weight, as int64: two columns share a hash."""
+    odd = np.arange(shape[1], dtype=np.uint64) % np.uint64(2)
+    pair = (element_indices(shape, stride, first) - odd) & np.uint64(0xFFFFFFFF)
+    return (hash32(pair, key) >> (np.uint64(16) * odd) & np.uint64(0xFFFF)).astype(np.int64)
+
+
+def channel_momentum(
+    latent: np.ndarray,
+    momentum: np.ndarray,
+    gradient: np.ndarray,
+    multiplier: np.ndarray,
+    beta: int,
+    step: int,
+    u: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (latent, momentum) after a step on gradients of which the size counts."""
+    q = round_to_int8(gradient.astype(F32) * multiplier[:, None]).astype(np.int64)
+    m = q + (((64 * beta * (momentum - q) + 2**14 >> 15) + u % 64) >> 6)
+    moved = latent - (m * step + u >> 16)
+    return np.clip(moved, -127, 127).astype(np.int8), m.astype(np.int8)
 
 
 def sign_momentum(

@@ -3,23 +3,24 @@
 Every stage is checked from what the product itself handed to it, so that no bound grows with depth
 or with the number of steps. Integers are exact. A float32 expression may err by half a unit in the
 last place (`U`) for every operation, relative to the magnitudes of its terms; a float16 store adds
-half a unit of its own, an int8 store half a quantum (after the random shift of a stochastic one).
+half a unit of its own; an int8 store may be what any value within the bound is rounded to.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import pushes
 import reference
+import rounding
 from harness import Trace, as_signs
 from kernel_oracles import hash32
+from rounding import U
 
 from bnntrain import kernels
 from bnntrain.config import Optimizer
 from bnntrain.method import Method
 from bnntrain.model import Model
 
-U = 2.0**-24
-"""Unit roundoff of float32."""
 HALF, HALF_TINY, HALF_LARGEST = 2.0**-11, 2.0**-25, 65504.0
 """Of float16: relative, and absolute below its normal numbers; stores saturate at the largest."""
 TIE = 1e-9
@@ -132,21 +133,6 @@ def incoming(t: Trace, z: np.ndarray, method: Method) -> np.ndarray:
     return g * reference.passes(z)
 
 
-def rounding_shift(
-    model: Model, stream: int, number: int, step: int, index: np.ndarray
-) -> np.ndarray | float:
-    """What is added to int8 gradients before they are rounded to nearest: -1/2 ... 1/2, or 0."""
-    if model.method.gradient_rounding == "nearest":
-        return 0.0
-    key = kernels.key(model.seed, stream, number, step)
-    return (hash32(index, key).astype(np.int64) >> 8) * 2.0**-24 - 0.5
-
-
-def indices(tensor: np.ndarray) -> np.ndarray:
-    """Return each element's number, rows one behind the other."""
-    return np.arange(tensor.size).reshape(tensor.shape)
-
-
 def check_norm_gradient(
     t: Trace, n: reference.Normalised, model: Model, number: int, step: int
 ) -> None:
@@ -161,8 +147,8 @@ def check_norm_gradient(
     assert np.abs(t.dy).max() <= limit
     scale = float(t.scales[1, 0])
     exact = wanted.dy / scale
-    exact = exact + rounding_shift(model, kernels.STREAM_DY, number, step, indices(exact))
-    close(t.dy, np.clip(exact, -limit, limit), 0.5 + bound / scale + 2 * U * (np.abs(exact) + 1))
+    u = rounding.noise(model, kernels.STREAM_DY, number, step, rounding.indices(exact))
+    rounding.check(t.dy, exact, bound / scale, limit, u)
 
 
 def check_parameter_gradients(
@@ -202,7 +188,7 @@ def check_scale(
 
 
 def check_products(t: Trace, model: Model, number: int, step: int) -> np.ndarray:
-    """Check dX and a stored dW; return sgn(dW), with NaN where float rounding may decide it."""
+    """Check dX and dW as far as it can be seen; return what moves the weights, as below."""
     method, dy = model.method, t.dy.astype(float)
     dw = dy.T @ t.x
     integer = method.gradient == "int8"
@@ -210,7 +196,7 @@ def check_products(t: Trace, model: Model, number: int, step: int) -> np.ndarray
     if t.dx is not None:
         bound = 0.0 if integer else t.outputs * U * np.abs(dy).sum(axis=1, keepdims=True)
         check_input_gradient(t, model, number, step, dy @ t.signs, bound)
-    return check_weight_gradient(t, method, dw, dw_bound)
+    return check_weight_gradient(t, model, step, dw, dw_bound)
 
 
 def check_input_gradient(
@@ -224,15 +210,18 @@ def check_input_gradient(
     used = float(t.scales[1, 0])
     check_scale(t.dx_scale_before, t.dx_scale, dx * used, np.max(bound) * used, 127, method)
     ratio = used / float(t.dx_scale[0])
-    exact = dx * ratio + rounding_shift(model, kernels.STREAM_DX, number, step, indices(dx))
-    error = bound * ratio + 4 * U * (np.abs(dx) * ratio + 1)
-    close(t.dx, np.clip(exact, -127, 127), 0.5 + error)
+    u = rounding.noise(model, kernels.STREAM_DX, number, step, rounding.indices(dx))
+    rounding.check(t.dx, dx * ratio, bound * ratio + 2 * U * np.abs(dx) * ratio, 127, u)
 
 
 def check_weight_gradient(
-    t: Trace, method: Method, dw: np.ndarray, bound: np.ndarray
+    t: Trace, model: Model, step: int, dw: np.ndarray, bound: np.ndarray
 ) -> np.ndarray:
-    """Check a stored dW, given in units of dY; return its signs, NaN where `bound` hides them."""
+    """Check a stored dW, given in units of dY; return its signs or pushes, NaN where unsure."""
+    method = model.method
+    if method.weight_gradient == "integer":
+        pushes.check_magnitude(t, model, len(t.x), dw, bound)
+        return pushes.pushes(t, model, step, len(t.x), dw, bound)
     if method.weight_gradient == "float32":
         unit = float(t.scales[1, 0]) if method.gradient == "int8" else 1.0
         close(t.made["dW"], dw * unit, (bound + 4 * U * np.abs(dw)) * unit)
@@ -279,11 +268,14 @@ def check_integer_update(
             latent, push, int(rate / method.latent_range * 2**24 + 0.5), bits
         )
     else:
-        exact = rate / method.latent_range / (1 - beta ** (step + 1)) * 2**24
-        momentum = t.state["momentum1"].astype(np.int64)
-        wanted, m = reference.integer_sign_momentum(
-            latent, momentum, push, int(beta * 2**15 + 0.5), int(exact + 0.5), bits
-        )
+        exact = rate / method.latent_range / (1 - beta ** (step + 1))
+        momentum, of_beta = t.state["momentum1"].astype(np.int64), int(beta * 2**15 + 0.5)
+        if method.optimizer == "channel-momentum":
+            wanted, m = pushes.update(t, push, model, number, step, exact, of_beta)
+        else:
+            wanted, m = reference.integer_sign_momentum(
+                latent, momentum, push, of_beta, int(exact * 2**24 + 0.5), bits
+            )
         assert np.array_equal(t.later["momentum1"][sure], m[sure])
     assert np.array_equal(t.later["latent"][sure], wanted[sure])
 
@@ -391,11 +383,10 @@ def check_latent(
 
 def has_integer_update(method: Method) -> bool:
     """Whether weights move by integers alone."""
-    integers = (
-        method.latent == "int8" and method.gradient == "int8" and method.weight_gradient == "sign"
-    )
+    integers = method.latent == "int8" and method.gradient == "int8"
+    integers = integers and method.weight_gradient in ("sign", "integer")
     return integers and (
-        method.optimizer == "sign"
+        method.optimizer in ("sign", "channel-momentum")
         or (method.optimizer, method.momentum) == ("sign-momentum", "int8")
     )
 

@@ -13,8 +13,10 @@ from itertools import pairwise
 import checks
 import conv_reference as conv
 import numpy as np
-from checks import HALF_LARGEST, U, close, storage_bound
+import rounding
+from checks import HALF_LARGEST, close, storage_bound
 from harness import Trace, as_signs
+from rounding import U
 
 from bnntrain import kernels
 from bnntrain.method import Method
@@ -103,7 +105,10 @@ def check_norm_gradient(
     if method.gradient == "int8":
         limit = 31 if method.gradient_bits == 6 else 127
         checks.check_scale(t.state["scales"][1], t.scales[1], wanted.dy, bound, limit, method)
-        dy, error = quantised(t, wanted.dy, bound, limit, dither(t, model, number, step))
+        scale = float(t.scales[1, 0])
+        u = noise(t, model, number, step)
+        dy, high = rounding.interval(wanted.dy / scale, bound / scale, limit, u)
+        error = high - dy
     else:
         dy, error = wanted.dy, bound + storage_bound(method.gradient, np.abs(wanted.dy) + bound)
         if method.gradient == "float16":
@@ -125,25 +130,12 @@ def norm_order(geometry: conv.Geometry) -> list[int]:
     return [stored[place] for place in np.ndindex(geometry.product)]
 
 
-def dither(t: Trace, model: Model, number: int, step: int) -> np.ndarray | float:
-    """What is added to each dY before it is rounded, in the order in which they are stored."""
+def noise(t: Trace, model: Model, number: int, step: int) -> np.ndarray | None:
+    """The random bytes that round each dY, which are those of the places where dY is stored."""
     order = np.array(norm_order(t.geometry))
     places = (np.arange(len(t.x))[:, None] * len(order) + order).reshape(-1, 1)
     index = places * t.outputs + np.arange(t.outputs)
-    return checks.rounding_shift(model, kernels.STREAM_DY, number, step, index)
-
-
-def quantised(
-    t: Trace, dy: np.ndarray, bound: np.ndarray, limit: int, shift: np.ndarray | float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return dY in whole units of its scale, and how many integers above it are as right."""
-    scale = float(t.scales[1, 0])
-    exact = dy / scale + shift
-    # The bound covers the coefficients and their sum; adding the shift rounds twice more.
-    slack = bound / scale + 2 * U * (np.abs(exact) + 1)
-    low = np.clip(np.rint(exact - slack), -limit, limit)
-    high = np.clip(np.rint(exact + slack), -limit, limit)
-    return low, high - low
+    return rounding.noise(model, kernels.STREAM_DY, number, step, index)
 
 
 def check_stored(t: Trace, method: Method, dy: np.ndarray, error: np.ndarray) -> None:
@@ -168,7 +160,7 @@ def check_products(
     error: np.ndarray,
     degenerate: bool = False,
 ) -> np.ndarray:
-    """Check dX and a stored dW; return sgn(dW), with NaN where float rounding may decide it."""
+    """Check dX and dW as far as it can be seen; return what moves the weights (see `checks`)."""
     geometry, integer = t.geometry, model.method.gradient == "int8"
     size = np.abs(dy) + error
     if t.dx is not None:
@@ -186,8 +178,10 @@ def check_products(
         skipped = 0.0 if t.is_first else rows(size).sum(axis=0)[:, None]
         terms = conv.weight_gradient(geometry, size, np.abs(t.x)) + 2 * skipped
         bound += len(rows(dy)) * U * terms
-    signs = checks.check_weight_gradient(t, model.method, dw, bound)
-    if not degenerate:
+    moves = checks.check_weight_gradient(t, model, step, dw, bound)
+    if not degenerate and model.method.weight_gradient == "integer":
+        assert np.isnan(moves).mean() < 0.1
+    elif not degenerate:
         # What rounding may decide are small values, or this would show nothing.
-        assert not np.isnan(signs[np.abs(dw) > 0.1 * np.abs(dw).max()]).any()
-    return signs
+        assert not np.isnan(moves[np.abs(dw) > 0.1 * np.abs(dw).max()]).any()
+    return moves

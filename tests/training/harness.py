@@ -269,7 +269,8 @@ class Recorder:
             trace.dx = self._gradient_of(below, batch, block.inputs, columns)
             if "scales" in self._below_views:
                 trace.dx_scale = self._below_views["scales"][0].copy()
-        trace.made = {t: views[t].copy() for t in ("d_gamma", "d_beta", "dW") if t in views}
+        made = ("d_gamma", "d_beta", "dW", "dW_magnitude")
+        trace.made = {t: views[t].copy() for t in made if t in views}
         if "dW" in views:
             trace.made["dW"] = self._weight_gradient(views["dW"])
 

@@ -236,6 +236,13 @@ def integer_sign_momentum(latent, momentum, push, beta_q15, rate_q24, dither):
     return np.clip(latent - ((momentum * rate_q24 + dither) >> 24), -127, 127), momentum
 
 
+def integer_momentum(latent, momentum, push, beta_q15, step_q16, u):
+    """The all-integer step on pushes -127 ... 127, all of it rounded by 16 random bits each."""
+    sixtyfourths = np.floor(64 * beta_q15 * (momentum - push) / 2**15 + 0.5).astype(np.int64)
+    momentum = push + (sixtyfourths + u % 64) // 64
+    return np.clip(latent - (momentum * step_q16 + u) // 2**16, -127, 127), momentum
+
+
 def integer_sign(latent, push, rate_q24, dither):
     """The same without momentum; returns the new latent."""
     return np.clip(latent - ((127 * push * rate_q24 + dither) >> 24), -127, 127)

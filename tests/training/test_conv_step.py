@@ -243,6 +243,20 @@ def test_updates(update):
     run_checked(update_config(*update), (5, 4, 3))
 
 
+@pytest.mark.parametrize("bits", [6, 8])
+def test_channel_momentum(bits):
+    """Steps that follow the size of each channel's gradients, the first of which only measures."""
+    config = make_config(
+        conv_layers({"channels": 65, "kernel": 2}, {"channels": 6, "kernel": 3}),
+        "efficient",
+        2,
+        {"momentum": 0.7, "beta2": 0.9},
+        gradient_bits=bits,
+    )
+    model, _ = run_checked(config, (5, 4, 3), steps=5)
+    assert model.method.optimizer == "channel-momentum"
+
+
 # Batches, threads, instruction sets ---------------------------------------------------------------
 
 # Rows that straddle what kernels work on at a time: 192 positions, 256 of dW, groups of images.

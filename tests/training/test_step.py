@@ -142,6 +142,15 @@ def test_updates(update):
     run_checked(update_config(*update), 31, steps=3)
 
 
+@pytest.mark.parametrize("batch", [2, 31])
+@pytest.mark.parametrize("sizes", [(33, 5), (65, 130, 64), (7, 1)], ids=title)
+def test_channel_momentum(sizes, batch):
+    """Steps that follow the size of each channel's gradients, the first of which only measures."""
+    config = make_config(list(sizes), "efficient", 9, {"momentum": 0.7, "beta2": 0.9})
+    model, _ = run_checked(config, batch, steps=5)
+    assert model.method.optimizer == "channel-momentum"
+
+
 @pytest.mark.parametrize("latent", ["float32", "float16", "int16", "int8"])
 @pytest.mark.parametrize("optimizer", [("adam", "float32"), ("sign-momentum", "int8")], ids=title)
 def test_latents_stay_in_their_range(latent, optimizer):
