@@ -167,8 +167,10 @@ class Block:
             found.append(self._persistent(f"momentum{number}", "momenta", shape, method.momentum))
         if method.optimizer == "channel-momentum":
             channels = shape[:1]
-            found.append(self._persistent("dW_magnitude", "momenta", channels, "float32"))
-            found.append(self._buffer("dW_sums", "dW", channels, "int64", t.backward, t.backward))
+            found.append(self._persistent("dW_magnitude", "statistics", channels, "float32"))
+            found.append(
+                self._buffer("dW_sums", "statistics", channels, "int64", t.backward, t.backward)
+            )
         if method.weight_gradient not in CONSUMED:
             dw_shape = self._lines if method.weight_gradient == "bit" else shape
             found.append(
