@@ -40,11 +40,12 @@ void bnn_dense_consume(const struct bnn_kernels *k, const struct bnn_dense *d, c
 }
 
 /* From a channel's sums to integers of which BNN_TYPICAL_PUSH stands for its usual gradient: the root of the mean square,
- * were it normally distributed, sqrt(pi/2) times the mean magnitude.  0 as long as none is known. */
+ * were it normally distributed, sqrt(pi/2) times the mean magnitude.  0 as long as none is known, and again where a channel
+ * has been without gradients for so long that what is left of it has no inverse. */
 static float multiplier_of(const struct bnn_dense *d, const struct bnn_dense_step *step, size_t channel)
 {
     const float usual = 1.25331414f * (d->dw_magnitude[channel] * step->magnitude_correction);
-    return usual > 0.0f ? BNN_TYPICAL_PUSH * (d->dy_scale->used * step->real.gradient_scale) / usual : 0.0f;
+    return usual > BNN_LEAST_USUAL ? BNN_TYPICAL_PUSH * (d->dy_scale->used * step->real.gradient_scale) / usual : 0.0f;
 }
 
 void bnn_dense_clear_magnitudes(const struct bnn_dense *d)

@@ -116,6 +116,8 @@ static inline struct bnn_place bnn_dense_place(const struct bnn_dense *d, size_t
 #define BNN_UPDATE_ROWS 8
 /* An integer push of this size is a channel's usual gradient: pushes are limited to four times that. */
 #define BNN_TYPICAL_PUSH 32.0f
+/* Less than this is no usual gradient. */
+#define BNN_LEAST_USUAL 1e-30f
 
 /* A block of dW [rows][width], width <= BNN_TILE: into its storage, or into the weights at once.  The float32 one may be
  * overwritten; that of exact sums also takes more columns where the update is one of integers. */

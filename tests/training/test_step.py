@@ -151,6 +151,19 @@ def test_channel_momentum(sizes, batch):
     assert model.method.optimizer == "channel-momentum"
 
 
+@pytest.mark.parametrize("left", [0.0, 1e-42, 1e-38])
+def test_a_channel_long_without_gradients_is_not_moved(left):
+    """What is left of its usual gradient after 10**5 steps has no inverse in float32."""
+    config = make_config([33, 5], "efficient", 9)
+    model = make_model(config, 33, 1)
+    random = np.random.default_rng(1)
+    for step in range(2):
+        fill_batch(model, random)
+        model.arena.views["dense1.dW_magnitude"][...] = left
+        model.train_batch(9, step + 1, 1e-3)
+    assert not model.arena.views["dense1.momentum1"].any()
+
+
 @pytest.mark.parametrize("latent", ["float32", "float16", "int16", "int8"])
 @pytest.mark.parametrize("optimizer", [("adam", "float32"), ("sign-momentum", "int8")], ids=title)
 def test_latents_stay_in_their_range(latent, optimizer):
