@@ -140,7 +140,7 @@ def test_momentum_moves_by_the_sign_of_the_quantised_product():
     # From rest, the first step's momentum is 127 (1 - beta) sgn(dW), rounded: the sign itself. The
     # first block's dY stays where it was made.
     blocks = [{"channels": 33, "kernel": 3}, {"channels": 8, "kernel": 3}]
-    traces, _ = traced(blocks, "efficient", 6, (9, 8, 3))
+    traces, _ = traced(blocks, "efficient", 6, (9, 8, 3), weight_gradient="sign")
     trace = traces[0]
     product = conv.weight_gradient(trace.geometry, trace.dy.reshape(6, 9, 8, 33), trace.x)
     assert not trace.state["momentum1"].any()

@@ -118,7 +118,8 @@ def cosine(a, b):
 # Least cosine with the unquantised gradient after three blocks: of dX, dY and dW, of the sums
 # dbeta and dgamma. Measured over six seeds: 0.9993 and 0.9972 (8 bits to nearest), 0.9987 and
 # 0.9982 (8 bits), 0.986 and 0.986 (6 bits), 0.99999 and 0.99999 (float16). Every stage's own error
-# is bounded in test_step.py.
+# is bounded in test_step.py. The larger half of all weight gradients keep their signs, with 6 bits
+# the larger third (their error is a sixth of the root mean square: four of it reach the median).
 BOUNDS = [
     ({"gradient_bits": 8, "gradient_rounding": "nearest"}, 0.998, 0.995),
     ({"gradient_bits": 8, "gradient_rounding": "nearest", "norm": "l1"}, 0.998, 0.995),
@@ -143,8 +144,8 @@ def test_quantised_gradients_point_where_the_exact_ones_do(cells, tensors, sums,
         dw = dy.T @ trace.x
         assert cosine(dy, exact.dy) >= tensors
         assert cosine(dw, exact.dw) >= tensors
-        # Of the larger half of all weight gradients not one changes its sign.
-        large = np.abs(exact.dw) > np.median(np.abs(exact.dw))
+        share = 2 / 3 if cells.get("gradient_bits") == 6 else 1 / 2
+        large = np.abs(exact.dw) > np.quantile(np.abs(exact.dw), share)
         assert np.array_equal(np.sign(dw)[large], np.sign(exact.dw)[large])
         if trace.dx is not None:
             assert cosine(trace.dx.astype(float), exact.dx) >= tensors
@@ -155,7 +156,7 @@ def test_quantised_gradients_point_where_the_exact_ones_do(cells, tensors, sums,
 
 def test_momentum_moves_by_the_sign_of_the_quantised_product():
     # From rest, the first step's momentum is 127 (1 - beta) sgn(dW), rounded: the sign itself.
-    traces, _ = traced("efficient", 64, [65, 33, 10], 63)
+    traces, _ = traced("efficient", 64, [65, 33, 10], 63, weight_gradient="sign")
     for trace in traces:
         product = trace.dy.astype(np.int64).T @ trace.x.astype(np.int64)
         assert not trace.state["momentum1"].any()
