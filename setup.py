@@ -21,6 +21,8 @@ FLAGS = [
 ]  # fmt: skip
 # The bindings are the largest file and run once per call: optimising them only costs build time.
 BINDING_FLAGS = ["-O1", "-Wno-extra", "-Wno-unused-function"]
+# Files whose names begin so are for these machines only.
+FAMILIES = {"avx": ("x86_64", "amd64"), "neon": ("aarch64", "arm64")}
 DIRECTIVES = {"language_level": "3", "boundscheck": False, "wraparound": False, "cdivision": True}
 
 
@@ -32,8 +34,9 @@ def kernel_files(*suffixes: str) -> list[str]:
 
 def c_sources() -> list[str]:
     """Return the C sources that the target machine can compile."""
-    x86 = sysconfig.get_platform().endswith(("x86_64", "amd64"))
-    return [path for path in kernel_files(".c") if x86 or not Path(path).name.startswith("avx")]
+    machine = sysconfig.get_platform().rpartition("-")[2]
+    foreign = [family for family, machines in FAMILIES.items() if machine not in machines]
+    return [path for path in kernel_files(".c") if not Path(path).name.startswith(tuple(foreign))]
 
 
 class BuildKernels(build_ext):

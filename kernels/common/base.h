@@ -16,6 +16,12 @@
 #else
 #define BNN_X86 0
 #endif
+/* 64-bit ARM, where NEON is part of the baseline. */
+#if defined(__aarch64__)
+#define BNN_ARM64 1
+#else
+#define BNN_ARM64 0
+#endif
 
 #define BNN_WORD_BITS 64
 /* Columns that a product kernel works on at a time: one word of packed signs. */

@@ -4,7 +4,12 @@
 
 #include "base.h"
 
-static const char *const names[BNN_ISA_count] = {"portable", "avx2", "avx512"};
+#if BNN_ARM64 && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+static const char *const names[BNN_ISA_count] = {"portable", "avx2", "avx512", "neon", "neondot"};
 
 const char *bnn_isa_name(enum bnn_isa isa) { return names[isa]; }
 
@@ -33,6 +38,15 @@ int bnn_isa_supported(enum bnn_isa isa)
                __builtin_cpu_supports("avx512vpopcntdq");
     default: return 0;
     }
+#elif BNN_ARM64
+    switch (isa) {
+    case BNN_ISA_portable:
+    case BNN_ISA_neon: return 1;
+#ifdef HWCAP_ASIMDDP
+    case BNN_ISA_neondot: return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#endif
+    default: return 0;
+    }
 #else
     return isa == BNN_ISA_portable;
 #endif
@@ -47,6 +61,7 @@ enum bnn_isa bnn_isa_best(void)
 
 int bnn_isa_includes(enum bnn_isa isa, enum bnn_isa other)
 {
-    /* On x86 each set contains the former ones; other families will not be so simple. */
-    return other <= isa;
+    /* Within a family each set contains the former ones. */
+    const int arm = isa >= BNN_ISA_neon, other_arm = other >= BNN_ISA_neon;
+    return other == BNN_ISA_portable || (arm == other_arm && other <= isa);
 }

@@ -6,8 +6,10 @@
 enum bnn_isa {
     BNN_ISA_portable = 0,
     BNN_ISA_avx2 = 1,   /* AVX2, BMI, POPCNT */
-    BNN_ISA_avx512 = 2, /* AVX-512 F, BW, VL, DQ, VNNI, VPOPCNTDQ */
-    BNN_ISA_count = 3
+    BNN_ISA_avx512 = 2, /* AVX-512 F, BW, VL, DQ, VNNI, VBMI, VPOPCNTDQ */
+    BNN_ISA_neon = 3,    /* armv8-a: Cortex-A53, A72 */
+    BNN_ISA_neondot = 4, /* with SDOT, of armv8.2-a: Cortex-A76 */
+    BNN_ISA_count = 5
 };
 
 const char *bnn_isa_name(enum bnn_isa isa);

@@ -26,6 +26,13 @@
 #define BNN_ON_avx2(...)
 #define BNN_ON_avx512(...)
 #endif
+#if BNN_ARM64
+#define BNN_ON_neon(...) __VA_ARGS__
+#define BNN_ON_neondot(...) __VA_ARGS__
+#else
+#define BNN_ON_neon(...)
+#define BNN_ON_neondot(...)
+#endif
 
 /* Prototypes of all implementations. */
 #define BNN_KERNEL(op, isa) bnn_##op##_fn bnn_##op##_##isa;
@@ -36,6 +43,8 @@
 #define BNN_FIELD_portable(op) bnn_##op##_fn *op;
 #define BNN_FIELD_avx2(op)
 #define BNN_FIELD_avx512(op)
+#define BNN_FIELD_neon(op)
+#define BNN_FIELD_neondot(op)
 #define BNN_KERNEL(op, isa) BNN_FIELD_##isa(op)
 struct bnn_kernels {
 #include "../kernels.inc"

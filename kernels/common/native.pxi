@@ -16,6 +16,8 @@ cdef extern from "common/cpu.h" nogil:
         BNN_ISA_portable
         BNN_ISA_avx2
         BNN_ISA_avx512
+        BNN_ISA_neon
+        BNN_ISA_neondot
         BNN_ISA_count
     const char *bnn_isa_name(bnn_isa isa) noexcept
     int bnn_isa_from_name(const char *name) noexcept

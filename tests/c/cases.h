@@ -12,6 +12,8 @@
     void test_##op(bnn_##op##_fn *run, bnn_##op##_fn *expected);
 #define CASE_avx2(op)
 #define CASE_avx512(op)
+#define CASE_neon(op)
+#define CASE_neondot(op)
 #define BNN_KERNEL(op, isa) CASE_##isa(op)
 #include "../../kernels/kernels.inc"
 #undef BNN_KERNEL

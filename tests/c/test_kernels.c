@@ -9,6 +9,8 @@
 #define EXPECTED_portable(op) naive_##op
 #define EXPECTED_avx2(op) bnn_##op##_portable
 #define EXPECTED_avx512(op) bnn_##op##_portable
+#define EXPECTED_neon(op) bnn_##op##_portable
+#define EXPECTED_neondot(op) bnn_##op##_portable
 
 #define BNN_KERNEL(op, isa) \
     static void run_##op##_##isa(void) { test_##op(bnn_##op##_##isa, EXPECTED_##isa(op)); }
