@@ -59,6 +59,10 @@ static const struct set sets[] = {
     SET(avx2),
     SET(avx512),
 #endif
+#if BNN_ARM64
+    SET(neon),
+    SET(neondot),
+#endif
 };
 enum { SETS = sizeof sets / sizeof *sets };
 

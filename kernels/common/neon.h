@@ -1,0 +1,57 @@
+/* neon.h: transpositions on NEON registers that several rooms share.  Nothing beyond armv8-a. */
+#ifndef BNN_NEON_H
+#define BNN_NEON_H
+
+#include <arm_neon.h>
+
+#include "base.h"
+
+/* Element (i, j) of a matrix in 64 bits changes places with (j, i), for squares whose corners are SHIFT bits apart. */
+#define BNN_NEON_EXCHANGE(x, SHIFT, MASK)                                                                        \
+    do {                                                                                                         \
+        const uint64x2_t moved_ = vandq_u64(veorq_u64(x, vshrq_n_u64(x, SHIFT)), vdupq_n_u64(UINT64_C(MASK)));   \
+        x = veorq_u64(veorq_u64(x, moved_), vshlq_n_u64(moved_, SHIFT));                                         \
+    } while (0)
+
+/* Eight words to 64 bytes: bit i of byte c is bit c of word i; words past the first `count` are 0. */
+static inline void bnn_neon_transpose_words(const uint64_t *from, size_t stride, size_t count, uint8x16_t to[4])
+{
+    static const uint8_t first[16] = {0, 8, 16, 24, 32, 40, 48, 56, 1, 9, 17, 25, 33, 41, 49, 57};
+    uint64_t word[8] = {0};
+    for (size_t i = 0; i < 8 && i < count; i++) word[i] = from[i * stride];
+    const uint8x16x4_t words = vld1q_u8_x4((const uint8_t *)word);
+    uint8x16_t pick = vld1q_u8(first);
+    for (int v = 0; v < 4; v++) {
+        /* Eight rows of eight bits in each half. */
+        uint64x2_t x = vreinterpretq_u64_u8(vqtbl4q_u8(words, pick));
+        BNN_NEON_EXCHANGE(x, 7, 0x00aa00aa00aa00aa);
+        BNN_NEON_EXCHANGE(x, 14, 0x0000cccc0000cccc);
+        BNN_NEON_EXCHANGE(x, 28, 0x00000000f0f0f0f0);
+        to[v] = vreinterpretq_u8_u64(x);
+        pick = vaddq_u8(pick, vdupq_n_u8(2));
+    }
+}
+
+/* 16 x 16 bytes in place: four rounds of interleaving rows i and i + 8 turn the row index into the column index. */
+static inline void bnn_neon_transpose_bytes(int8x16_t row[16])
+{
+    int8x16_t next[16];
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 8; i++) {
+            next[2 * i] = vzip1q_s8(row[i], row[i + 8]);
+            next[2 * i + 1] = vzip2q_s8(row[i], row[i + 8]);
+        }
+        for (int i = 0; i < 16; i++) row[i] = next[i];
+    }
+}
+
+/* The first count <= 16 bytes, the others 0. */
+static inline int8x16_t bnn_neon_load_part(const int8_t *from, size_t count)
+{
+    if (count >= 16) return vld1q_s8(from);
+    int8_t whole[16] = {0};
+    memcpy(whole, from, count);
+    return vld1q_s8(whole);
+}
+
+#endif
