@@ -29,6 +29,11 @@
 
 enum { TABLES = 4, ENTRIES = 16, DEPTHS = 8, ROWS = 4, LANES = 16, VECTORS = BNN_TILE / LANES, PIECE = 128 };
 #define UNROLL _Pragma("GCC unroll 8")
+/* Keeps what is made of x after y, four look-ups in flight: gcc 12 else starts all of them at once, and spills. */
+#define AFTER(x, y) __asm__("" : "+w"(x) : "w"(y))
+/* The order of look-ups in a tile: along its shorter side. */
+#define ROW(i) (rows > vectors ? (i) / vectors : (i) % rows)
+#define VECTOR(i) (rows > vectors ? (i) % vectors : (i) / rows)
 
 void bnn_lookup_tables_i8_neon(const int8_t *a, size_t rows, size_t a_stride, size_t depth,
                                enum bnn_lookup_part part, uint8_t *tables, size_t stride_bytes)
@@ -76,18 +81,19 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
             table[row] += p->first * BNN_LOOKUP_TABLE_BYTES;
         }
         for (size_t at = 0; at < p->groups * BNN_LOOKUP_TABLE_BYTES; at += 2 * ENTRIES, panel += BNN_TILE) {
-            uint8x16_t low[VECTORS], high[VECTORS];
-            UNROLL for (int v = 0; v < vectors; v++) {
-                const uint8x16_t index = vld1q_u8(panel + LANES * v);
-                low[v] = vandq_u8(index, nibble), high[v] = vshrq_n_u8(index, 4);
-            }
-            UNROLL for (int row = 0; row < rows; row++) {
-                const int8x16_t even = vld1q_s8(table[row] + at), odd = vld1q_s8(table[row] + at + ENTRIES);
-                UNROLL for (int v = 0; v < vectors; v++) {
-                    const int8x16_t x_i8x16 = vaddq_s8(vqtbl1q_s8(even, low[v]), vqtbl1q_s8(odd, high[v]));
-                    sum_i16x8[row][v][0] = vaddw_s8(sum_i16x8[row][v][0], vget_low_s8(x_i8x16));
-                    sum_i16x8[row][v][1] = vaddw_high_s8(sum_i16x8[row][v][1], x_i8x16);
-                }
+            int8x16_t even[ROWS], odd[ROWS];
+            uint8x16_t index[VECTORS];
+            UNROLL for (int row = 0; row < rows; row++)
+                even[row] = vld1q_s8(table[row] + at), odd[row] = vld1q_s8(table[row] + at + ENTRIES);
+            UNROLL for (int v = 0; v < vectors; v++) index[v] = vld1q_u8(panel + LANES * v);
+            UNROLL for (int i = 0; i < rows * vectors; i++) {
+                const int row = ROW(i), v = VECTOR(i);
+                if (i >= 4 && rows > vectors && v == 0) AFTER(even[row], sum_i16x8[ROW(i - 3)][VECTOR(i - 3)][1]);
+                if (i >= 4 && rows <= vectors && row == 0) AFTER(index[v], sum_i16x8[ROW(i - 3)][VECTOR(i - 3)][1]);
+                const int8x16_t x_i8x16 = vaddq_s8(vqtbl1q_s8(even[row], vandq_u8(index[v], nibble)),
+                                                   vqtbl1q_s8(odd[row], vshrq_n_u8(index[v], 4)));
+                sum_i16x8[row][v][0] = vaddw_s8(sum_i16x8[row][v][0], vget_low_s8(x_i8x16));
+                sum_i16x8[row][v][1] = vaddw_high_s8(sum_i16x8[row][v][1], x_i8x16);
             }
         }
     }

@@ -46,6 +46,21 @@ void bnn_lookup_lay_u1_neondot(const uint64_t *b, size_t b_stride_words, size_t 
     }
 }
 
+/* Two tables as one operand, and look-ups in them: gcc 12 copies both registers for every vqtbl2q_s8. */
+static inline int8x16x2_t load_two(const int8_t *table)
+{
+    int8x16x2_t two;
+    __asm__("ld1 {%S0.16b, %T0.16b}, %1" : "=w"(two) : "Q"(*(const int8_t(*)[2 * ENTRIES])table));
+    return two;
+}
+
+static inline int8x16_t look_up(int8x16x2_t two, uint8x16_t index)
+{
+    int8x16_t looked;
+    __asm__("tbl %0.16b, {%S1.16b, %T1.16b}, %2.16b" : "=w"(looked) : "w"(two), "w"(index));
+    return looked;
+}
+
 static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, const uint8_t *const *tables,
                                                        const struct bnn_neon_piece *p, int32_t *c, size_t c_stride)
 {
@@ -58,12 +73,12 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
         UNROLL for (int row = 0; row < rows; row++)
             table[row] = (const int8_t *)tables[row * p->all_taps + tap] + p->first * BNN_LOOKUP_TABLE_BYTES;
         for (size_t at = 0; at < p->groups * BNN_LOOKUP_TABLE_BYTES; at += 2 * ENTRIES, panel += 2 * BNN_TILE) {
-            int8x16x2_t two[ROWS];
-            UNROLL for (int row = 0; row < rows; row++) two[row] = vld1q_s8_x2(table[row] + at);
-            UNROLL for (int v = 0; v < vectors; v++) {
-                const uint8x16_t index = vld1q_u8(panel + 16 * v);
-                UNROLL for (int row = 0; row < rows; row++)
-                    sum_i16x8[row][v] = vpadalq_s8(sum_i16x8[row][v], vqtbl2q_s8(two[row], index));
+            uint8x16_t index[VECTORS];
+            UNROLL for (int v = 0; v < vectors; v++) index[v] = vld1q_u8(panel + 16 * v);
+            UNROLL for (int row = 0; row < rows; row++) {
+                const int8x16x2_t two = load_two(table[row] + at);
+                UNROLL for (int v = 0; v < vectors; v++)
+                    sum_i16x8[row][v] = vpadalq_s8(sum_i16x8[row][v], look_up(two, index[v]));
             }
         }
     }
