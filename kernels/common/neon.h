@@ -1,10 +1,14 @@
-/* neon.h: transpositions on NEON registers that several rooms share.  Nothing beyond armv8-a. */
+/* neon.h: what several rooms share on NEON registers: transpositions, order of instructions.  Nothing beyond armv8-a. */
 #ifndef BNN_NEON_H
 #define BNN_NEON_H
 
 #include <arm_neon.h>
 
 #include "base.h"
+
+/* Keeps what is made of x after y, and so fewer things in flight: gcc 12 else starts all steps of a tile at once, and
+ * spills.  Both are vectors; nothing is computed. */
+#define BNN_NEON_AFTER(x, y) __asm__("" : "+w"(x) : "w"(y))
 
 /* Element (i, j) of a matrix in 64 bits changes places with (j, i), for squares whose corners are SHIFT bits apart. */
 #define BNN_NEON_EXCHANGE(x, SHIFT, MASK)                                                                        \

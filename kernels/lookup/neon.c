@@ -29,8 +29,6 @@
 
 enum { TABLES = 4, ENTRIES = 16, DEPTHS = 8, ROWS = 4, LANES = 16, VECTORS = BNN_TILE / LANES, PIECE = 128 };
 #define UNROLL _Pragma("GCC unroll 8")
-/* Keeps what is made of x after y, four look-ups in flight: gcc 12 else starts all of them at once, and spills. */
-#define AFTER(x, y) __asm__("" : "+w"(x) : "w"(y))
 /* The order of look-ups in a tile: along its shorter side. */
 #define ROW(i) (rows > vectors ? (i) / vectors : (i) % rows)
 #define VECTOR(i) (rows > vectors ? (i) % vectors : (i) / rows)
@@ -88,8 +86,11 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
             UNROLL for (int v = 0; v < vectors; v++) index[v] = vld1q_u8(panel + LANES * v);
             UNROLL for (int i = 0; i < rows * vectors; i++) {
                 const int row = ROW(i), v = VECTOR(i);
-                if (i >= 4 && rows > vectors && v == 0) AFTER(even[row], sum_i16x8[ROW(i - 3)][VECTOR(i - 3)][1]);
-                if (i >= 4 && rows <= vectors && row == 0) AFTER(index[v], sum_i16x8[ROW(i - 3)][VECTOR(i - 3)][1]);
+                /* Four look-ups in flight. */
+                if (i >= 4 && rows > vectors && v == 0)
+                    BNN_NEON_AFTER(even[row], sum_i16x8[ROW(i - 3)][VECTOR(i - 3)][1]);
+                if (i >= 4 && rows <= vectors && row == 0)
+                    BNN_NEON_AFTER(index[v], sum_i16x8[ROW(i - 3)][VECTOR(i - 3)][1]);
                 const int8x16_t x_i8x16 = vaddq_s8(vqtbl1q_s8(even[row], vandq_u8(index[v], nibble)),
                                                    vqtbl1q_s8(odd[row], vshrq_n_u8(index[v], 4)));
                 sum_i16x8[row][v][0] = vaddw_s8(sum_i16x8[row][v][0], vget_low_s8(x_i8x16));

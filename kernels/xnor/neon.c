@@ -12,8 +12,7 @@
  *   The limits are 32 MAC a cycle on A53, 53 on A72 (3 slots of 64 bits a cycle) and 85 on A76.
  */
 #if defined(__aarch64__)
-#include <arm_neon.h>
-
+#include "../common/neon.h"
 #include "xnor.h"
 
 enum { ROWS = 4, STEP_WORDS = 2, STEP_BYTES = 16, PIECE_WORDS = 31 * STEP_WORDS };
@@ -52,7 +51,8 @@ static void tile(const uint64_t *a_words, const uint64_t *panel, size_t words, i
         uint8x16_t column[ROWS];
         UNROLL for (int j = 0; j < ROWS; j++) column[j] = vld1q_u8(b + j * STEP_BYTES);
         UNROLL for (int i = 0; i < ROWS; i++) {
-            const uint8x16_t row = vld1q_u8(a + i * STEP_BYTES);
+            uint8x16_t row = vld1q_u8(a + i * STEP_BYTES);
+            if (i >= 2) BNN_NEON_AFTER(row, count_u8x16[i - 2][ROWS - 1]);
             UNROLL for (int j = 0; j < ROWS; j++)
                 count_u8x16[i][j] = vaddq_u8(count_u8x16[i][j], vcntq_u8(veorq_u8(row, column[j])));
         }
