@@ -1,4 +1,4 @@
-/* neon.c: the integer optimiser steps by hand; the real ones are as good as gcc vectorises them in portable.c.
+/* neon.c: the integer optimiser steps by hand; the real ones in portable.c as gcc vectorises them.
  *
  * 16 weights at a time, in two vectors of 16-bit lanes.  vqrdmulhq_s16(a, b) is (2ab + 2^15) >> 16, the shift with the
  * product's full width, and 2^15 - 1 for a = b = -2^15 alone.  (2ab + 2^15) >> 16 = (ab + 2^14) >> 15, which is what
@@ -9,9 +9,10 @@
  *
  *   per 16 weights, 128 bits; A53 and A72 do at most one multiplication and one shift a cycle
  *   hash of 4 indices            2 mul, 3 ushr, 3 eor, 2 add
- *   update_channel_momentum_i8   2 hashes; 4 ldr, 4 scvtf, 4 fmul, 4 fminnm, 4 fcvtns, 4 sqxtn, 2 smax make the push;
- *                                4 abs, 2 add, 2 uadalp the magnitude; 2 ssubw, 2 shl, 2 sqrdmulh, 2 and, 2 add, 2 ssra,
- *                                2 xtn the momentum; 2 sshl, 4 smull, 4 uaddw, 2 uzp2 the move; 2 ssubw, 2 sqxtn, smax, neg
+ *   update_channel_momentum_i8   2 hashes; 4 ldr, 4 scvtf, 4 fmul, 4 fminnm, 4 fcvtns, 4 sqxtn, 2 smax: the push;
+ *                                4 abs, 2 add, 2 uadalp: the magnitude;
+ *                                2 ssubw, 2 shl, 2 sqrdmulh, 2 and, 2 add, 2 ssra, 2 xtn: the momentum;
+ *                                2 sshl, 4 smull, 4 uaddw, 2 uzp2, 2 ssubw, 2 sqxtn, smax, neg: the weights
  *   update_sign_momentum_i8      4 hashes; 4 ldr, 6 sqxtn, sqshl, smax, 2 ssubl, 2 sqrdmulh, 2 saddw, 2 xtn;
  *                                4 sshll, 4 ushr, 4 mla, 3 uzp2, sqsub, smax
  *   update_sign_i8               4 hashes; 4 ldr, 4 smax, 4 smin, 4 ushr, 4 mla, 3 uzp2, sqsub, smax
@@ -112,8 +113,8 @@ void BNN_NAME(update_sign_momentum_i8)(int8_t *latent, int8_t *momentum, size_t 
     }
 }
 
-/* round(gradient * factor) of eight weights within +-127.  A product that is no number is 127, as for bnn_clip; the lower
- * limit may come after the rounding, which is monotonic. */
+/* round(gradient * factor) of eight weights within +-127.  A product that is no number is 127, as for bnn_clip; the
+ * lower limit may come after the rounding, which is monotonic. */
 static inline int16x8_t pushes_of(int32x4_t low, int32x4_t high, float factor)
 {
     const float32x4_t limit = vdupq_n_f32(127.0f);
@@ -190,7 +191,8 @@ void BNN_NAME(update_channel_momentum_i8)(int8_t *latent, int8_t *momentum, size
 }
 
 /* push = 127 * sgn(gradient): the sign times 127 * rate, which update.h bounds. */
-static inline void step_signs(int8_t *latent, const int32_t *gradient, uint32x4_t index, const struct bnn_sign_step *step)
+static inline void step_signs(int8_t *latent, const int32_t *gradient, uint32x4_t index,
+                              const struct bnn_sign_step *step)
 {
     int32x4_t products[QUARTER];
     for (uint32_t i = 0; i < QUARTER; i++) {
