@@ -1,5 +1,6 @@
 /* cases_update.c: the optimiser steps. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "cases.h"
 
