@@ -181,6 +181,7 @@ build_wheel() {
         # The emulated Python takes this script for itself, and tests that start sys.executable start it again.
         cat >"$work/$cpu/bin/python" <<RUN
 #!/bin/sh
+unset PYTHONDONTWRITEBYTECODE PYTHONHOME
 export PYTHONPATH="$work/package:$cache/site" PYTHONPYCACHEPREFIX="$cache/bytecode" OPENBLAS_NUM_THREADS=1
 exec qemu-aarch64-static -cpu $cpu -L "$root" -0 "\$0" "$root/usr/bin/python$version" "\$@"
 RUN
