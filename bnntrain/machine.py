@@ -10,12 +10,11 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bnntrain import __version__
+from bnntrain import __version__, board
 from bnntrain.data.files import cache_folder, data_folder
 from bnntrain.errors import BnntrainError
 from bnntrain.meters import available_bytes
@@ -23,16 +22,24 @@ from bnntrain.meters import available_bytes
 # Distribution and module of what optional extras bring, by extra.
 EXTRAS = {"images": ("Pillow", "PIL")}
 _SMALLEST_AVAILABLE = 64 << 20
+# Celsius; at 80 a Raspberry Pi begins to slow down.
+_HOT = 78
 
 
-def examine() -> dict[str, object]:
+def examine(root: Path = Path("/")) -> dict[str, object]:
     """Look at the machine and the installation.
+
+    Parameters
+    ----------
+    root : Path
+        Folder in which ``proc`` and ``sys`` tell of the board.
 
     Returns
     -------
     dict
         ``bnntrain``, ``python``, ``numpy`` (version or None), ``os``, ``machine``, ``board``,
-        ``cpu``, ``bits``, ``cores``, ``isa`` (``supported``, ``selected``, ``variable``),
+        ``cpu``, ``bits``, ``cores``, ``clock``, ``temperature_celsius``, ``throttling`` (see
+        `board`), ``isa`` (``supported``, ``selected``, ``variable``),
         ``threads``, ``memory`` (``total_bytes``, ``available_bytes``), ``data_folder`` and
         ``cache_folder`` (``path``, ``exists``, ``writable``), ``datasets``, ``extras``, and the
         lists ``warnings`` and ``problems``; with a problem training cannot work.
@@ -45,10 +52,13 @@ def examine() -> dict[str, object]:
         "numpy": _version("numpy"),
         "os": _os_name(),
         "machine": platform.machine(),
-        "board": _board(),
-        "cpu": _cpu(),
+        "board": board.board_name(root),
+        "cpu": board.cpu_name(root),
         "bits": 64 if sys.maxsize > 1 << 32 else 32,
         "cores": len(os.sched_getaffinity(0)),
+        "clock": board.clock(root),
+        "temperature_celsius": board.temperature(root),
+        "throttling": board.throttling(root),
         "isa": {"supported": [], "selected": None, "variable": os.environ.get("BNNTRAIN_ISA")},
         "threads": None,
         "memory": {"total_bytes": None, "available_bytes": None},
@@ -59,8 +69,7 @@ def examine() -> dict[str, object]:
         "warnings": warnings,
         "problems": problems,
     }
-    if facts["bits"] == 32:
-        warnings.append("32-bit system: slower, and arenas are limited to 2 GiB. Use a 64-bit one")
+    _add_speed(facts, warnings)
     _add_kernels(facts, problems)
     _add_memory(facts, warnings)
     _add_folders(facts, warnings, problems)
@@ -87,22 +96,28 @@ def _os_name() -> str:
     return f"{name}, {platform.system()} {platform.release()}"
 
 
-def _board() -> str | None:
-    """Return the name of a single-board computer, e.g. ``Raspberry Pi 4 Model B Rev 1.4``."""
-    text = _read("/proc/device-tree/model")
-    return text.strip("\0\n ") or None
-
-
-def _cpu() -> str | None:
-    found = re.search(r"^model name\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
-    return found.group(1).strip() if found else None
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return ""
+def _add_speed(facts: dict[str, object], warnings: list[str]) -> None:
+    """Say what makes this machine slower than it need be."""
+    if facts["bits"] == 32 and facts["machine"].startswith(("arm", "aarch64")):
+        warnings.append(
+            "32-bit system: a 64-bit one is several times faster on the same board, where its "
+            "processor can run one, and here arenas are limited to 2 GiB"
+        )
+    elif facts["bits"] == 32:
+        warnings.append("32-bit system: slower, and arenas are limited to 2 GiB. Use a 64-bit one")
+    if facts["clock"] and facts["clock"]["held_low"]:
+        warnings.append(
+            "the CPU governor 'powersave' keeps the lowest frequency: set 'ondemand' or "
+            "'performance' in /sys/devices/system/cpu/cpufreq/policy*/scaling_governor"
+        )
+    throttling = facts["throttling"] or {"now": [], "since_start": []}
+    if "under-voltage" in throttling["now"] + throttling["since_start"]:
+        warnings.append("the supply voltage was too low: the board slows down. Use a stronger one")
+    elif throttling["now"]:
+        warnings.append(f"the board runs slower than it could ({', '.join(throttling['now'])})")
+    degrees = facts["temperature_celsius"]
+    if degrees is not None and degrees >= _HOT:
+        warnings.append(f"the processor is at {degrees:.0f} C and may slow down: cool it")
 
 
 def _add_kernels(facts: dict[str, object], problems: list[str]) -> None:

@@ -42,6 +42,7 @@ ORDER = (
     "footprint",
     "inventory",
     "benchmark",
+    "board",
     "machine",
     "cli",
 )
@@ -54,6 +55,7 @@ ONLY = {
     "records": {"errors"},
     "report": set(),
     "images": {"errors"},
+    "board": set(),
 }
 KERNEL_USERS = {
     "compatibility",

@@ -24,13 +24,14 @@ def doctor(context: click.Context, as_json: bool) -> None:
     if as_json:
         echo_json(facts)
     else:
-        for line in columns(_lines(facts)):
+        for line in columns(lines(facts)):
             click.echo(line)
         _echo_verdict(facts["warnings"], facts["problems"])
     context.exit(1 if facts["problems"] else 0)
 
 
-def _lines(facts: dict) -> list[tuple[str, str]]:
+def lines(facts: dict) -> list[tuple[str, str]]:
+    """Write facts as pairs of a heading and words; what the system does not tell has no line."""
     isa, variable = facts["isa"], facts["isa"]["variable"]
     found = [each["name"] for each in facts["datasets"] if not each["missing"]]
     extras = [
@@ -42,6 +43,7 @@ def _lines(facts: dict) -> list[tuple[str, str]]:
         ("system", f"{facts['os']}, {facts['bits']} bit"),
         ("machine", ", ".join(filter(None, (facts["board"], facts["cpu"], facts["machine"])))),
         ("cores", f"{facts['cores']} available, {facts['threads'] or _UNKNOWN} threads by default"),
+        *_speed(facts),
         ("instructions", f"{isa['selected']} selected, of {', '.join(isa['supported'])}"
          + (f" (BNNTRAIN_ISA={variable})" if variable else "")),
         ("memory", _memory(facts["memory"])),
@@ -55,6 +57,23 @@ def _lines(facts: dict) -> list[tuple[str, str]]:
 def extra_of(name: str) -> str:
     """Write an extra as pip takes it."""
     return f"'bnntrain[{name}]'"
+
+
+def _speed(facts: dict) -> list[tuple[str, str]]:
+    clock, degrees, throttling = (
+        facts[name] for name in ("clock", "temperature_celsius", "throttling")
+    )
+    found = []
+    if clock:
+        current, maximum = (clock[name] or _UNKNOWN for name in ("current_mhz", "maximum_mhz"))
+        governor = clock["governor"] or _UNKNOWN
+        found.append(("clock", f"{current} of {maximum} MHz, governor {governor}"))
+    if degrees is not None:
+        found.append(("temperature", f"{degrees:.0f} C"))
+    if throttling:
+        now, earlier = (", ".join(throttling[name]) or "none" for name in ("now", "since_start"))
+        found.append(("throttling", f"now: {now}; since the system started: {earlier}"))
+    return found
 
 
 def _memory(memory: dict[str, int | None]) -> str:
