@@ -31,10 +31,13 @@ cache=$(realpath "$cache")
 
 main() {
     local part
-    for part in "${@:-kernels python fit 32bit}"; do
-        case $part in kernels | python | fit | 32bit) ;; *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;; esac
-    done
     [ $# -gt 0 ] || set -- kernels python fit 32bit
+    for part in "$@"; do
+        case $part in
+        kernels | python | fit | 32bit) ;;
+        *) sed -n '2,/^set/s/^# \{0,1\}//p' tools/test_arm.sh >&2 && exit 2 ;;
+        esac
+    done
     for part in "$@"; do
         SECONDS=0
         "test_$part"
@@ -42,17 +45,22 @@ main() {
     done
 }
 
-# Installs the Debian package of each program that is missing: need PROGRAM=PACKAGE[,PACKAGE]...
+# Installs the Debian packages of each program that is missing: need PROGRAM=PACKAGE[,PACKAGE]...
 need() {
-    local missing=() each
+    local missing=() each packages
     for each in "$@"; do
-        # shellcheck disable=SC2206
-        command -v "${each%%=*}" >/dev/null || missing+=(${each##*=})
+        if ! command -v "${each%%=*}" >/dev/null; then
+            IFS=, read -r -a packages <<<"${each##*=}"
+            missing+=("${packages[@]}")
+        fi
     done
-    [ "${#missing[@]}" -gt 0 ] || return 0
-    echo "== installing ${missing[*]}"
+    [ "${#missing[@]}" -eq 0 ] || install "${missing[@]}"
+}
+
+install() {
+    echo "== installing $*"
     apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends ${missing[@]//,/ } >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
 }
 
 test_kernels() {
@@ -117,8 +125,14 @@ make_host() {
     host=$cache/host/bin/python
     [ ! -e "$cache/host/ready" ] || return 0
     local python
-    need "python$version=python3,python3-dev,python3-venv" gcc=gcc,libc6-dev
-    python=$(command -v "python$version" || command -v python3)
+    need gcc=gcc,libc6-dev
+    python=$(command -v "python$version" || command -v python3 || true)
+    # Debian has the headers and what makes environments in packages of their own.
+    if ! "${python:-false}" -c 'import ensurepip, os, sysconfig; assert os.path.exists(
+            sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then
+        install python3 python3-dev python3-venv
+        python=/usr/bin/python3
+    fi
     rm -rf "$cache/host"
     "$python" -m venv "$cache/host"
     # shellcheck disable=SC2046
@@ -145,7 +159,9 @@ make_root() {
     [ ! -e "$root/ready" ] || return 0
     need mmdebstrap=mmdebstrap
     local mirror
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -1)
+    # The mirror that this machine uses itself.
+    # shellcheck disable=SC2016
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '!/security/ && !found++')
     rm -rf "$root"
     mmdebstrap --quiet --variant=extract --architectures=arm64 \
         --include="python$version,libpython$version-dev,libstdc++6,libgcc-s1,libgomp1" \
