@@ -165,7 +165,7 @@ make_root() {
     rm -rf "$root"
     mmdebstrap --quiet --variant=extract --architectures=arm64 \
         --include="python$version,libpython$version-dev,libstdc++6,libgcc-s1,libgomp1" \
-        "$suite" "$root" "deb ${mirror:-http://deb.debian.org/debian} $suite main"
+        "$suite" "$root" "deb ${mirror:?no mirror of Debian among the sources of apt} $suite main"
     # Debian's pyconfig.h only names the real one, from a folder that a cross compiler does not search.
     ln -sfn ../aarch64-linux-gnu "$root/usr/include/python$version/aarch64-linux-gnu"
     touch "$root/ready"
