@@ -7,6 +7,13 @@
 
 enum { CHAINS = 10 };
 
+/* The constraint of a vector register. */
+#if defined(__aarch64__)
+#define BNN_IN_VECTOR "w"
+#else
+#define BNN_IN_VECTOR "x"
+#endif
+
 static inline double bnn_now(void)
 {
     struct timespec now;
@@ -20,19 +27,19 @@ static inline double bnn_now(void)
     {                                                                                       \
         TYPE sums[CHAINS], a = START, b = START;                                            \
         for (int i = 0; i < CHAINS; i++) sums[i] = START;                                   \
-        __asm__ volatile("" : "+x"(a), "+x"(b));                                            \
+        __asm__ volatile("" : "+" BNN_IN_VECTOR(a), "+" BNN_IN_VECTOR(b));                  \
         double start = bnn_now();                                                           \
         for (long round = 0; round < rounds; round++) {                                     \
             _Pragma("GCC unroll 16") for (int i = 0; i < CHAINS; i++)                       \
             {                                                                               \
                 TYPE sum = sums[i];                                                         \
                 STEP;                                                                       \
-                __asm__ volatile("" : "+x"(sum));                                           \
+                __asm__ volatile("" : "+" BNN_IN_VECTOR(sum));                              \
                 sums[i] = sum;                                                              \
             }                                                                               \
         }                                                                                   \
         double seconds = bnn_now() - start;                                                 \
-        __asm__ volatile("" : : "x"(sums[0]));                                              \
+        __asm__ volatile("" : : BNN_IN_VECTOR(sums[0]));                                    \
         return seconds;                                                                     \
     }
 

@@ -11,6 +11,9 @@ static const struct bnn_limit_entry *limits_for(enum bnn_isa isa)
 #if BNN_X86
     if (isa == BNN_ISA_avx512) return bnn_limits_avx512;
     if (isa == BNN_ISA_avx2) return bnn_limits_avx2;
+#elif BNN_ARM64
+    if (isa == BNN_ISA_neondot) return bnn_limits_neondot;
+    if (isa == BNN_ISA_neon) return bnn_limits_neon;
 #endif
     (void)isa;
     return NULL; /* the compiler chooses the portable kernels' instructions */

@@ -11,6 +11,13 @@
  *   xnor_gemm       vpxorq, vpopcntq, vpaddq     512 MAC   vpxor, 2 x (vpand, vpshufb, vpaddb), vpsrlw   256 MAC
  *   gemm_f32        vmulps, vaddps                16 MAC   vmulps, vaddps               8 MAC
  *
+ *                   neon, 16 bytes                         neondot, 16 bytes
+ *   gemm_i8_u1      smlal, smlal2                 16 MAC   sdot                        16 MAC
+ *   gemm_i8_i8      smull, smlal2, sadalp         16 MAC   sdot                        16 MAC
+ *   lookup_gemm     2 tbl, add, saddw, saddw2    128 MAC   tbl of two registers, sadalp 64 MAC
+ *   xnor_gemm       eor, cnt, add                128 MAC   as neon
+ *   gemm_f32        fmul, fadd                     4 MAC   as neon
+ *
  * A further one measures the clock: a chain of dependent additions, one a cycle on every core that matters here.
  */
 #ifndef BNN_LIMIT_H

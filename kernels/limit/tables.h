@@ -8,6 +8,6 @@ struct bnn_limit_entry {
     double (*run)(long rounds);
 };
 
-extern const struct bnn_limit_entry bnn_limits_avx512[], bnn_limits_avx2[];
+extern const struct bnn_limit_entry bnn_limits_avx512[], bnn_limits_avx2[], bnn_limits_neon[], bnn_limits_neondot[];
 
 #endif
