@@ -18,6 +18,8 @@
 enum { ROWS = 4, STEP = 16, QUAD = ROWS * STEP, STEPS = BNN_PANEL_DEPTH / STEP };
 enum sums { SIGNS, BYTES, ANY_BYTES };
 #define UNROLL _Pragma("GCC unroll 16")
+/* sum += the pairs of x, in place: gcc 12 copies and spills sums of vpadalq_s16. */
+#define ADD_PAIRS(sum_i32x4, x_i16x8) __asm__("sadalp %0.4s, %1.8h" : "+w"(sum_i32x4) : "w"(x_i16x8))
 
 static void lay(const struct bnn_neon_block *block)
 {
@@ -58,18 +60,20 @@ static inline __attribute__((always_inline)) void tile(const enum sums kind, con
         int8x16_t column[ROWS];
         UNROLL for (int j = 0; j < ROWS; j++) column[j] = vld1q_s8(panel + j * STEP);
         UNROLL for (int i = 0; i < ROWS; i++) {
-            int8x16_t row = vld1q_s8(a + i * STEP);
-            if (i && kind != SIGNS) BNN_NEON_AFTER(row, sum_i32x4[i - 1][0]);
+            const int8x16_t row = vld1q_s8(a + i * STEP);
             UNROLL for (int j = 0; j < ROWS; j++) {
                 if (kind == SIGNS) {
                     sum_i16x8[i][j] = vmlal_s8(sum_i16x8[i][j], vget_low_s8(row), vget_low_s8(column[j]));
                     sum_i16x8[i][j] = vmlal_high_s8(sum_i16x8[i][j], row, column[j]);
                     continue;
                 }
+                if (kind == BYTES && i) BNN_NEON_AFTER(column[j], sum_i32x4[i - 1][j]);
                 const int16x8_t low = vmull_s8(vget_low_s8(row), vget_low_s8(column[j]));
-                if (kind == BYTES) sum_i32x4[i][j] = vpadalq_s16(sum_i32x4[i][j], vmlal_high_s8(low, row, column[j]));
-                else
-                    sum_i32x4[i][j] = vpadalq_s16(vpadalq_s16(sum_i32x4[i][j], low), vmull_high_s8(row, column[j]));
+                if (kind == BYTES) ADD_PAIRS(sum_i32x4[i][j], vmlal_high_s8(low, row, column[j]));
+                else {
+                    ADD_PAIRS(sum_i32x4[i][j], low);
+                    ADD_PAIRS(sum_i32x4[i][j], vmull_high_s8(row, column[j]));
+                }
             }
         }
     }

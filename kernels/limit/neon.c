@@ -36,7 +36,7 @@ BNN_CHAIN(lookup, int16x8_t, vdupq_n_s16(1), {
 BNN_CHAIN(xnor, uint8x16_t, vdupq_n_u8(1), {
     uint8x16_t differing;
     __asm__ volatile("eor %0.16b, %1.16b, %2.16b" : "=w"(differing) : "w"(a), "w"(b));
-    sum = vaddq_u8(sum, vcntq_u8(differing));
+    __asm__("add %0.16b, %0.16b, %1.16b" : "+w"(sum) : "w"(vcntq_u8(differing))); /* gcc 12 copies sums else */
 })
 BNN_CHAIN(real, float32x4_t, vdupq_n_f32(1.0f), {
     float32x4_t product;
