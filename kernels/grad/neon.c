@@ -1,10 +1,10 @@
 /* neon.c: products of int8 values with signs (as bytes -1 and 1) or with int8 values.
  *
- * A step is 16 depths: a vector of a row, and one of a column, for which b is transposed.  Rows of a, four at a time, and
- * columns of b, in fours in the panel, lie as [step][4][16] bytes, padded with zeros.  A tile is 4 by 4.
+ * A step is 16 depths: a vector of a row, and one of a column, for which b is transposed.  Rows of a, four at a time,
+ * and columns of b, in fours in the panel, lie as [step][4][16] bytes, padded with zeros.  A tile is 4 by 4.
  *   signs   smlal, smlal2: sums of 16 bits, which gain 2 * 128 a step and in the 32 steps of a block reach 8192
- *   int8    smull, smlal2 add two products, within 2 * 127 * 128 = 32512 if no value of the rows is -128; sadalp adds them
- *           up in 32 bits.  Rows with a -128 take smull, sadalp, smull2, sadalp
+ *   int8    smull, smlal2 add two products, within 2 * 127 * 128 = 32512 if no value of the rows is -128; sadalp adds
+ *           them up in 32 bits.  Rows with a -128 take smull, sadalp, smull2, sadalp
  *
  *   per step of a tile (256 MAC)        instructions     cycles on A53     on A72
  *   smull, smlal                        32               32                32

@@ -1,7 +1,7 @@
 /* neondot.c: products of int8 values with signs (as bytes -1 and 1) or with int8 values, by SDOT.
  *
- * A step is 4 depths: 4 bytes of each of 4 rows of a, one vector, [step][4 rows][4], and 4 bytes of each of 16 columns of b,
- * [16 columns][step][column][4] in the panel; both are padded with zeros.  A tile is 4 rows by 16 columns: 16 sums.
+ * A step is 4 depths: 4 bytes of each of 4 rows of a, one vector, [step][4 rows][4], and 4 bytes of each of 16 columns
+ * of b, [16 columns][step][column][4] in the panel; both are padded with zeros.  A tile is 4 rows by 16 columns.
  *
  *   per step of a tile (256 MAC)        instructions     per cycle on A76
  *   sdot                                16               2

@@ -1,27 +1,27 @@
 /* neon.c: look-ups of 16 bytes at a time, in tables of halves: two looked-up bytes add up to a byte.
  *
- * Halves, as in avx2.c.  The sums of a table are all odd or all even.  The table holds h = (sum + q) / 2, rounded down, where
- * q is 0 for a row's first table and changes after each odd one, so that over a row, sum = 2 * (sum of h) + odd, where odd
- * says whether its number of odd tables is.  If it is, the first table is made one higher, so that it shows:
+ * Halves, as in avx2.c.  The sums of a table are all odd or all even.  The table holds h = (sum + q) / 2, rounded down,
+ * where q is 0 for a row's first table and changes after each odd one, so that over a row, sum = 2 * (sum of h) + odd,
+ * where odd says whether its number of odd tables is.  If it is, the first table is made one higher, so that it shows:
  *
  *     sum = 2 * (sum of h) - odd,      odd = (h[0] + h[15] + 1) >> 1 of the first table
  *
- * because h[0] and h[15] come from opposite sums and add up to -1 or 0, or, one higher, to 1 or 2.  -62 <= h <= 63: two of
- * them are within -124 ... 126.  Tables are [group][4][16] bytes.
+ * because h[0] and h[15] come from opposite sums and add up to -1 or 0, or, one higher, to 1 or 2.  -62 <= h <= 63: two
+ * of them are within -124 ... 126.  Tables are [group][4][16] bytes.
  *
- * Panel.  Of a tap's bytes the first half is used, half the cache: [group][2][64 columns], the nibbles of a byte index two
- * neighbouring tables, the even one by the low nibble.
+ * Panel.  Of a tap's bytes the first half is used, half the cache: [group][2][64 columns], the nibbles of a byte index
+ * two neighbouring tables, the even one by the low nibble.
  *
  * Sums of 16 bits: |sum| <= 126 * 2 * PIECE < 2^15, in as many groups as a PIECE.
  *
  * A tile is 2 rows by 64 columns or 4 by 32: 16 sums.  Tables are most of what is read, so that wide tiles suit caches.
  *
- *   per two tables, 2 rows by 64 columns (1024 MAC)     instructions     cycles on A53      slots of 64 bits on A72, 3 a cycle
- *   ldr q      4 of tables, 4 of indices                8                16                 16
- *   and, ushr  nibbles                                  8                8                  16
- *   tbl                                                 16               16                 48
- *   add                                                 8                8                  16
- *   saddw      of halves                                16               16                 32
+ *   per two tables, 2 rows by 64 columns (1024 MAC)   instructions   cycles on A53   64-bit slots on A72, 3 a cycle
+ *   ldr q      4 of tables, 4 of indices              8              16              16
+ *   and, ushr  nibbles                                8              8               16
+ *   tbl                                               16             16              48
+ *   add                                               8              8               16
+ *   saddw      of halves                              16             16              32
  *   The limits are 16 MAC a cycle on A53 and 24 on A72.
  */
 #if defined(__aarch64__)
@@ -57,7 +57,8 @@ void bnn_lookup_lay_u1_neon(const uint64_t *b, size_t b_stride_words, size_t dep
     (void)columns; /* those past the last give sums that nobody stores */
     for (size_t k = 0; k < bnn_round_up(depth, BNN_LOOKUP_GROUP); k += DEPTHS, panel += BNN_TILE) {
         uint8x16_t index[VECTORS];
-        bnn_neon_transpose_words(b + bnn_min(k, depth - 1) * b_stride_words, b_stride_words, k < depth ? depth - k : 0, index);
+        const size_t first = bnn_min(k, depth - 1), count = k < depth ? depth - k : 0;
+        bnn_neon_transpose_words(b + first * b_stride_words, b_stride_words, count, index);
         for (int v = 0; v < VECTORS; v++) vst1q_u8(panel + LANES * v, index[v]);
     }
 }
@@ -101,11 +102,13 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
     UNROLL for (int row = 0; row < rows; row++) {
         int16_t sums[BNN_TILE];
         UNROLL for (int v = 0; v < 2 * vectors; v++) vst1q_s16(sums + 8 * v, sum_i16x8[row][v / 2][v % 2]);
-        bnn_neon_put(sums, (int16_t)(2 * p->weight), -p->weight * odd_taps[row], c + row * c_stride, p->columns, p->add);
+        bnn_neon_put(sums, (int16_t)(2 * p->weight), -p->weight * odd_taps[row], c + row * c_stride, p->columns,
+                     p->add);
     }
 }
 
-static void all_rows(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p, int32_t *c, size_t c_stride)
+static void all_rows(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p,
+                     int32_t *c, size_t c_stride)
 {
     if (p->columns <= LANES)
         for (; rows >= 4; rows -= 4, tables += 4 * p->all_taps, c += 4 * c_stride) tile(4, 1, tables, p, c, c_stride);

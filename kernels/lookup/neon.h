@@ -14,8 +14,8 @@ static inline int8x16_t bnn_neon_part(int8x16_t a, enum bnn_lookup_part part)
     return part == BNN_lookup_high ? high : vsubq_s8(a, vshlq_n_s8(high, 2));
 }
 
-/* Sixteen values to the four tables of their sums.  A sum is one of the four of (a0, a1) plus one of the four of (a2, a3);
- * a half has those of four pairs: bytes of a0 + a1, a1 - a0, and the opposite ones.  |sum| <= 4 * 31. */
+/* Sixteen values to the four tables of their sums.  A sum is one of the four of (a0, a1) plus one of the four of
+ * (a2, a3); a half has those of four pairs: bytes of a0 + a1, a1 - a0, and the opposite ones.  |sum| <= 4 * 31. */
 static inline void bnn_neon_tables(int8x16_t a, int8x16_t table[4])
 {
     static const uint8_t pick[4][16] = {
@@ -61,10 +61,9 @@ typedef void bnn_neon_rows_fn(const uint8_t *const *tables, size_t rows, const s
                               int32_t *c, size_t c_stride);
 
 /* The product in pieces of at most `limit` groups, of one tap or of several. */
-static inline __attribute__((always_inline)) void bnn_neon_pieces(bnn_neon_rows_fn *all_rows, size_t limit,
-                                                                  const uint8_t *const *tables, size_t rows, size_t taps,
-                                                                  size_t groups, const uint8_t *panel, size_t columns,
-                                                                  int weight, int32_t *c, size_t c_stride, int add)
+static inline __attribute__((always_inline)) void bnn_neon_pieces(
+    bnn_neon_rows_fn *all_rows, size_t limit, const uint8_t *const *tables, size_t rows, size_t taps, size_t groups,
+    const uint8_t *panel, size_t columns, int weight, int32_t *c, size_t c_stride, int add)
 {
     const size_t length = bnn_max(1, bnn_min(groups, limit)), count = limit / length;
     /* At least one piece, which writes c where there is nothing to sum. */

@@ -1,8 +1,8 @@
-/* neondot.c: look-ups of 16 bytes at a time in two tables at once.  The code is armv8-a, but pays only where a tbl of two
- * registers is as fast as one of one: on Cortex-A76 and its like, which also are the first to have SDOT.
+/* neondot.c: look-ups of 16 bytes at a time in two tables at once.  The code is armv8-a, but pays only where a tbl of
+ * two registers is as fast as one of one: on Cortex-A76 and its like, which also are the first to have SDOT.
  *
- * Tables are [group][4][16] signed bytes.  Panel: [group][2][8 vectors of 8 columns][16] indices; lanes 2j and 2j + 1 index
- * two neighbouring tables for column j: 0 ... 15 in the even one, 16 ... 31 in the odd one, and sadalp adds both.
+ * Tables are [group][4][16] signed bytes.  Panel: [group][2][8 vectors of 8 columns][16] indices; lanes 2j and 2j + 1
+ * index two neighbouring tables for column j: 0 ... 15 in the even one, 16 ... 31 in the odd one, and sadalp adds both.
  * Sums of 16 bits: |sum| <= 4 * 124 * PIECE < 2^15, in as many groups as a PIECE.
  * A tile is 2 rows by 64 columns or 4 by 32: 16 sums.
  *
@@ -37,7 +37,8 @@ void bnn_lookup_lay_u1_neondot(const uint64_t *b, size_t b_stride_words, size_t 
     const uint8x16_t nibble = vdupq_n_u8(15), second = vdupq_n_u8(ENTRIES);
     for (size_t k = 0; k < bnn_round_up(depth, BNN_LOOKUP_GROUP); k += DEPTHS) {
         uint8x16_t both[4];
-        bnn_neon_transpose_words(b + bnn_min(k, depth - 1) * b_stride_words, b_stride_words, k < depth ? depth - k : 0, both);
+        const size_t first = bnn_min(k, depth - 1), count = k < depth ? depth - k : 0;
+        bnn_neon_transpose_words(b + first * b_stride_words, b_stride_words, count, both);
         for (int v = 0; v < 4; v++, panel += 32) {
             const uint8x16_t low = vandq_u8(both[v], nibble), high = vorrq_u8(vshrq_n_u8(both[v], 4), second);
             vst1q_u8(panel, vzip1q_u8(low, high));
@@ -89,7 +90,8 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
     }
 }
 
-static void all_rows(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p, int32_t *c, size_t c_stride)
+static void all_rows(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p,
+                     int32_t *c, size_t c_stride)
 {
     if (p->columns <= 2 * LANES)
         for (; rows >= 4; rows -= 4, tables += 4 * p->all_taps, c += 4 * c_stride) tile(4, 2, tables, p, c, c_stride);

@@ -132,7 +132,8 @@ void bnn_transpose_u1_neon(const uint64_t *bits, size_t rows, size_t columns, si
             for (size_t i = 0; i < 8; i++) {
                 const size_t row = first + 8 * i, count = row < rows ? rows - row : 0;
                 uint8x16_t plane[4];
-                bnn_neon_transpose_words(bits + (count ? row : first) * stride_words + word, stride_words, count, plane);
+                const uint64_t *from = bits + (count ? row : first) * stride_words + word;
+                bnn_neon_transpose_words(from, stride_words, count, plane);
                 for (size_t v = 0; v < 4; v++) vst1q_u8(planes + i * BNN_WORD_BITS + 16 * v, plane[v]);
             }
             for (size_t j = 0; j < column_count; j += 16) join_planes(planes + j, words + j);

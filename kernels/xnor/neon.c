@@ -1,8 +1,8 @@
 /* neon.c: the product of two binary matrices; bits are counted by byte.
  *
  * A step is 128 depths: 16 bytes of a row.  Rows of a, four at a time, and the columns of b, in fours in the panel, are
- * copied to [step][4][16] bytes, padded with zeros, which differ nowhere.  A tile is 4 by 4: 16 sums of bytes, 4 vectors of
- * each operand.  A byte gains at most 8 a step and holds 31 of them.
+ * copied to [step][4][16] bytes, padded with zeros, which differ nowhere.  A tile is 4 by 4: 16 sums of bytes, 4
+ * vectors of each operand.  A byte gains at most 8 a step and holds 31 of them.
  *
  *   per step of a tile (2048 MAC)       instructions     cycles on A53     on A72     on A76
  *   ldr q                               8                16                8          4
