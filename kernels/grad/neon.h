@@ -45,8 +45,8 @@ typedef void bnn_neon_rows_fn(const int8_t *a, size_t rows, size_t a_stride, con
 /* The product in blocks; `unit`: depths that the panel is a multiple of. */
 static inline __attribute__((always_inline)) void bnn_neon_blocks(
     enum bnn_neon_kind kind, bnn_neon_lay_fn *lay, bnn_neon_rows_fn *all_rows, size_t unit, const int8_t *a,
-    size_t rows, size_t a_stride, const void *b, size_t b_stride, size_t columns, size_t depth, int32_t *c, size_t c_stride,
-    void *panel, int reuse)
+    size_t rows, size_t a_stride, const void *b, size_t b_stride, size_t columns, size_t depth, int32_t *c,
+    size_t c_stride, void *panel, int reuse)
 {
     const size_t pieces = bnn_max(1, bnn_ceil_div(depth, BNN_PANEL_DEPTH));
     const size_t piece = bnn_max(unit, bnn_round_up(bnn_ceil_div(depth, pieces), unit));
