@@ -41,6 +41,7 @@ ORDER = (
     "kernel_cases",
     "footprint",
     "inventory",
+    "operations",
     "benchmark",
     "board",
     "machine",

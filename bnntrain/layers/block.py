@@ -257,7 +257,7 @@ class Block:
             "gradient": method.gradient,
             "weight_gradient": method.weight_gradient,
             "momentum": method.momentum,
-            "integer_update": _has_integer_update(method),
+            "integer_update": has_integer_update(method),
         }
 
     def forward(self, batch: int, training: bool, first_step: bool = False) -> None:
@@ -278,7 +278,7 @@ class Block:
         self.native.set_profile(self.profile if on else None)
 
 
-def _has_integer_update(method: Method) -> bool:
+def has_integer_update(method: Method) -> bool:
     """Whether weights move by the all-integer kernels (see kernels/update/update.h)."""
     if method.latent != "int8" or method.gradient != "int8":
         return False

@@ -128,6 +128,25 @@ class ConvBlock(Block):
         largest = self.fan_in * (_LARGEST_PIXEL if self.is_first else 1)
         return 2 * self.norm_values if largest <= _LARGEST_INT16 else 0
 
+    def group(self, threads: int) -> int:
+        """Images whose gradients are worked on together."""
+        return self._sizes(threads)["group"]
+
+    def keeps_y(self, sizes: Mapping[str, int], batch: int) -> tuple[bool, bool]:
+        """Whether the forward and the backward pass find room for y in 16 bits.
+
+        Parameters
+        ----------
+        sizes : mapping of str to int
+            Bytes of the plan's buffers by name.
+        batch : int
+            Samples per step.
+        """
+        item = _BYTES[self.method.gradient]
+        forward = self._first_byte(sizes.get(KEPT_Y, 0), 0, batch)
+        backward = self._first_byte(sizes[GRADIENT], batch * self.norm_values * item, batch)
+        return forward is not None, backward is not None
+
     # What it does -------------------------------------------------------------------------------
 
     def bind(
@@ -168,13 +187,19 @@ class ConvBlock(Block):
 
     def _kept(self, room: np.ndarray | None, start: int, batch: int) -> np.ndarray | None:
         """Return the part of a buffer from element `start` on that y fits into, or None."""
+        if room is None:
+            return None
+        raw = room.view(np.uint8)
+        first = self._first_byte(raw.size, start * room.itemsize, batch)
+        if first is None:
+            return None
         size = batch * self.kept_bytes()
-        if room is None or not size:
-            return None
-        raw, first = room.view(np.uint8), -(-start * room.itemsize // 64) * 64
-        if first + size > raw.size:
-            return None
         return raw[first : first + size].view(np.int16).reshape(-1, self.channels)
+
+    def _first_byte(self, room: int, start: int, batch: int) -> int | None:
+        """Return where y lies in `room` bytes of which `start` are taken; None if it does not."""
+        size, first = batch * self.kept_bytes(), -(-start // 64) * 64
+        return first if size and first + size <= room else None
 
     def output(self, views: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return X_out as the next block retains it."""
