@@ -106,12 +106,15 @@ class Pass:
         What it asks of the kernels, on all threads together.
     traffic : list of Traffic
         The arrays of the arena that it reads or writes. Scratch of a thread counts as cached.
+    units : int
+        Equal pieces that threads share; 0 where there are many more than threads.
     """
 
     layer: str
     name: str
     calls: Counter[Call] = field(default_factory=Counter)
     traffic: list[Traffic] = field(default_factory=list)
+    units: int = 0
 
     def add(self, op: str, *sizes: int, times: int = 1) -> None:
         """Count calls."""
@@ -180,7 +183,7 @@ def check_method(method: Method) -> None:
 
 def _loss(last: Block, batch: int) -> Pass:
     classes = last.outputs
-    one = Pass("all", "loss")
+    one = Pass("all", "loss", units=1)
     for rows, times in _pieces(batch, _LOSS_ROWS):
         one.add("softmax_f32", rows, classes, times=times)
     one.add("quantise_f32_i8", batch * classes)
@@ -207,8 +210,8 @@ class _Counter:
         self.updates = _UPDATES[plan.method.optimizer]
         self.momenta = plan.method.momenta
 
-    def new(self, name: str) -> Pass:
-        return Pass(self.block.name, name)
+    def new(self, name: str, units: int = 0) -> Pass:
+        return Pass(self.block.name, name, units=units)
 
     @property
     def tiles(self) -> list[tuple[int, int]]:
@@ -230,7 +233,7 @@ class _Counter:
             one.stream(self.block.weights * self.momenta, 2)
 
     def update(self) -> Pass:
-        one = self.new("update")
+        one = self.new("update", 1)
         one.add("adam_f32", self.outputs, times=2 if self.block.has_gamma else 1)
         return one
 
@@ -251,13 +254,13 @@ class _DenseCounter(_Counter):
         return self.batch * (self.inputs if self.block.is_first else 8 * _ceil(self.inputs, 64))
 
     def forward(self) -> Iterator[Pass]:
-        one = self.new("pack")
+        one = self.new("pack", _ceil(self.outputs, TILE))
         self.pack_rows(one)
         yield one
-        one = self.new("forward")
+        one = self.new("forward", _ceil(self.outputs, TILE))
         self.product(one)
         yield one
-        one = self.new("activate")
+        one = self.new("activate", _ceil(self.outputs, TILE))
         for width, times in self.tiles:
             one.add("norm_sums_i32", self.batch, width, times=times)
             op = "normalise_i32_f32" if self.block.is_last else "binarise_i32_u1"
@@ -266,13 +269,13 @@ class _DenseCounter(_Counter):
 
     def backward(self) -> Iterator[Pass]:
         batch, outputs = self.batch, self.outputs
-        one = self.new("pack again")
+        one = self.new("pack again", _ceil(self.outputs, TILE))
         self.pack_rows(one)
         yield one
-        one = self.new("recompute")
+        one = self.new("recompute", _ceil(self.outputs, TILE))
         self.product(one)
         yield one
-        one = self.new("norm backward")
+        one = self.new("norm backward", _ceil(self.outputs, TILE))
         for width, times in self.tiles:
             for op in ("norm_cancel_i8", "norm_affine_i8", "transpose_i8"):
                 one.add(op, batch, width, times=times)
@@ -284,7 +287,7 @@ class _DenseCounter(_Counter):
         yield from self._weight_gradient()
 
     def _input_gradient(self) -> Pass:
-        one = self.new("input gradient")
+        one = self.new("input gradient", _ceil(self.inputs, TILE))
         for width, times in _pieces(self.inputs, TILE):
             one.add("gemm_i8_u1_i32", self.batch, width, self.outputs, 0, times=times)
             one.add("largest_i32", self.batch, width, times=times)
@@ -294,7 +297,8 @@ class _DenseCounter(_Counter):
         return one
 
     def _weight_gradient(self) -> Iterator[Pass]:
-        one, steps = self.new("weight gradient"), self.new("weight update")
+        units = _ceil(self.inputs, TILE)
+        one, steps = self.new("weight gradient", units), self.new("weight update", units)
         op = "gemm_i8_i8_i32" if self.block.is_first else "gemm_i8_u1_i32"
         for width, columns in _pieces(self.inputs, TILE):
             first = 1

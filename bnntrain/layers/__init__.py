@@ -10,10 +10,11 @@ from bnntrain.layers.buffers import ROLES, Buffer, Times
 from bnntrain.layers.conv import ConvBlock, shared_buffers
 from bnntrain.layers.dense import DenseBlock
 from bnntrain.layers.network import build_blocks
-from bnntrain.layers.shapes import BlockShape, ShapeError, Size, infer_shapes
+from bnntrain.layers.shapes import POOLS, BlockShape, ShapeError, Size, infer_shapes
 
 __all__ = [
     "GRADIENT_LIMITS",
+    "POOLS",
     "ROLES",
     "Block",
     "BlockShape",

@@ -1,0 +1,248 @@
+/* pi_model.c: runs what tools/pi_model.py counts under emulation.
+ *
+ *   pi_model ISA OP SIZE...    one call of a kernel, on random operands; sizes as in bnntrain/operations.py
+ *   pi_model ISA conv|dense SIZE...   one training step of a block whose kernels do nothing: what is left is what stands
+ *                              between them, gathering, thresholds, corrections
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "conv/conv.h"
+
+static size_t size_of[24];
+
+static void *room(size_t bytes)
+{
+    static uint32_t state = 1;
+    const size_t rounded = bnn_round_up(bytes + 64, 64);
+    unsigned char *at = aligned_alloc(64, rounded);
+    if (!at) abort();
+    for (size_t i = 0; i < rounded; i += 4) {
+        state = state * 1664525u + 1013904223u;
+        memcpy(at + i, &state, 4);
+    }
+    return at;
+}
+
+static void *zeros(size_t bytes)
+{
+    void *at = calloc(1, bnn_round_up(bytes + 64, 64) + 64);
+    if (!at) abort();
+    return (void *)(((uintptr_t)at + 63) / 64 * 64);
+}
+
+static float *floats(size_t count)
+{
+    float *at = room(count * sizeof *at);
+    for (size_t i = 0; i < count; i++) at[i] = 0.01f + 0.001f * (float)(i % 7);
+    return at;
+}
+
+/* Integers of the size of a product's sums. */
+static int32_t *sums(size_t count)
+{
+    int32_t *at = room(count * sizeof *at);
+    for (size_t i = 0; i < count; i++) at[i] = at[i] >> 21;
+    return at;
+}
+
+static int is(const char *op, const char *name) { return !strcmp(op, name); }
+
+static int products(const struct bnn_kernels *k, const char *op)
+{
+    const size_t rows = size_of[0], columns = size_of[1], depth = size_of[2], words = bnn_words(depth);
+    void *panel = room(BNN_PANEL_BYTES);
+    int32_t *c = sums(rows * columns);
+    if (is(op, "xnor_gemm_u1_i32")) {
+        uint64_t *a = room(rows * words * 8), *b = room(columns * words * 8);
+        k->xnor_gemm_u1_i32(a, rows, words, b, columns, words, depth, c, columns, panel);
+    } else if (is(op, "gemm_i8_u1_i32")) {
+        k->gemm_i8_u1_i32(room(rows * depth), rows, depth, room(depth * 8), 1, columns, depth, c, columns, panel,
+                          (int)size_of[3]);
+    } else if (is(op, "gemm_i8_i8_i32")) {
+        k->gemm_i8_i8_i32(room(rows * depth), rows, depth, room(depth * columns), columns, columns, depth, c, columns, panel,
+                          (int)size_of[3]);
+    } else if (is(op, "lookup_gemm_i32")) {
+        const size_t taps = size_of[2], groups = size_of[3];
+        unsigned char *tables = room(rows * taps * groups * BNN_LOOKUP_TABLE_BYTES);
+        const uint8_t **of_rows = room(rows * taps * sizeof *of_rows);
+        for (size_t i = 0; i < rows * taps; i++) of_rows[i] = tables + i * groups * BNN_LOOKUP_TABLE_BYTES;
+        k->lookup_gemm_i32(of_rows, rows, taps, groups, room(taps * groups * BNN_LOOKUP_PANEL_BYTES), columns, 1, c, columns,
+                           (int)size_of[4]);
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+static int values(const struct bnn_kernels *k, const char *op)
+{
+    const size_t rows = size_of[0], columns = size_of[1], n = rows * columns, words = bnn_words(columns);
+    if (is(op, "lookup_tables_i8")) {
+        const size_t stride = bnn_lookup_table_bytes(columns);
+        k->lookup_tables_i8(zeros(n), rows, columns, columns, BNN_lookup_whole, room(rows * stride), stride);
+    } else if (is(op, "lookup_lay_u1")) {
+        k->lookup_lay_u1(room(rows * 8), 1, rows, columns, room(bnn_lookup_groups(rows) * BNN_LOOKUP_PANEL_BYTES));
+    } else if (is(op, "pack_i8_u1")) {
+        k->pack_i8_u1(room(n), rows, columns, columns, room(rows * words * 8), words);
+    } else if (is(op, "transpose_u1")) {
+        k->transpose_u1(room(rows * words * 8), rows, columns, words, room(columns * bnn_words(rows) * 8), bnn_words(rows));
+    } else if (is(op, "transpose_i8")) {
+        k->transpose_i8(room(n), rows, columns, columns, room(n), rows);
+    } else if (is(op, "update_sign_momentum_i8")) {
+        const struct bnn_sign_step step = {29491, 335544, 1};
+        k->update_sign_momentum_i8(room(n), room(n), columns, sums(n), columns, rows, columns, 0, &step);
+    } else if (is(op, "update_sign_i8")) {
+        const struct bnn_sign_step step = {29491, 335544, 1};
+        k->update_sign_i8(room(n), columns, sums(n), columns, rows, columns, 0, &step);
+    } else if (is(op, "update_channel_momentum_i8")) {
+        const struct bnn_channel_step step = {-29491, 10413, 3, 1};
+        k->update_channel_momentum_i8(room(n), room(n), columns, sums(n), columns, rows, columns, 0, floats(rows),
+                                      zeros(rows * 8), &step);
+    } else if (is(op, "adam_f32")) {
+        const struct bnn_adam_step step = {1e-3f, 0.9f, 0.999f, 1.0f, 1.0f, 1e-7f, 1.0f};
+        k->adam_f32(floats(rows), floats(rows), floats(rows), floats(rows), rows, &step);
+    } else if (is(op, "softmax_f32")) {
+        float *z = floats(n);
+        k->softmax_f32(z, zeros(rows), rows, columns, 0.0f, z, zeros(rows * 8), zeros(rows));
+    } else if (is(op, "quantise_f32_i8")) {
+        k->quantise_f32_i8(floats(rows), rows, 1.0f, room(rows));
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+/* Operations on a tile of y, whose rows lie BNN_TILE apart. */
+static int tiles(const struct bnn_kernels *k, const char *op)
+{
+    const size_t rows = size_of[0], columns = size_of[1], n = rows * BNN_TILE * BNN_POOL_ROWS;
+    int32_t *y = sums(n), *low = sums(BNN_TILE), *high = sums(BNN_TILE);
+    uint8_t *flip = zeros(BNN_TILE);
+    uint64_t *bits = room(rows * BNN_POOL_ROWS * 8);
+    int8_t *g = room(n);
+    float *real = floats(n), largest = 0.0f;
+    int64_t *sum = zeros(BNN_TILE * 8), *other = zeros(BNN_TILE * 8);
+    int32_t most = 0;
+    if (is(op, "norm_sums_i32")) k->norm_sums_i32(y, rows, columns, BNN_TILE, sum, other);
+    else if (is(op, "binarise_i32_u1")) k->binarise_i32_u1(y, rows, columns, BNN_TILE, low, flip, bits, 1);
+    else if (is(op, "normalise_i32_f32"))
+        k->normalise_i32_f32(y, rows, columns, BNN_TILE, floats(BNN_TILE), floats(BNN_TILE), real, BNN_TILE);
+    else if (is(op, "norm_cancel_i8")) k->norm_cancel_i8(y, rows, columns, BNN_TILE, low, high, g, BNN_TILE, sum, other);
+    else if (is(op, "norm_affine_i8"))
+        k->norm_affine_i8(y, rows, columns, BNN_TILE, floats(BNN_TILE), floats(BNN_TILE), floats(BNN_TILE), g, BNN_TILE, 31, 1,
+                          0, &largest);
+    else if (is(op, "requantise_i32_i8")) k->requantise_i32_i8(y, rows, columns, BNN_TILE, 0.1f, g, BNN_TILE, 1, 0);
+    else if (is(op, "largest_i32")) k->largest_i32(y, rows, columns, BNN_TILE, &most);
+    else if (is(op, "pool_max_i32")) k->pool_max_i32(y, rows, columns, BNN_TILE, flip, y, BNN_TILE, bits, 1);
+    else if (is(op, "pool_spread_i8")) k->pool_spread_i8(g, rows, columns, BNN_TILE, bits, 1, room(n), BNN_TILE);
+    else if (is(op, "narrow_i32_i16")) k->narrow_i32_i16(y, rows, columns, BNN_TILE, room(2 * n), BNN_TILE);
+    else if (is(op, "widen_i16_i32")) k->widen_i16_i32(room(2 * n), rows, columns, BNN_TILE, y, BNN_TILE);
+    else return 0;
+    return 1;
+}
+
+static void nothing(void) {}
+
+static struct bnn_kernels idle(void)
+{
+    struct bnn_kernels k;
+    void (*const empty)(void) = nothing;
+    for (size_t at = 0; at < sizeof k; at += sizeof empty) memcpy((char *)&k + at, &empty, sizeof empty);
+    return k;
+}
+
+static struct bnn_dense block(size_t inputs, size_t outputs, size_t rows_in, size_t rows_out, int first, int last)
+{
+    static struct bnn_scale scales[3] = {{1.0f, 1.0f}, {1.0f, 1.0f}, {1.0f, 1.0f}};
+    struct bnn_dense d = {.inputs = inputs, .outputs = outputs, .norm = BNN_norm_l2, .mask = BNN_mask_recompute,
+                          .latent_type = BNN_i8, .gradient_type = BNN_i8, .integer_update = 1,
+                          .g_scale = scales, .dy_scale = scales + 1, .dx_scale = scales + 2};
+    const size_t weights = inputs * outputs;
+    d.latent = zeros(weights), d.momentum1 = zeros(weights);
+    d.w_u1 = zeros(outputs * (inputs + 64)), d.w_t_u1 = zeros(inputs * 8 * bnn_words(outputs));
+    float **const real[] = {&d.gamma, &d.beta, &d.grad_gamma, &d.grad_beta, &d.gamma_adam1, &d.gamma_adam2, &d.beta_adam1,
+                            &d.beta_adam2, &d.running_mean, &d.running_spread, &d.dw_magnitude};
+    for (size_t i = 0; i < sizeof real / sizeof *real; i++) *real[i] = floats(outputs);
+    d.mean = zeros(outputs * 8), d.inverse = zeros(outputs * 8), d.dw_sums = zeros(outputs * 8);
+    if (first) d.x_i8 = zeros(rows_in);
+    else d.x_u1 = zeros(rows_in * 8);
+    if (last) d.out_f32 = zeros(rows_out * outputs * 4);
+    else d.out_u1 = zeros(rows_out * bnn_words(outputs) * 8);
+    return d;
+}
+
+static const struct bnn_dense_step step = {.limit = 31, .magnitude_correction = 1.0f, .real = {.gradient_scale = 1.0f}};
+
+/* inputs, outputs, batch, threads, first, last */
+static void dense(void)
+{
+    const size_t inputs = size_of[0], outputs = size_of[1], batch = size_of[2], threads = size_of[3];
+    const struct bnn_kernels k = idle();
+    struct bnn_dense d = block(inputs, outputs, batch * (size_of[4] ? inputs : bnn_words(inputs)), batch, (int)size_of[4],
+                               (int)size_of[5]);
+    d.g = zeros(batch * outputs), d.dy_t = zeros(batch * outputs);
+    if (!size_of[4]) d.dx = zeros(batch * inputs);
+    d.scratch_stride = bnn_dense_scratch(outputs, batch, BNN_i8);
+    d.scratch = zeros(threads * d.scratch_stride);
+    bnn_dense_forward(&k, &d, batch, 1, 0, (int)threads);
+    bnn_dense_backward(&k, &d, batch, &step, (int)threads);
+    bnn_dense_update(&k, &d, &step, (int)threads);
+}
+
+/* height, width, channels, kernel, stride, pad_top, pad_left, out_height, out_width, pool, outputs, batch, threads, first,
+ * y kept forward, y kept backward, limit, flattened, whether taps are skipped */
+static void conv(void)
+{
+    const size_t *n = size_of, outputs = n[10], batch = n[11], threads = n[12];
+    const int first = (int)n[13], limit = (int)n[16];
+    const struct bnn_kernels k = idle();
+    struct bnn_conv c = {.window = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], (enum bnn_pool)n[9]}};
+    const struct bnn_window *w = &c.window;
+    const size_t positions = bnn_positions(w), taps = bnn_taps(w), words = bnn_words(outputs), inputs = n[0] * n[1];
+    const size_t values = batch * bnn_max(positions * outputs, inputs * n[2]);
+    c.dense = block(taps * n[2], outputs, batch * inputs * (first ? n[2] : bnn_words(n[2])), batch * bnn_out_positions(w), first,
+                    0);
+    struct bnn_site *sites = zeros(positions * sizeof *sites);
+    int32_t *neighbours = zeros(inputs * taps * sizeof *neighbours);
+    bnn_window_sites(w, sites), c.sites = sites;
+    c.dense.g = zeros(values);
+    if (w->pool != BNN_pool_none) c.choice = zeros(batch * positions * words * 8);
+    if (n[14]) c.y_forward = zeros(2 * batch * bnn_norm_positions(w) * outputs);
+    if (n[15]) c.y_backward = zeros(2 * batch * bnn_norm_positions(w) * outputs);
+    c.group = bnn_conv_group(w, (int)threads);
+    if (w->pool == BNN_pool_before_sign || w->pool == BNN_pool_after_sign)
+        c.window_gradient = zeros(c.group * bnn_windows(w) * outputs);
+    if (!first) {
+        bnn_window_neighbours(w, neighbours), c.neighbours = neighbours;
+        c.dense.dx = c.dense.g;
+        c.tables = zeros(bnn_conv_tables(&c, limit)), c.lookup = zeros(bnn_conv_lookup(&c));
+        if (n[18]) c.tap_sums = zeros(taps * outputs * 4);
+    }
+    if (n[17]) c.flat_u1 = zeros(batch * 8 * bnn_words(bnn_out_positions(w) * outputs));
+    c.dense.scratch_stride = bnn_conv_scratch(&c);
+    c.dense.scratch = zeros(threads * c.dense.scratch_stride);
+    struct bnn_dense_step own = step;
+    own.limit = limit;
+    bnn_conv_forward(&k, &c, batch, 1, 0, (int)threads);
+    bnn_conv_backward(&k, &c, batch, &own, (int)threads);
+    bnn_conv_update(&k, &c, &own, (int)threads);
+}
+
+int main(int argc, char **argv)
+{
+    const int isa = argc > 2 ? bnn_isa_from_name(argv[1]) : -1;
+    if (isa < 0 || argc > 3 + 24) {
+        fprintf(stderr, "usage: pi_model ISA OP SIZE...\n");
+        return 2;
+    }
+    for (int i = 3; i < argc; i++) size_of[i - 3] = strtoull(argv[i], NULL, 10);
+    const struct bnn_kernels *k = bnn_kernels_for((enum bnn_isa)isa);
+    if (is(argv[2], "conv")) conv();
+    else if (is(argv[2], "dense")) dense();
+    else if (!products(k, argv[2]) && !values(k, argv[2]) && !tiles(k, argv[2])) {
+        fprintf(stderr, "pi_model: no case for %s\n", argv[2]);
+        return 2;
+    }
+    return 0;
+}

@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+"""Seconds per batch on Raspberry Pi boards, from a model: nothing here is a measurement of a board.
+
+    tools/pi_model.py binarynet_cifar10_quick:40 mlp_mnist_quick:200
+
+A training step's calls of kernels come from the plan (`bnntrain.operations`), the cycles of a call
+from the compiled kernel (`pi_cycles`), a pass takes the longer of its cycles on all cores and of
+its memory traffic at the board's bandwidth. Not in the model: reading of records, starting and
+joining of threads, branch misprediction, clocks that fall when a board gets hot.
+
+Needs Debian's gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static llvm-19.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from pi_cycles import BUILD, CORES, Cost, Estimator, Program, ToolError, build
+
+from bnntrain import api
+from bnntrain.errors import BnntrainError
+from bnntrain.layers import GRADIENT_LIMITS, POOLS, ConvBlock, build_blocks
+from bnntrain.operations import Call, Pass, count_operations
+
+GIGA = 1e9
+CPU = "cortex-a76"
+"""Emulated for counting: it runs the instructions of all boards."""
+
+ISAS = ("neon", "neondot")
+_RUNS = 24  # of the driver, whose costs are found and kept together
+_FEW_ROWS, _BLOCK_ROWS = 16, 8
+
+
+def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Cut into lists of `size`."""
+    rest = list(items)
+    for first in range(0, len(rest), size):
+        yield rest[first : first + size]
+
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board of four cores.
+
+    Attributes
+    ----------
+    name, core : str
+        Its name and that of its cores.
+    hertz : float
+        Clock.
+    bandwidth : float
+        Bytes a second from memory, on all cores together.
+    cache : int
+        Bytes of the last cache level: an array that is smaller is taken to stay in it.
+    """
+
+    name: str
+    core: str
+    hertz: float
+    bandwidth: float
+    cache: int
+
+    @property
+    def isa(self) -> str:
+        """Instruction set of the kernels that it runs."""
+        return "neondot" if self.core == "A76" else "neon"
+
+
+# Clocks and caches: the boards' data sheets (BCM2710A1, BCM2837B0, BCM2711, BCM2712).  Bandwidth:
+# what STREAM-like copies usually reach there, LPDDR2-900 of 32 bits, LPDDR4-3200 of 32 bits and
+# LPDDR4X-4267 of 32 bits, which is a half to two thirds of what the memory could give.
+BOARDS = (
+    Board("Pi Zero 2 W", "A53", 1.0e9, 2e9, 512 << 10),
+    Board("Pi 3B+", "A53", 1.4e9, 2e9, 512 << 10),
+    Board("Pi 4", "A72", 1.5e9, 4e9, 1 << 20),
+    Board("Pi 5", "A76", 2.4e9, 10e9, 2 << 20),
+)
+GOALS = {("binarynet_cifar10_quick", 40): 1.2, ("mlp_mnist_quick", 200): 0.010}
+"""Seconds per batch that are aimed at on a Pi 3B+."""
+
+PRODUCTS = (
+    Call("xnor_gemm_u1_i32", (192, 64, 4608)),
+    Call("lookup_gemm_i32", (48, 64, 9, 32, 0)),
+    Call("lookup_gemm_i32", (64, 64, 1, 16, 1)),
+    Call("gemm_i8_u1_i32", (200, 64, 256, 0)),
+    Call("gemm_i8_i8_i32", (64, 64, 200, 0)),
+)
+PROTOTYPES = {
+    "xnor_gemm_u1_i32": (32, 53, 85),
+    "lookup_gemm_i32": (14, 24, 64),
+    "gemm_i8_u1_i32": (7, 12, 32),
+    "gemm_i8_i8_i32": (5.3, 8, 32),
+}
+"""MAC a cycle of one core on A53, A72 and A76 that bare inner loops reach by the same model."""
+
+
+class Model:
+    """Costs of calls and of the code between them; found once, and kept beside the program."""
+
+    def __init__(self) -> None:
+        self.program, self.estimator = Program(build()), Estimator()
+        self.store = BUILD / "costs.json"
+        stamp = self.program.path.stat().st_mtime_ns
+        known = json.loads(self.store.read_text()) if self.store.exists() else {}
+        self.costs = known.get("costs", {}) if known.get("stamp") == stamp else {}
+        self.stamp = stamp
+
+    def learn(self, runs: Iterable[tuple[str, str, tuple[object, ...]]]) -> None:
+        """Find the costs of runs of the driver: part of the program, instruction set, arguments."""
+        new = {_key(*run): run for run in runs if _key(*run) not in self.costs}
+        for some in batched(new, _RUNS):
+            blocks = {}
+            for key in some:
+                part, isa, arguments = new[key]
+                blocks[key] = self.program.blocks(part, CPU, (isa, *arguments))
+            self.estimator.learn(blocks.values())
+            for key, of_run in blocks.items():
+                self.costs[key] = asdict(self.estimator.cost(of_run))
+            self.store.write_text(json.dumps({"stamp": self.stamp, "costs": self.costs}))
+
+    def learn_step(self, passes: Sequence[Pass], blocks: Sequence[object], plan: object) -> None:
+        """Find all costs of a training step."""
+        calls = {call for one in passes for call in one.calls}
+        runs = [_kernel(isa, part) for isa in ISAS for call in calls for part, _ in samples(call)]
+        self.learn([*runs, *(_code(block, plan) for block in blocks)])
+
+    def call(self, isa: str, call: Call) -> Cost:
+        """Return the cost of one call."""
+        self.learn(_kernel(isa, part) for part, _ in samples(call))
+        parts = [(self._cost(_kernel(isa, part)), weight) for part, weight in samples(call)]
+        cycles = {core: sum(cost.cycles[core] * w for cost, w in parts) for core in CORES}
+        last = parts[-1][0]
+        return replace(
+            last, cycles=cycles, instructions=sum(cost.instructions * w for cost, w in parts),
+            loop_count=sum(cost.loop_count * w for cost, w in parts),
+        )  # fmt: skip
+
+    def between(self, block: object, plan: object) -> Cost:
+        """Return the cost of a block's code between the kernels in a training step."""
+        self.learn([_code(block, plan)])
+        return self._cost(_code(block, plan))
+
+    def _cost(self, run: tuple[str, str, tuple[object, ...]]) -> Cost:
+        return Cost(**self.costs[_key(*run)])
+
+
+def _key(part: str, isa: str, arguments: Sequence[object]) -> str:
+    return " ".join(map(str, (part, isa, *arguments)))
+
+
+def _kernel(isa: str, call: Call) -> tuple[str, str, tuple[object, ...]]:
+    return "kernels", isa, (call.op, *call.sizes)
+
+
+def _code(block: object, plan: object) -> tuple[str, str, tuple[object, ...]]:
+    return "between", "portable", tuple(_block_arguments(block, plan))
+
+
+def samples(call: Call) -> list[tuple[Call, float]]:
+    """Return smaller calls and their weights: cost is linear in rows, but for the first ones.
+
+    Emulation of a call with all rows would take too long.
+    """
+    rows, *others = call.sizes
+    if not call.macs or rows <= 2 * _FEW_ROWS + rows % _BLOCK_ROWS:
+        return [(call, 1.0)]
+    rest = rows % _BLOCK_ROWS
+    few, more = _FEW_ROWS + rest, 2 * _FEW_ROWS + rest
+    beyond = (rows - few) / _FEW_ROWS
+    return [
+        (Call(call.op, (few, *others)), 1.0 - beyond),
+        (Call(call.op, (more, *others)), beyond),
+    ]
+
+
+def _block_arguments(block: object, plan: object) -> Sequence[object]:
+    batch, threads = plan.batch_size, plan.threads
+    if not isinstance(block, ConvBlock):
+        flags = (int(block.is_first), int(block.is_last))
+        return ("dense", block.fan_in, block.channels, batch, threads, *flags)
+    shape, window = block.shape, block.window
+    sizes = {placed.buffer.name: placed.buffer.bytes for placed in plan.placed}
+    kept = block.keeps_y(sizes, batch)
+    flat = f"{block.name}.X_flat" in sizes
+    return (
+        "conv", *shape.input, shape.kernel, shape.stride, shape.pad_top, shape.pad_left,
+        *shape.product[:2], POOLS.index(shape.pool), block.channels, batch, threads,
+        int(block.is_first), *(int(keep) for keep in kept),
+        GRADIENT_LIMITS[plan.method.gradient_bits], int(flat), int(window.skips),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A pass on a board: seconds, those of its arithmetic and of its traffic; instructions."""
+
+    layer: str
+    name: str
+    seconds: float
+    arithmetic: float
+    traffic: float
+    instructions: int
+
+
+def rows_of(model: Model, board: Board, passes: Sequence[Pass], blocks: Sequence[object],
+            plan: object) -> list[Row]:  # fmt: skip
+    """Return the passes of a training step on a board, and the code between the kernels."""
+    rows = []
+    for one in passes:
+        costs = [(model.call(board.isa, call), times) for call, times in one.calls.items()]
+        cycles = sum(cost.cycles[board.core] * times for cost, times in costs)
+        arithmetic = cycles / board.hertz / shared_by(one.units, plan.threads)
+        traffic = one.bytes_beyond(board.cache) / board.bandwidth
+        instructions = sum(cost.instructions * times for cost, times in costs)
+        seconds = max(arithmetic, traffic)
+        rows.append(Row(one.layer, one.name, seconds, arithmetic, traffic, instructions))
+    for block in blocks:
+        cost = model.between(block, plan)
+        arithmetic = cost.cycles[board.core] / board.hertz / plan.threads
+        rows.append(
+            Row(block.name, "between kernels", arithmetic, arithmetic, 0.0, cost.instructions)
+        )
+    return rows
+
+
+def shared_by(units: int, threads: int) -> float:
+    """Return how many cores' work a loop of `units` equal iterations does at a time; 0: of many."""
+    return units / math.ceil(units / threads) if units else float(threads)
+
+
+def print_products(model: Model) -> None:
+    """Print the table of product kernels."""
+    model.learn(
+        _kernel(isa, part) for isa in ISAS for call in PRODUCTS for part, _ in samples(call)
+    )
+    print("Product kernels: MAC a cycle of one core, by the model | of a bare inner loop")
+    print("instructions per 1000 MAC: the inner loop alone | all that is executed, by emulation")
+    print(
+        f"{'operation':<18} {'sizes':<18} {'isa':<9} {'loop':>6} {'all':>6} {'share':>6} "
+        f"{'MAC/iter':>9}   {'A53':>11} {'A72':>11} {'A76':>11}"
+    )
+    for call in PRODUCTS:
+        for isa in ISAS:
+            cost = model.call(isa, call)
+            macs, has_loop = call.macs, cost.loop_count > 0
+            inside = 1e3 * cost.loop_length * cost.loop_count / macs if has_loop else math.nan
+            cores = ("A76",) if isa == "neondot" else ("A53", "A72", "A76")
+            speeds = [
+                f"{macs / cost.cycles[core]:5.1f} |{PROTOTYPES[call.op][place]:>4}"
+                if core in cores else ""
+                for place, core in enumerate(CORES)
+            ]  # fmt: skip
+            sizes = "x".join(map(str, call.sizes))
+            everything = 1e3 * cost.instructions / macs
+            per_loop = f"{macs / cost.loop_count:9.0f}" if has_loop else "        ?"
+            print(
+                f"{call.op.removesuffix('_i32'):<18} {sizes:<18} {isa:<9} {inside:6.1f} "
+                f"{everything:6.1f} {inside / everything:6.0%} {per_loop}   "
+                + " ".join(f"{speed:>11}" for speed in speeds)
+                + ("  portable" if "portable" in cost.loop_function else "")
+            )
+    print()
+
+
+def print_config(model: Model, reference: str, batch: int | None, threads: int, most: int) -> None:
+    """Print the table of a configuration."""
+    overrides = {"train.threads": threads} | ({"train.batch_size": batch} if batch else {})
+    prepared = api.prepare(reference, overrides)
+    plan = prepared.plan
+    blocks = build_blocks(prepared.config.model.layers, prepared.shape, prepared.method)
+    passes = count_operations(blocks, plan)
+    model.learn_step(passes, blocks, plan)
+    goal = GOALS.get((prepared.config.name, plan.batch_size))
+    macs = sum(call.macs * times for one in passes for call, times in one.calls.items())
+    print(
+        f"{prepared.config.name}, batch {plan.batch_size}, {threads} threads: MODEL, not measured; "
+        f"{macs / GIGA:.2f} GMAC a step"
+    )
+    tables = {board: rows_of(model, board, passes, blocks, plan) for board in BOARDS}
+    print(
+        f"{'board':<12} {'s per batch':>11} {'arithmetic':>11} {'traffic':>9} {'G instr':>8}  goal"
+    )
+    for board, rows in tables.items():
+        total = sum(row.seconds for row in rows)
+        verdict = ""
+        if goal and board.name == "Pi 3B+":
+            verdict = f"{goal:g} s: {'kept' if total <= goal else 'missed'}"
+        print(
+            f"{board.name:<12} {total:11.4f} {sum(r.arithmetic for r in rows):11.4f} "
+            f"{sum(r.traffic for r in rows):9.4f} "
+            f"{sum(r.instructions for r in rows) / GIGA:8.3f}  {verdict}"
+        )
+    print("\nMilliseconds by pass, on all blocks together, and the largest single ones:")
+    by_name = {board: Counter() for board in BOARDS}
+    for board, rows in tables.items():
+        for row in rows:
+            by_name[board][row.name] += 1e3 * row.seconds
+    print(f"{'pass':<30} " + " ".join(f"{board.name:>12}" for board in BOARDS))
+    reference_board = by_name[BOARDS[1]]
+    for name, _ in reference_board.most_common():
+        print(f"{name:<30} " + " ".join(f"{by_name[board][name]:12.2f}" for board in BOARDS))
+    order = sorted(range(len(tables[BOARDS[1]])), key=lambda i: -tables[BOARDS[1]][i].seconds)
+    for place in order[:most]:
+        row = tables[BOARDS[1]][place]
+        label = f"  {row.layer} {row.name}"
+        print(
+            f"{label:<30} "
+            + " ".join(f"{1e3 * tables[board][place].seconds:12.2f}" for board in BOARDS)
+        )
+    print_operations(model, passes, plan.threads)
+
+
+def print_operations(model: Model, passes: Sequence[Pass], threads: int) -> None:
+    """Print the milliseconds of every operation on a Pi 3B+, and the instruction set it runs on."""
+    board, found, functions = BOARDS[1], Counter(), {}
+    for one in passes:
+        for call, times in one.calls.items():
+            cost = model.call(board.isa, call)
+            seconds = cost.cycles[board.core] / board.hertz / shared_by(one.units, threads)
+            found[call.op] += 1e3 * seconds * times
+            functions[call.op] = cost.loop_function
+    print(f"\nOperations on a {board.name}: ms, function of the inner loop")
+    for op, milliseconds in found.most_common():
+        if milliseconds >= 0.01 * found.total():
+            print(f"  {op:<28} {milliseconds:10.2f}  {functions.get(op, '')}")
+    print()
+
+
+def main() -> None:
+    """Read the arguments and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("configs", nargs="*", metavar="CONFIG[:BATCH]")
+    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--most", type=int, default=8, help="single passes to show")
+    arguments = parser.parse_args()
+    goals = [f"{name}:{batch}" for name, batch in GOALS]
+    try:
+        model = Model()
+        print_products(model)
+        for given in arguments.configs or goals:
+            name, _, batch = given.partition(":")
+            print_config(model, name, int(batch) if batch else None, arguments.threads,
+                         arguments.most)  # fmt: skip
+    except (ToolError, BnntrainError) as error:
+        sys.exit(f"pi_model: {error}")
+
+
+if __name__ == "__main__":
+    main()
