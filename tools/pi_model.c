@@ -3,6 +3,7 @@
  *   pi_model ISA OP SIZE...    one call of a kernel, on random operands; sizes as in bnntrain/operations.py
  *   pi_model ISA conv|dense SIZE...   one training step of a block whose kernels do nothing: what is left is what stands
  *                              between them, gathering, thresholds, corrections
+ *   pi_model ISA whole-conv|whole-dense SIZE...   the same with kernels
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,7 +161,7 @@ static struct bnn_dense block(size_t inputs, size_t outputs, size_t rows_in, siz
                           .g_scale = scales, .dy_scale = scales + 1, .dx_scale = scales + 2};
     const size_t weights = inputs * outputs;
     d.latent = zeros(weights), d.momentum1 = zeros(weights);
-    d.w_u1 = zeros(outputs * (inputs + 64)), d.w_t_u1 = zeros(inputs * 8 * bnn_words(outputs));
+    d.w_u1 = zeros(outputs * 8 * (inputs + 1)), d.w_t_u1 = zeros(inputs * 8 * bnn_words(outputs));
     float **const real[] = {&d.gamma, &d.beta, &d.grad_gamma, &d.grad_beta, &d.gamma_adam1, &d.gamma_adam2, &d.beta_adam1,
                             &d.beta_adam2, &d.running_mean, &d.running_spread, &d.dw_magnitude};
     for (size_t i = 0; i < sizeof real / sizeof *real; i++) *real[i] = floats(outputs);
@@ -175,28 +176,26 @@ static struct bnn_dense block(size_t inputs, size_t outputs, size_t rows_in, siz
 static const struct bnn_dense_step step = {.limit = 31, .magnitude_correction = 1.0f, .real = {.gradient_scale = 1.0f}};
 
 /* inputs, outputs, batch, threads, first, last */
-static void dense(void)
+static void dense(const struct bnn_kernels *k)
 {
     const size_t inputs = size_of[0], outputs = size_of[1], batch = size_of[2], threads = size_of[3];
-    const struct bnn_kernels k = idle();
     struct bnn_dense d = block(inputs, outputs, batch * (size_of[4] ? inputs : bnn_words(inputs)), batch, (int)size_of[4],
                                (int)size_of[5]);
     d.g = zeros(batch * outputs), d.dy_t = zeros(batch * outputs);
     if (!size_of[4]) d.dx = zeros(batch * inputs);
     d.scratch_stride = bnn_dense_scratch(outputs, batch, BNN_i8);
     d.scratch = zeros(threads * d.scratch_stride);
-    bnn_dense_forward(&k, &d, batch, 1, 0, (int)threads);
-    bnn_dense_backward(&k, &d, batch, &step, (int)threads);
-    bnn_dense_update(&k, &d, &step, (int)threads);
+    bnn_dense_forward(k, &d, batch, 1, 0, (int)threads);
+    bnn_dense_backward(k, &d, batch, &step, (int)threads);
+    bnn_dense_update(k, &d, &step, (int)threads);
 }
 
 /* height, width, channels, kernel, stride, pad_top, pad_left, out_height, out_width, pool, outputs, batch, threads, first,
  * y kept forward, y kept backward, limit, flattened, whether taps are skipped */
-static void conv(void)
+static void conv(const struct bnn_kernels *k)
 {
     const size_t *n = size_of, outputs = n[10], batch = n[11], threads = n[12];
     const int first = (int)n[13], limit = (int)n[16];
-    const struct bnn_kernels k = idle();
     struct bnn_conv c = {.window = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], (enum bnn_pool)n[9]}};
     const struct bnn_window *w = &c.window;
     const size_t positions = bnn_positions(w), taps = bnn_taps(w), words = bnn_words(outputs), inputs = n[0] * n[1];
@@ -224,9 +223,9 @@ static void conv(void)
     c.dense.scratch = zeros(threads * c.dense.scratch_stride);
     struct bnn_dense_step own = step;
     own.limit = limit;
-    bnn_conv_forward(&k, &c, batch, 1, 0, (int)threads);
-    bnn_conv_backward(&k, &c, batch, &own, (int)threads);
-    bnn_conv_update(&k, &c, &own, (int)threads);
+    bnn_conv_forward(k, &c, batch, 1, 0, (int)threads);
+    bnn_conv_backward(k, &c, batch, &own, (int)threads);
+    bnn_conv_update(k, &c, &own, (int)threads);
 }
 
 int main(int argc, char **argv)
@@ -238,8 +237,11 @@ int main(int argc, char **argv)
     }
     for (int i = 3; i < argc; i++) size_of[i - 3] = strtoull(argv[i], NULL, 10);
     const struct bnn_kernels *k = bnn_kernels_for((enum bnn_isa)isa);
-    if (is(argv[2], "conv")) conv();
-    else if (is(argv[2], "dense")) dense();
+    const struct bnn_kernels none = idle();
+    if (is(argv[2], "conv")) conv(&none);
+    else if (is(argv[2], "whole-conv")) conv(k);
+    else if (is(argv[2], "dense")) dense(&none);
+    else if (is(argv[2], "whole-dense")) dense(k);
     else if (!products(k, argv[2]) && !values(k, argv[2]) && !tiles(k, argv[2])) {
         fprintf(stderr, "pi_model: no case for %s\n", argv[2]);
         return 2;

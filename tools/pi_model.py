@@ -33,6 +33,10 @@ CPU = "cortex-a76"
 """Emulated for counting: it runs the instructions of all boards."""
 
 ISAS = ("neon", "neondot")
+AGREEMENT = 0.25
+"""How far the instructions of the model may be from the emulated ones with ``--check``."""
+
+_CHECK_BATCH, _CHECK_MACS = 4, 3 * 10**9
 _RUNS = 24  # of the driver, whose costs are found and kept together
 _FEW_ROWS, _BLOCK_ROWS = 16, 8
 
@@ -74,8 +78,9 @@ class Board:
 
 
 # Clocks and caches: the boards' data sheets (BCM2710A1, BCM2837B0, BCM2711, BCM2712).  Bandwidth:
-# what STREAM-like copies usually reach there, LPDDR2-900 of 32 bits, LPDDR4-3200 of 32 bits and
-# LPDDR4X-4267 of 32 bits, which is a half to two thirds of what the memory could give.
+# twice the memcpy of the results in github.com/ThomasKaiser/sbc-bench, as a copy reads and writes,
+# rounded down: 1.0 ... 1.3 GB/s on Pi 3B+ and Zero 2, 2.2 ... 2.8 on Pi 4.  The Pi 5 is not in that
+# list: 10 GB/s is assumed, of the 17 that its LPDDR4X-4267 of 32 bits could give.
 BOARDS = (
     Board("Pi Zero 2 W", "A53", 1.0e9, 2e9, 512 << 10),
     Board("Pi 3B+", "A53", 1.4e9, 2e9, 512 << 10),
@@ -134,7 +139,7 @@ class Model:
     def call(self, isa: str, call: Call) -> Cost:
         """Return the cost of one call."""
         self.learn(_kernel(isa, part) for part, _ in samples(call))
-        parts = [(self._cost(_kernel(isa, part)), weight) for part, weight in samples(call)]
+        parts = [(self.cost(_kernel(isa, part)), weight) for part, weight in samples(call)]
         cycles = {core: sum(cost.cycles[core] * w for cost, w in parts) for core in CORES}
         last = parts[-1][0]
         return replace(
@@ -145,9 +150,10 @@ class Model:
     def between(self, block: object, plan: object) -> Cost:
         """Return the cost of a block's code between the kernels in a training step."""
         self.learn([_code(block, plan)])
-        return self._cost(_code(block, plan))
+        return self.cost(_code(block, plan))
 
-    def _cost(self, run: tuple[str, str, tuple[object, ...]]) -> Cost:
+    def cost(self, run: tuple[str, str, tuple[object, ...]]) -> Cost:
+        """Return the cost of a run that has been learnt."""
         return Cost(**self.costs[_key(*run)])
 
 
@@ -317,6 +323,49 @@ def print_config(model: Model, reference: str, batch: int | None, threads: int, 
     print_operations(model, passes, plan.threads)
 
 
+def print_check(model: Model, reference: str, threads: int) -> bool:
+    """Print instructions of whole blocks, added up from their calls and emulated as one run.
+
+    Returns
+    -------
+    bool
+        They agree within `AGREEMENT` for every block.
+    """
+    overrides = {"train.threads": threads, "train.batch_size": _CHECK_BATCH}
+    prepared = api.prepare(reference, overrides)
+    plan = prepared.plan
+    blocks = build_blocks(prepared.config.model.layers, prepared.shape, prepared.method)
+    passes = count_operations(blocks, plan)
+    model.learn_step(passes, [], plan)
+    print(
+        f"{prepared.config.name}, batch {plan.batch_size}: millions of instructions of a step's "
+        "kernels\n"
+        f"{'block':<10} {'isa':<9} {'model':>9} {'emulated':>9}  ratio"
+    )
+    agreed = True
+    for block in blocks:
+        calls = Counter()
+        for one in passes:
+            if one.layer == block.name:
+                calls.update(one.calls)
+        if sum(call.macs * times for call, times in calls.items()) > _CHECK_MACS:
+            print(f"{block.name:<10} too large to emulate")
+            continue
+        for isa in ISAS:
+            counted = sum(model.call(isa, call).instructions * n for call, n in calls.items())
+            kind, *sizes = _block_arguments(block, plan)
+            run = ("kernels", isa, (f"whole-{kind}", *sizes))
+            model.learn([run])
+            emulated = model.cost(run).instructions
+            agreed &= abs(counted / emulated - 1) <= AGREEMENT
+            print(
+                f"{block.name:<10} {isa:<9} {counted / 1e6:9.2f} {emulated / 1e6:9.2f}  "
+                f"{counted / emulated:5.3f}"
+            )
+    print()
+    return agreed
+
+
 def print_operations(model: Model, passes: Sequence[Pass], threads: int) -> None:
     """Print the milliseconds of every operation on a Pi 3B+, and the instruction set it runs on."""
     board, found, functions = BOARDS[1], Counter(), {}
@@ -339,10 +388,20 @@ def main() -> None:
     parser.add_argument("configs", nargs="*", metavar="CONFIG[:BATCH]")
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--most", type=int, default=8, help="single passes to show")
+    parser.add_argument(
+        "--check", action="store_true",
+        help="compare instructions of whole blocks with emulation at a small batch; exits with 1 "
+        f"if one differs by more than {AGREEMENT:.0%}",
+    )  # fmt: skip
     arguments = parser.parse_args()
     goals = [f"{name}:{batch}" for name, batch in GOALS]
     try:
         model = Model()
+        if arguments.check:
+            names = [given.partition(":")[0] for given in arguments.configs or goals]
+            # All of them, also behind one that does not agree.
+            agreed = [print_check(model, name, arguments.threads) for name in names]
+            sys.exit(0 if all(agreed) else 1)
         print_products(model)
         for given in arguments.configs or goals:
             name, _, batch = given.partition(":")
