@@ -1,4 +1,4 @@
-"""The measured rates of tools/pi_cycles.py, on loops whose cycles are known, and its parsing."""
+"""Measured rates (tools/pi_rates.py) on loops whose cycles are known; parsing (pi_cycles.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
-from pi_cycles import Block, Instruction, bound
+from pi_cycles import Block, Instruction
+from pi_rates import bound
 
 # A step of an XNOR tile of 4 by 4, 2048 MAC, as the head of kernels/xnor/neon.c counts it.
 XNOR = (

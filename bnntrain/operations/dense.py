@@ -1,0 +1,85 @@
+"""The calls of kernels/dense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnntrain.operations.calls import Pass
+from bnntrain.operations.counter import TILE, BlockCounter, ceil_div, pieces_of
+
+
+class DenseCounter(BlockCounter):
+    """The calls of kernels/dense."""
+
+    def product(self, one: Pass) -> None:
+        for width, times in self.tiles:
+            if self.block.is_first:
+                one.add("gemm_i8_u1_i32", self.batch, width, self.inputs, 0, times=times)
+            else:
+                one.add("xnor_gemm_u1_i32", self.batch, width, self.inputs, times=times)
+        one.stream(self._x_bytes, ceil_div(self.outputs, TILE))
+
+    @property
+    def _x_bytes(self) -> int:
+        return self.batch * (self.inputs if self.block.is_first else 8 * ceil_div(self.inputs, 64))
+
+    def forward(self) -> Iterator[Pass]:
+        one = self.new("pack", ceil_div(self.outputs, TILE))
+        self.pack_rows(one)
+        yield one
+        one = self.new("forward", ceil_div(self.outputs, TILE))
+        self.product(one)
+        yield one
+        one = self.new("activate", ceil_div(self.outputs, TILE))
+        for width, times in self.tiles:
+            one.add("norm_sums_i32", self.batch, width, times=times)
+            op = "normalise_i32_f32" if self.block.is_last else "binarise_i32_u1"
+            one.add(op, self.batch, width, times=times)
+        yield one
+
+    def backward(self) -> Iterator[Pass]:
+        batch, outputs = self.batch, self.outputs
+        one = self.new("pack again", ceil_div(self.outputs, TILE))
+        self.pack_rows(one)
+        yield one
+        one = self.new("recompute", ceil_div(self.outputs, TILE))
+        self.product(one)
+        yield one
+        one = self.new("norm backward", ceil_div(self.outputs, TILE))
+        for width, times in self.tiles:
+            for op in ("norm_cancel_i8", "norm_affine_i8", "transpose_i8"):
+                one.add(op, batch, width, times=times)
+        one.stream(batch * outputs, 2)
+        one.stream(batch * outputs)
+        yield one
+        if not self.block.is_first:
+            yield self._input_gradient()
+        yield from self._weight_gradient()
+
+    def _input_gradient(self) -> Pass:
+        one = self.new("input gradient", ceil_div(self.inputs, TILE))
+        for width, times in pieces_of(self.inputs, TILE):
+            one.add("gemm_i8_u1_i32", self.batch, width, self.outputs, 0, times=times)
+            one.add("largest_i32", self.batch, width, times=times)
+            one.add("requantise_i32_i8", self.batch, width, times=times)
+        one.stream(self.batch * self.outputs, ceil_div(self.inputs, TILE))
+        one.stream(self.batch * self.inputs)
+        return one
+
+    def _weight_gradient(self) -> Iterator[Pass]:
+        units = ceil_div(self.inputs, TILE)
+        one, steps = self.new("weight gradient", units), self.new("weight update", units)
+        op = "gemm_i8_i8_i32" if self.block.is_first else "gemm_i8_u1_i32"
+        for width, columns in pieces_of(self.inputs, TILE):
+            first = 1
+            for rows, times in self.tiles:
+                # The panel of X is laid for the first block of rows.
+                one.add(op, rows, width, self.batch, 0, times=first * columns)
+                one.add(op, rows, width, self.batch, 1, times=(times - first) * columns)
+                steps.add(self.updates, rows, width, times=times * columns)
+                first = 0
+        one.stream(self.batch * self.outputs, ceil_div(self.inputs, TILE))
+        one.stream(self._x_bytes)
+        self.stream_weights(steps)
+        yield one
+        yield steps
