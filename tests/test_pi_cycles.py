@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -44,3 +45,11 @@ def test_a_block_that_branches_to_its_beginning_is_a_loop():
     assert not Block(lines[1:], 5, "f").is_loop
     assert lines[1].is_branch
     assert lines[1].target == 0x400
+
+
+@pytest.mark.parametrize("tool", ["pi_model.py", "compare_peers.py"])
+def test_tools_say_how_they_are_used(tool):
+    path = Path(__file__).resolve().parents[1] / "tools" / tool
+    done = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")

@@ -391,7 +391,7 @@ def main() -> None:
     parser.add_argument(
         "--check", action="store_true",
         help="compare instructions of whole blocks with emulation at a small batch; exits with 1 "
-        f"if one differs by more than {AGREEMENT:.0%}",
+        f"if one differs by more than {AGREEMENT:.0%}%",
     )  # fmt: skip
     arguments = parser.parse_args()
     goals = [f"{name}:{batch}" for name, batch in GOALS]
