@@ -47,6 +47,14 @@ static int32_t *sums(size_t count)
     return at;
 }
 
+/* Gradients of 6 bits. */
+static int8_t *narrow(size_t count)
+{
+    int8_t *at = room(count);
+    for (size_t i = 0; i < count; i++) at[i] = (int8_t)(at[i] % 32);
+    return at;
+}
+
 static int is(const char *op, const char *name) { return !strcmp(op, name); }
 
 static int products(const struct bnn_kernels *k, const char *op)
@@ -61,7 +69,7 @@ static int products(const struct bnn_kernels *k, const char *op)
         k->gemm_i8_u1_i32(room(rows * depth), rows, depth, room(depth * 8), 1, columns, depth, c, columns, panel,
                           (int)size_of[3]);
     } else if (is(op, "gemm_i8_i8_i32")) {
-        k->gemm_i8_i8_i32(room(rows * depth), rows, depth, room(depth * columns), columns, columns, depth, c, columns, panel,
+        k->gemm_i8_i8_i32(narrow(rows * depth), rows, depth, room(depth * columns), columns, columns, depth, c, columns, panel,
                           (int)size_of[3]);
     } else if (is(op, "lookup_gemm_i32")) {
         const size_t taps = size_of[2], groups = size_of[3];

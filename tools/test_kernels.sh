@@ -12,8 +12,8 @@ trap 'rm -rf "$build"' EXIT
 sources="kernels/common/cpu.c tests/c/check.c tests/c/cases_product.c tests/c/cases_lookup.c tests/c/cases_pool.c
 tests/c/cases_norm.c tests/c/cases_real.c tests/c/cases_update.c tests/c/test_kernels.c"
 for room in pack xnor grad lookup pool norm update real; do
-    for isa in portable avx2 avx512 neon neondot; do
-        if [ -f "kernels/$room/$isa.c" ]; then sources="$sources kernels/$room/$isa.c"; fi
+    for source in "kernels/$room/portable.c" "kernels/$room"/avx*.c "kernels/$room"/neon*.c; do
+        if [ -f "$source" ]; then sources="$sources $source"; fi
     done
 done
 

@@ -42,15 +42,15 @@ typedef void bnn_neon_lay_fn(const struct bnn_neon_block *block);
 typedef void bnn_neon_rows_fn(const int8_t *a, size_t rows, size_t a_stride, const struct bnn_neon_block *block,
                               int32_t *c, size_t c_stride, int add);
 
-/* The product in blocks; `unit`: depths that the panel is a multiple of. */
+/* The product in blocks; `unit`: depths that the panel is a multiple of; `most`: depths that it has room for. */
 static inline __attribute__((always_inline)) void bnn_neon_blocks(
-    enum bnn_neon_kind kind, bnn_neon_lay_fn *lay, bnn_neon_rows_fn *all_rows, size_t unit, const int8_t *a,
-    size_t rows, size_t a_stride, const void *b, size_t b_stride, size_t columns, size_t depth, int32_t *c,
+    enum bnn_neon_kind kind, bnn_neon_lay_fn *lay, bnn_neon_rows_fn *all_rows, size_t unit, size_t most,
+    const int8_t *a, size_t rows, size_t a_stride, const void *b, size_t b_stride, size_t columns, size_t depth, int32_t *c,
     size_t c_stride, void *panel, int reuse)
 {
-    const size_t pieces = bnn_max(1, bnn_ceil_div(depth, BNN_PANEL_DEPTH));
+    const size_t pieces = bnn_max(1, bnn_ceil_div(depth, most));
     const size_t piece = bnn_max(unit, bnn_round_up(bnn_ceil_div(depth, pieces), unit));
-    reuse = reuse && columns <= BNN_TILE && depth <= BNN_PANEL_DEPTH;
+    reuse = reuse && columns <= BNN_TILE && depth <= most;
     for (size_t j = 0; j < columns; j += BNN_TILE)
         for (size_t k0 = 0; k0 == 0 || k0 < depth; k0 += piece) {
             const uint64_t *words = (const uint64_t *)b + k0 * b_stride + j / BNN_TILE;

@@ -79,15 +79,15 @@ void bnn_gemm_i8_u1_i32_neondot(const int8_t *a, size_t rows, size_t a_stride, c
                                 size_t b_stride_words, size_t columns, size_t depth,
                                 int32_t *c, size_t c_stride, void *panel, int reuse)
 {
-    bnn_neon_blocks(BNN_neon_signs, lay, all_rows, STEP, a, rows, a_stride, b, b_stride_words, columns, depth,
-                    c, c_stride, panel, reuse);
+    bnn_neon_blocks(BNN_neon_signs, lay, all_rows, STEP, BNN_PANEL_DEPTH, a, rows, a_stride, b, b_stride_words, columns,
+                    depth, c, c_stride, panel, reuse);
 }
 
 void bnn_gemm_i8_i8_i32_neondot(const int8_t *a, size_t rows, size_t a_stride, const int8_t *b,
                                 size_t b_stride, size_t columns, size_t depth,
                                 int32_t *c, size_t c_stride, void *panel, int reuse)
 {
-    bnn_neon_blocks(BNN_neon_bytes, lay, all_rows, STEP, a, rows, a_stride, b, b_stride, columns, depth,
-                    c, c_stride, panel, reuse);
+    bnn_neon_blocks(BNN_neon_bytes, lay, all_rows, STEP, BNN_PANEL_DEPTH, a, rows, a_stride, b, b_stride, columns,
+                    depth, c, c_stride, panel, reuse);
 }
 #endif

@@ -29,10 +29,6 @@
 
 enum { TABLES = 4, ENTRIES = 16, DEPTHS = 8, ROWS = 4, LANES = 16, VECTORS = BNN_TILE / LANES, PIECE = 128 };
 #define UNROLL _Pragma("GCC unroll 8")
-/* The order of look-ups in a tile: along its shorter side. */
-#define ROW(i) (rows > vectors ? (i) / vectors : (i) % rows)
-#define VECTOR(i) (rows > vectors ? (i) % vectors : (i) / rows)
-
 void bnn_lookup_tables_i8_neon(const int8_t *a, size_t rows, size_t a_stride, size_t depth,
                                enum bnn_lookup_part part, uint8_t *tables, size_t stride_bytes)
 {
@@ -63,48 +59,123 @@ void bnn_lookup_lay_u1_neon(const uint64_t *b, size_t b_stride_words, size_t dep
     }
 }
 
+/* Tables of a row that had to be made one higher (see above), over all taps. */
+static int odd_taps(const uint8_t *const *tables, const struct bnn_neon_piece *p)
+{
+    int odd = 0;
+    for (size_t tap = 0; p->first == 0 && tap < p->taps; tap++) {
+        const int8_t *first = (const int8_t *)tables[tap];
+        odd += (first[0] + first[ENTRIES - 1] + 1) >> 1;
+    }
+    return odd;
+}
+
 static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, const uint8_t *const *tables,
                                                        const struct bnn_neon_piece *p, int32_t *c, size_t c_stride)
 {
     int16x8_t sum_i16x8[ROWS][VECTORS][2];
-    int odd_taps[ROWS] = {0};
     const uint8x16_t nibble = vdupq_n_u8(15);
     UNROLL for (int row = 0; row < rows; row++)
         UNROLL for (int v = 0; v < vectors; v++) sum_i16x8[row][v][0] = sum_i16x8[row][v][1] = vdupq_n_s16(0);
     for (size_t tap = 0; tap < p->taps; tap++) {
         const uint8_t *panel = p->panel + tap * p->all_groups * BNN_LOOKUP_PANEL_BYTES + p->first * 2 * BNN_TILE;
         const int8_t *table[ROWS];
-        UNROLL for (int row = 0; row < rows; row++) {
-            table[row] = (const int8_t *)tables[row * p->all_taps + tap];
-            if (p->first == 0) odd_taps[row] += (table[row][0] + table[row][ENTRIES - 1] + 1) >> 1;
-            table[row] += p->first * BNN_LOOKUP_TABLE_BYTES;
-        }
+        UNROLL for (int row = 0; row < rows; row++)
+            table[row] = (const int8_t *)tables[row * p->all_taps + tap] + p->first * BNN_LOOKUP_TABLE_BYTES;
         for (size_t at = 0; at < p->groups * BNN_LOOKUP_TABLE_BYTES; at += 2 * ENTRIES, panel += BNN_TILE) {
             int8x16_t even[ROWS], odd[ROWS];
-            uint8x16_t index[VECTORS];
             UNROLL for (int row = 0; row < rows; row++)
                 even[row] = vld1q_s8(table[row] + at), odd[row] = vld1q_s8(table[row] + at + ENTRIES);
-            UNROLL for (int v = 0; v < vectors; v++) index[v] = vld1q_u8(panel + LANES * v);
-            UNROLL for (int i = 0; i < rows * vectors; i++) {
-                const int row = ROW(i), v = VECTOR(i);
-                /* Four look-ups in flight. */
-                if (i >= 4 && rows > vectors && v == 0)
-                    BNN_NEON_AFTER(even[row], sum_i16x8[ROW(i - 3)][VECTOR(i - 3)][1]);
-                if (i >= 4 && rows <= vectors && row == 0)
-                    BNN_NEON_AFTER(index[v], sum_i16x8[ROW(i - 3)][VECTOR(i - 3)][1]);
-                const int8x16_t x_i8x16 = vaddq_s8(vqtbl1q_s8(even[row], vandq_u8(index[v], nibble)),
-                                                   vqtbl1q_s8(odd[row], vshrq_n_u8(index[v], 4)));
-                sum_i16x8[row][v][0] = vaddw_s8(sum_i16x8[row][v][0], vget_low_s8(x_i8x16));
-                sum_i16x8[row][v][1] = vaddw_high_s8(sum_i16x8[row][v][1], x_i8x16);
+            UNROLL for (int v = 0; v < vectors; v++) {
+                const uint8x16_t index = vld1q_u8(panel + LANES * v);
+                UNROLL for (int row = 0; row < rows; row++) {
+                    const int8x16_t x_i8x16 = vaddq_s8(vqtbl1q_s8(even[row], vandq_u8(index, nibble)),
+                                                       vqtbl1q_s8(odd[row], vshrq_n_u8(index, 4)));
+                    sum_i16x8[row][v][0] = vaddw_s8(sum_i16x8[row][v][0], vget_low_s8(x_i8x16));
+                    sum_i16x8[row][v][1] = vaddw_high_s8(sum_i16x8[row][v][1], x_i8x16);
+                }
             }
         }
     }
     UNROLL for (int row = 0; row < rows; row++) {
-        int16_t sums[BNN_TILE];
+        int16_t sums[BNN_TILE] = {0};
         UNROLL for (int v = 0; v < 2 * vectors; v++) vst1q_s16(sums + 8 * v, sum_i16x8[row][v / 2][v % 2]);
-        bnn_neon_put(sums, (int16_t)(2 * p->weight), -p->weight * odd_taps[row], c + row * c_stride, p->columns,
-                     p->add);
+        bnn_neon_put(sums, (int16_t)(2 * p->weight), -p->weight * odd_taps(tables + row * p->all_taps, p),
+                     c + row * c_stride, p->columns, p->add);
     }
+}
+
+/* Sums of two rows and 64 columns, in an order for cores that start instructions in order: between what makes a value and
+ * what uses it stand at least six instructions on others; what was looked up last is added in the next step.
+ * v0 ... v3: indices of 16 columns, v4 ... v7: an even and an odd table of each row, v8: low nibbles, v9: 15,
+ * v10 ... v15: looked up, v16 ... v23 and v24 ... v31: sums of the rows. */
+#define TBL(to, table, index) "tbl v" #to ".16b, {v" #table ".16b}, v" #index ".16b\n"
+#define LOOK_UP(x, y, index) TBL(x, 4, 8) TBL(14, 5, index) TBL(y, 6, 8) TBL(15, 7, index)
+#define ADD_ODD(x, y) "add v" #x ".16b, v" #x ".16b, v14.16b\n" "add v" #y ".16b, v" #y ".16b, v15.16b\n"
+#define NIBBLES(index)                                                                                             \
+    "and v8.16b, v" #index ".16b, v9.16b\n"                                                                        \
+    "ushr v" #index ".16b, v" #index ".16b, #4\n"
+#define WIDEN(low, high, x)                                                                                        \
+    "saddw v" #low ".8h, v" #low ".8h, v" #x ".8b\n"                                                               \
+    "saddw2 v" #high ".8h, v" #high ".8h, v" #x ".16b\n"
+#define LOAD_TABLES                                                                                                \
+    "ldp q4, q5, [%[table0]]\n" "ldp q6, q7, [%[table1]]\n"
+#define LOAD_HALF(x, y, at) "ldp q" #x ", q" #y ", [%[panel], #" #at "]\n"
+#define AHEAD "add %[table0], %[table0], #32\n" "add %[table1], %[table1], #32\n" "add %[panel], %[panel], #64\n"
+/* Two tables; what comes between the look-ups makes the next two ready. */
+#define STEP(AFTER_1, AFTER_3)                                                                                     \
+    LOOK_UP(10, 11, 0) NIBBLES(1) WIDEN(22, 23, 12) WIDEN(30, 31, 13) ADD_ODD(10, 11)                              \
+    LOOK_UP(12, 13, 1) NIBBLES(2) AFTER_1 WIDEN(16, 17, 10) WIDEN(24, 25, 11) ADD_ODD(12, 13)                      \
+    LOOK_UP(10, 11, 2) NIBBLES(3) WIDEN(18, 19, 12) WIDEN(26, 27, 13) ADD_ODD(10, 11)                              \
+    LOOK_UP(12, 13, 3) AFTER_3 WIDEN(20, 21, 10) WIDEN(28, 29, 11) ADD_ODD(12, 13)
+#define ZERO(x) "movi v" #x ".8h, #0\n"
+#define STORE(x, y, at) "stp q" #x ", q" #y ", [%[sums], #" #at "]\n"
+
+static void add_up(const uint8_t *const *tables0, const uint8_t *const *tables1, const struct bnn_neon_piece *p,
+                   int16_t sums[2][BNN_TILE])
+{
+    const uint8_t *table0, *table1, *panel = p->panel + p->first * 2 * BNN_TILE, *last;
+    const size_t run = (2 * p->groups - 1) * BNN_TILE; /* to the last indices of a tap */
+    size_t taps = p->taps;
+    __asm__ volatile(
+        "movi v9.16b, #15\n"
+        ZERO(12) ZERO(13) ZERO(16) ZERO(17) ZERO(18) ZERO(19) ZERO(20) ZERO(21) ZERO(22) ZERO(23)
+        ZERO(24) ZERO(25) ZERO(26) ZERO(27) ZERO(28) ZERO(29) ZERO(30) ZERO(31)
+        "1:\n"
+        "ldr %[table0], [%[tables0]], #8\n" "ldr %[table1], [%[tables1]], #8\n"
+        "add %[table0], %[table0], %[first]\n" "add %[table1], %[table1], %[first]\n"
+        "add %[last], %[panel], %[run]\n"
+        LOAD_HALF(0, 1, 0) LOAD_HALF(2, 3, 32) LOAD_TABLES NIBBLES(0)
+        "cmp %[panel], %[last]\n" "b.eq 3f\n"
+        "2:\n"
+        AHEAD
+        STEP(LOAD_HALF(0, 1, 0), LOAD_TABLES LOAD_HALF(2, 3, 32) NIBBLES(0))
+        "cmp %[panel], %[last]\n" "b.ne 2b\n"
+        "3:\n"
+        STEP("", "")
+        "add %[panel], %[panel], %[skip]\n"
+        "subs %[taps], %[taps], #1\n" "b.ne 1b\n"
+        WIDEN(22, 23, 12) WIDEN(30, 31, 13)
+        STORE(16, 17, 0) STORE(18, 19, 32) STORE(20, 21, 64) STORE(22, 23, 96)
+        STORE(24, 25, 128) STORE(26, 27, 160) STORE(28, 29, 192) STORE(30, 31, 224)
+        : [table0] "=&r"(table0), [table1] "=&r"(table1), [last] "=&r"(last), [panel] "+r"(panel), [taps] "+r"(taps),
+          [tables0] "+r"(tables0), [tables1] "+r"(tables1)
+        : [first] "r"(p->first * BNN_LOOKUP_TABLE_BYTES), [run] "r"(run),
+          [skip] "r"(p->all_groups * BNN_LOOKUP_PANEL_BYTES - run), [sums] "r"(sums)
+        : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
+          "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30",
+          "v31");
+}
+
+/* One row or two, and up to 64 columns. */
+static void wide_tile(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p, int32_t *c,
+                      size_t c_stride)
+{
+    int16_t sums[2][BNN_TILE] = {0};
+    if (p->taps && p->groups) add_up(tables, tables + (rows > 1 ? p->all_taps : 0), p, sums);
+    for (size_t row = 0; row < rows && row < 2; row++)
+        bnn_neon_put(sums[row], (int16_t)(2 * p->weight), -p->weight * odd_taps(tables + row * p->all_taps, p),
+                     c + row * c_stride, p->columns, p->add);
 }
 
 static void all_rows(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p,
@@ -114,8 +185,8 @@ static void all_rows(const uint8_t *const *tables, size_t rows, const struct bnn
         for (; rows >= 4; rows -= 4, tables += 4 * p->all_taps, c += 4 * c_stride) tile(4, 1, tables, p, c, c_stride);
     else if (p->columns <= 2 * LANES)
         for (; rows >= 4; rows -= 4, tables += 4 * p->all_taps, c += 4 * c_stride) tile(4, 2, tables, p, c, c_stride);
-    for (; rows >= 2; rows -= 2, tables += 2 * p->all_taps, c += 2 * c_stride) tile(2, VECTORS, tables, p, c, c_stride);
-    if (rows) tile(1, VECTORS, tables, p, c, c_stride);
+    for (; rows >= 2; rows -= 2, tables += 2 * p->all_taps, c += 2 * c_stride) wide_tile(tables, rows, p, c, c_stride);
+    if (rows) wide_tile(tables, rows, p, c, c_stride);
 }
 
 void bnn_lookup_gemm_i32_neon(const uint8_t *const *tables, size_t rows, size_t taps, size_t groups,

@@ -42,19 +42,26 @@ struct bnn_neon_piece {
     int weight, add;
 };
 
-/* c = scale * sum + base, or that added to c; sums [columns]. */
+/* Four of c = scale * sum + base, or that added to c. */
+static inline int32x4_t bnn_neon_of_sums(int16x4_t sums, int16_t scale, int32x4_t base, const int32_t *c, int add)
+{
+    return vmlal_n_s16(add ? vaddq_s32(base, vld1q_s32(c)) : base, sums, scale);
+}
+
+/* c = scale * sum + base, or that added to c; sums [BNN_TILE]. */
 static inline void bnn_neon_put(const int16_t *sums, int16_t scale, int32_t base, int32_t *c, size_t columns, int add)
 {
     const int32x4_t base_i32x4 = vdupq_n_s32(base);
-    for (size_t j = 0; j < columns; j += 4) {
-        const int32x4_t result = vmlal_n_s16(base_i32x4, vld1_s16(sums + j), scale);
-        if (columns - j >= 4) vst1q_s32(c + j, add ? vaddq_s32(result, vld1q_s32(c + j)) : result);
-        else {
-            int32_t last[4];
-            vst1q_s32(last, result);
-            for (size_t i = 0; j + i < columns; i++) c[j + i] = (add ? c[j + i] : 0) + last[i];
+    if (columns == BNN_TILE) {
+        for (size_t j = 0; j < BNN_TILE; j += 16) { /* all loads before the first store */
+            int32x4_t result[4];
+            _Pragma("GCC unroll 4") for (size_t v = 0; v < 4; v++)
+                result[v] = bnn_neon_of_sums(vld1_s16(sums + j + 4 * v), scale, base_i32x4, c + j + 4 * v, add);
+            _Pragma("GCC unroll 4") for (size_t v = 0; v < 4; v++) vst1q_s32(c + j + 4 * v, result[v]);
         }
+        return;
     }
+    for (size_t j = 0; j < columns; j++) c[j] = (add ? c[j] : 0) + scale * sums[j] + base;
 }
 
 typedef void bnn_neon_rows_fn(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p,
