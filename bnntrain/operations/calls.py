@@ -65,14 +65,15 @@ class Traffic:
 
 @dataclass
 class Pass:
-    """One pass over the data of a block.
+    """One pass over the data of a block, or what one loop does for it under one name.
 
     Attributes
     ----------
     layer : str
         Name of the block; ``all`` for the loss.
     name : str
-        Which pass it is.
+        What its time is measured as: a phase of `bnntrain.kernels.PHASES`, or ``loss``. A block
+        may have several passes of one name.
     calls : Counter of Call
         What it asks of the kernels, on all threads together.
     traffic : list of Traffic
@@ -95,6 +96,11 @@ class Pass:
     def stream(self, size: int, times: float = 1) -> None:
         """Count an array of `size` bytes that is gone over `times` times."""
         self.traffic.append(Traffic(size, int(size * times)))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all calls."""
+        return sum(call.macs * times for call, times in self.calls.items())
 
     def bytes_beyond(self, cache: int) -> int:
         """Bytes moved of arrays that are larger than a cache of `cache` bytes."""

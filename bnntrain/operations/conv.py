@@ -72,8 +72,8 @@ class ConvCounter(BlockCounter):
             for width, tiles in self.tiles:
                 yield rows, seen, windows, width, pieces * tiles
 
-    def pack(self, name: str) -> Pass:
-        one = self.new(name)
+    def pack(self) -> Pass:
+        one = self.new("pack")
         if self.block.is_first:
             self.pack_rows(one)
         else:
@@ -114,7 +114,7 @@ class ConvCounter(BlockCounter):
                 one.add("binarise_i32_u1", rows, width, times=times)
 
     def forward(self) -> Iterator[Pass]:
-        yield self.pack("pack")
+        yield self.pack()
         source = "keep" if self.keeps_forward else "multiply"
         one = self.new("forward")
         self.y(one, source, self.batch)
@@ -125,7 +125,7 @@ class ConvCounter(BlockCounter):
             one.add("norm_sums_i32", seen, width, times=times)
         yield one
         source = "read" if self.keeps_forward else "multiply"
-        one = self.new("forward again")
+        one = self.new("forward")
         self.y(one, source, self.batch)
         self.stream_y(one, source)
         yield one
@@ -147,7 +147,7 @@ class ConvCounter(BlockCounter):
         return one
 
     def backward(self) -> Iterator[Pass]:
-        yield self.pack("pack again")
+        yield self.pack()
         yield from self._sums()
         yield from self._output_gradient()
         yield from self._weight_gradient()
@@ -160,7 +160,7 @@ class ConvCounter(BlockCounter):
         self.y(one, source, self.batch)
         self.stream_y(one, source)
         yield one
-        one = self.new("sums of g")
+        one = self.new("norm_backward")
         self._spread(one, self.batch)
         for _, seen, _, width, times in self.parts_of(self.batch):
             one.add("norm_cancel_i8", seen, width, times=times)
@@ -169,7 +169,7 @@ class ConvCounter(BlockCounter):
 
     def _output_gradient(self) -> Iterator[Pass]:
         source = "read" if self.keeps_backward else "multiply"
-        y, one = self.new("recompute again"), self.new("norm backward")
+        y, one = self.new("recompute"), self.new("norm_backward")
         # With pooling after the norm groups of images come one after the other.
         images = self.group if self.after else self.batch
         for count, times in pieces_of(self.batch, images):
@@ -196,7 +196,7 @@ class ConvCounter(BlockCounter):
 
     def _weight_gradient(self) -> Iterator[Pass]:
         lay, one, steps = (
-            self.new(name) for name in ("tables of dY", "weight gradient", "weight update")
+            self.new(name) for name in ("tables", "weight_gradient", "update")
         )
         positions, first = self.batch * self.window.positions, self.block.is_first
         few = 1 if self.taps > _DW_TAPS else _DW_WORDS
@@ -232,7 +232,7 @@ class ConvCounter(BlockCounter):
 
     def _input_gradient(self) -> Iterator[Pass]:
         lay, one, out = (
-            self.new(name) for name in ("tables of dX", "input gradient", "requantise")
+            self.new(name) for name in ("tables", "input_gradient", "requantise")
         )
         outputs, window, groups = self.outputs, self.window, ceil_div(self.outputs, GROUP)
         lay.add("lookup_tables_i8", 1, outputs, times=self.parts)

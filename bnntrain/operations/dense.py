@@ -30,45 +30,55 @@ class DenseCounter(BlockCounter):
         one = self.new("forward", ceil_div(self.outputs, TILE))
         self.product(one)
         yield one
-        one = self.new("activate", ceil_div(self.outputs, TILE))
+        sums, one = (
+            self.new(name, ceil_div(self.outputs, TILE)) for name in ("statistics", "activate")
+        )
+        op = "normalise_i32_f32" if self.block.is_last else "binarise_i32_u1"
         for width, times in self.tiles:
-            one.add("norm_sums_i32", self.batch, width, times=times)
-            op = "normalise_i32_f32" if self.block.is_last else "binarise_i32_u1"
+            sums.add("norm_sums_i32", self.batch, width, times=times)
             one.add(op, self.batch, width, times=times)
+        yield sums
         yield one
 
     def backward(self) -> Iterator[Pass]:
         batch, outputs = self.batch, self.outputs
-        one = self.new("pack again", ceil_div(self.outputs, TILE))
+        one = self.new("pack", ceil_div(self.outputs, TILE))
         self.pack_rows(one)
         yield one
         one = self.new("recompute", ceil_div(self.outputs, TILE))
         self.product(one)
         yield one
-        one = self.new("norm backward", ceil_div(self.outputs, TILE))
+        one, turned = (
+            self.new(name, ceil_div(self.outputs, TILE)) for name in ("norm_backward", "pack")
+        )
         for width, times in self.tiles:
-            for op in ("norm_cancel_i8", "norm_affine_i8", "transpose_i8"):
+            for op in ("norm_cancel_i8", "norm_affine_i8"):
                 one.add(op, batch, width, times=times)
+            turned.add("transpose_i8", batch, width, times=times)
         one.stream(batch * outputs, 2)
-        one.stream(batch * outputs)
+        turned.stream(batch * outputs)
         yield one
+        yield turned
         if not self.block.is_first:
-            yield self._input_gradient()
+            yield from self._input_gradient()
         yield from self._weight_gradient()
 
-    def _input_gradient(self) -> Pass:
-        one = self.new("input gradient", ceil_div(self.inputs, TILE))
+    def _input_gradient(self) -> Iterator[Pass]:
+        one, out = (
+            self.new(name, ceil_div(self.inputs, TILE)) for name in ("input_gradient", "requantise")
+        )
         for width, times in pieces_of(self.inputs, TILE):
             one.add("gemm_i8_u1_i32", self.batch, width, self.outputs, 0, times=times)
-            one.add("largest_i32", self.batch, width, times=times)
-            one.add("requantise_i32_i8", self.batch, width, times=times)
+            out.add("largest_i32", self.batch, width, times=times)
+            out.add("requantise_i32_i8", self.batch, width, times=times)
         one.stream(self.batch * self.outputs, ceil_div(self.inputs, TILE))
-        one.stream(self.batch * self.inputs)
-        return one
+        out.stream(self.batch * self.inputs)
+        yield one
+        yield out
 
     def _weight_gradient(self) -> Iterator[Pass]:
         units = ceil_div(self.inputs, TILE)
-        one, steps = self.new("weight gradient", units), self.new("weight update", units)
+        one, steps = self.new("weight_gradient", units), self.new("update", units)
         op = "gemm_i8_i8_i32" if self.block.is_first else "gemm_i8_u1_i32"
         for width, columns in pieces_of(self.inputs, TILE):
             first = 1

@@ -9,6 +9,7 @@ import pytest
 from harness import conv_layers, make_config, make_model
 from recorded_calls import fields, recorded, signatures
 
+from bnntrain import kernels
 from bnntrain.errors import UsageError
 from bnntrain.layers.shapes import POOLS
 from bnntrain.operations import Call, Traffic, count_operations, sizes_of
@@ -66,6 +67,27 @@ def test_counted_operations_are_the_calls_of_a_step(network, threads):
     with recorded() as calls:
         model.train_batch(batch, 1, 1e-3)
     assert counted(model) == calls
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_passes_are_the_phases_whose_time_is_measured(network):
+    model = model_of(*NETWORKS[network])
+    batch = len(model.x)
+    model.train_batch(batch, 0, 1e-3)
+    for block in model.blocks:
+        block.set_profiling(True)
+    model.train_batch(batch, 1, 1e-3)
+    measured = {
+        (block.name, phase)
+        for block in model.blocks
+        for phase, seconds in zip(kernels.PHASES, block.profile.tolist(), strict=True)
+        if seconds > 0
+    }
+    passes = count_operations(model.blocks, model.plan)
+    names = {(one.layer, one.name) for one in passes if one.calls}
+    # Patches are gathered by code of the block itself.
+    gathered = {(block.name, "gather") for block in model.blocks if block.kind == "conv"}
+    assert measured == names - {("all", "loss")} | gathered
 
 
 def test_every_operation_has_the_sizes_that_its_call_names():
