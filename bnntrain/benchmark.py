@@ -1,4 +1,4 @@
-"""Measures kernels against the machine's limit, and a training step by phase and layer.
+"""Measures kernels against the machine's limit, and a training step by pass and layer.
 
 Measured side by side in one call: limits, kernels and steps see the same clock and the same load.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,9 +17,11 @@ from bnntrain import engine, kernels
 from bnntrain.api import Prepared
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
+from bnntrain.errors import UsageError
 from bnntrain.evaluation import make_model, read
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS, SHAPES
 from bnntrain.model import Model
+from bnntrain.operations import count_operations
 
 _ROUND_SECONDS = 0.02
 _GIGA = 1e9
@@ -98,7 +101,8 @@ def _bench_elementwise(op: str, isa: str, rounds: int) -> dict[str, object]:
 def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[str, object]:
     """Measure training steps on the configuration's own data, reading included.
 
-    Half of the steps are timed as a user runs them, the other half by phase.
+    Half of the steps are timed as a user runs them, the other half by pass. A pass is timed on the
+    first thread, whose share is never smaller than another's.
 
     Parameters
     ----------
@@ -110,10 +114,12 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     Returns
     -------
     dict
-        ``seconds_per_batch`` (median), ``batch_size``, ``method``, ``isa``, ``threads``,
-        ``kernels`` (``op``, ``layer``, ``seconds`` per step and ``gmac_per_s``, None where nothing
-        is multiplied) and ``outside_kernels_share``: the part of a step's time that no kernel, no
-        reading of records and no loss accounts for.
+        ``config``, ``seconds_per_batch`` (median), ``batch_size``, ``method``, ``isa``,
+        ``threads``, ``gmac`` of a step and ``gmac_per_s`` (None where its operations are not
+        counted, see `count_operations`), ``kernels`` (``op``: a name of `step_table.NAMES`,
+        ``layer``, ``seconds`` per step and ``gmac_per_s``, None where nothing is multiplied) and
+        ``outside_kernels_share``: the part of a step's time that no kernel, no reading of records
+        and no loss accounts for.
     """
     config, plan = prepared.config, prepared.plan
     dataset = open_dataset(config.data.dataset)
@@ -128,22 +134,43 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
         stepper = _Stepper(model, feeds.train, dataset.train.path, config.train.learning_rate)
         for _ in range(warmup):
             stepper.step()
-        times = [stepper.step() for _ in range(max(steps // 2, 1))]
-        profile = _profile(stepper, max(steps // 2, 1), plan.batch_size)
+        # In turn, so that both kinds of step see the same load.
+        pairs = [(stepper.step(), stepper.profiled_step()) for _ in range(max(steps // 2, 1))]
     finally:
         feeds.close()
+    gmac = _gmac(model)
+    seconds = statistics.median(whole for whole, _ in pairs)
+    total = sum(gmac.values()) if gmac else None
     return {
-        "seconds_per_batch": statistics.median(times),
+        "config": config.name,
+        "seconds_per_batch": seconds,
         "batch_size": plan.batch_size,
         "method": prepared.method.name,
         "isa": isa,
         "threads": plan.threads,
-        **profile,
+        "gmac": total,
+        "gmac_per_s": total / seconds if total else None,
+        **_profile(stepper, [parts for _, parts in pairs], gmac),
     }
 
 
+def _gmac(model: Model) -> dict[tuple[str, str], float] | None:
+    """Billions of multiply-accumulates of a step by layer and pass; None if not counted."""
+    try:
+        passes = count_operations(model.blocks, model.plan)
+    except UsageError:
+        return None
+    found: Counter[tuple[str, str]] = Counter()
+    for one in passes:
+        found[one.layer, one.name] += one.macs / _GIGA
+    return found
+
+
 class _Stepper:
-    """Takes training steps over the data, with the time of reading and of the loss apart."""
+    """Takes training steps over the data, with the time of reading and of the loss apart.
+
+    The model's loss is replaced: it is of no further use.
+    """
 
     def __init__(
         self, model: Model, feed: kernels.Feed, path: object, learning_rate: float
@@ -151,6 +178,13 @@ class _Stepper:
         self.model, self.feed, self.path, self.learning_rate = model, feed, path, learning_rate
         self.number = 0
         self.apart = {"read": 0.0, "loss": 0.0}
+        self.loss, model.loss = model.loss, self._timed_loss
+
+    def _timed_loss(self, *arguments: object) -> object:
+        start = time.perf_counter()
+        result = self.loss(*arguments)
+        self.apart["loss"] = time.perf_counter() - start
+        return result
 
     def step(self) -> float:
         """Take one step and return its seconds."""
@@ -166,46 +200,47 @@ class _Stepper:
     def profiled_step(self) -> tuple[float, list[float]]:
         """Take one step and return its seconds and those of every row of `rows`."""
         for block in self.model.blocks:
-            block.profile[:] = 0
+            block.set_profiling(True)
         total = self.step()
-        phases = (seconds for block in self.model.blocks for seconds in block.profile.tolist())
+        phases = [seconds for block in self.model.blocks for seconds in block.profile.tolist()]
+        for block in self.model.blocks:
+            block.set_profiling(False)
         return total, [*self.apart.values(), *phases]
 
-    def rows(self) -> list[tuple[str, str, int]]:
-        """Operation, layer and multiply-accumulates per sample (0 for none) of every timed part."""
-        return [(op, "all", 0) for op in self.apart] + [
-            (op, block.name, block.shape.macs if op in kernels.PRODUCT_PHASES else 0)
+    def rows(self, gmac: dict[tuple[str, str], float] | None) -> list[tuple[str, str, float]]:
+        """Pass, layer and GMAC (0 for none) of every timed part.
+
+        Where operations are not counted, a pass is taken to multiply every weight once a sample.
+        """
+        once = {
+            (block.name, op): len(self.model.x) * block.macs / _GIGA
+            for block in self.model.blocks
+            for op in kernels.PRODUCT_PHASES
+        }
+        known = once if gmac is None else gmac
+        return [(op, "all", 0.0) for op in self.apart] + [
+            (op, block.name, known.get((block.name, op), 0.0))
             for block in self.model.blocks
             for op in kernels.PHASES
         ]
 
 
-def _profile(stepper: _Stepper, steps: int, batch: int) -> dict[str, object]:
-    """Take profiled steps; figures are medians, so that an interruption shows in none of them."""
-    model, loss = stepper.model, stepper.model.loss
-
-    def timed_loss(*arguments: object) -> object:
-        start = time.perf_counter()
-        result = loss(*arguments)
-        stepper.apart["loss"] = time.perf_counter() - start
-        return result
-
-    model.loss = timed_loss
-    for block in model.blocks:
-        block.set_profiling(True)
-    totals, parts = zip(*(stepper.profiled_step() for _ in range(steps)), strict=True)
-    for block in model.blocks:
-        block.set_profiling(False)
-    model.loss = loss
+def _profile(
+    stepper: _Stepper,
+    profiled: list[tuple[float, list[float]]],
+    gmac: dict[tuple[str, str], float] | None,
+) -> dict[str, object]:
+    """Sum up profiled steps by medians, so that an interruption shows in no figure."""
+    totals, parts = zip(*profiled, strict=True)
     medians = np.median(np.array(parts), axis=0).tolist()
     rows = [
         {
             "op": op,
             "layer": layer,
             "seconds": seconds,
-            "gmac_per_s": batch * macs / seconds / _GIGA if macs else None,
+            "gmac_per_s": count / seconds if count else None,
         }
-        for (op, layer, macs), seconds in zip(stepper.rows(), medians, strict=True)
+        for (op, layer, count), seconds in zip(stepper.rows(gmac), medians, strict=True)
         if seconds > 0
     ]
     outside = [1.0 - sum(part) / total for total, part in zip(totals, parts, strict=True)]

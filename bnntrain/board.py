@@ -52,6 +52,15 @@ def cpu_name(root: Path = Path("/")) -> str | None:
     return next(iter(_values(text, "model name")), None)
 
 
+def condition(root: Path = Path("/")) -> dict[str, object]:
+    """Return ``clock``, ``temperature_celsius`` and ``throttling``: what makes a board slow."""
+    return {
+        "clock": clock(root),
+        "temperature_celsius": temperature(root),
+        "throttling": throttling(root),
+    }
+
+
 def clock(root: Path = Path("/")) -> dict[str, object] | None:
     """Return what governs the fastest core's clock.
 

@@ -42,6 +42,7 @@ ORDER = (
     "footprint",
     "inventory",
     "operations",
+    "step_table",
     "benchmark",
     "board",
     "machine",
@@ -56,6 +57,7 @@ ONLY = {
     "records": {"errors"},
     "report": set(),
     "images": {"errors"},
+    "step_table": {"errors", "report"},
     "board": set(),
 }
 KERNEL_USERS = {
@@ -66,6 +68,7 @@ KERNEL_USERS = {
     "evaluation",
     "engine",
     "kernel_cases",
+    "step_table",
     "benchmark",
     "machine",
     "cli",

@@ -1,18 +1,21 @@
-"""``bnntrain bench``: kernels against the machine's limit, or a training step by phase."""
+"""``bnntrain bench``: kernels against the machine's limit, or a training step by pass."""
 
 from __future__ import annotations
 
-import json
-
 import click
+import msgspec
 
-from bnntrain import api, kernels
+from bnntrain import api, board, kernels
 from bnntrain.benchmark import bench_kernels, bench_step
 from bnntrain.cli import options
+from bnntrain.cli.output import condition_lines, echo_json
 from bnntrain.errors import UsageError
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS
+from bnntrain.report import columns, plural
+from bnntrain.step_table import MOST, Step, read_steps, step_table
 
 _OPERATIONS = (*PRODUCTS, *ELEMENTWISE)
+_WARMUP = 20
 
 
 @click.command()
@@ -29,6 +32,19 @@ _OPERATIONS = (*PRODUCTS, *ELEMENTWISE)
     type=click.IntRange(2),
     help="Steps to time, with --step.",
 )
+@click.option(
+    "--most",
+    default=MOST,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Single passes to show, with --step.",
+)
+@click.option(
+    "--against",
+    metavar="FILE",
+    help="Show the figures of a file beside the measured ones, with --step: what this command or "
+    "tools/pi_model.py printed with --json.",
+)
 @options.override_options
 @options.json_option
 def bench(
@@ -37,6 +53,8 @@ def bench(
     operations: tuple[str, ...],
     everything: bool,
     steps: int,
+    most: int,
+    against: str | None,
     as_json: bool,
     **parameters: object,
 ) -> None:
@@ -44,11 +62,19 @@ def bench(
 
     Without --step: GMAC/s of every product kernel by instruction set and shape, beside the limit
     that the kernel's arithmetic instructions reach on registers alone, on this machine, now.
+
+    With --step: milliseconds by pass on all layers together, seconds per batch, and the largest
+    single passes. tools/pi_model.py prints the same table from a model of Raspberry Pis. Half of
+    the steps are timed whole, for 's per batch', the others pass by pass on the first thread, whose
+    share of the work is never the smallest. 'read' is the reading of records; 'outside' is what no
+    other row accounts for: Python, starting and joining of threads, code between passes.
     """
     overrides = options.overrides_of(parameters)
     if config is not None:
-        _report_step(bench_step(api.prepare(config, overrides), steps), as_json)
+        _bench_step(config, overrides, steps, most, against, as_json)
         return
+    if against is not None:
+        raise UsageError("--against needs --step CONFIG")
     if overrides:
         raise UsageError("options of a configuration need --step CONFIG")
     _check("--isa", isas, kernels.supported_isas())
@@ -65,7 +91,7 @@ def bench(
                 )
             click.echo(_line(row))
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo_json(rows)
 
 
 def _check(flag: str, given: tuple[str, ...], known: object) -> None:
@@ -84,23 +110,48 @@ def _line(row: dict[str, object]) -> str:
     return f"{start} {row['gmac_per_s']:>7.1f} GMAC/s{tail}"
 
 
-def _report_step(result: dict[str, object], as_json: bool) -> None:
+def _bench_step(
+    config: str,
+    overrides: dict[str, object],
+    steps: int,
+    most: int,
+    against: str | None,
+    as_json: bool,
+) -> None:
+    if against is not None and as_json:
+        raise UsageError("--against is for the table: give it without --json")
+    prepared = api.prepare(config, overrides)
+    here = {"board": board.board_name(), "cpu": board.cpu_name()}
+    plan = prepared.plan
+    what = prepared.config.name, prepared.method.name, plan.batch_size, plan.threads
+    given = read_steps(against, what, here["board"]) if against is not None else []
+    before = board.condition()
+    result = bench_step(prepared, steps, warmup=min(steps, _WARMUP))
+    result |= {**here, "before": before, "after": board.condition()}
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        echo_json(result)
         return
-    seconds = result["seconds_per_batch"]
-    click.echo(
-        f"{1e3 * seconds:.3f} ms per batch of {result['batch_size']}: {result['method']}, "
-        f"{result['isa']}, "
-        f"{result['threads']} threads"
-    )
-    click.echo(f"{'phase':<16} {'layer':<10} {'us':>9} {'share':>6} {'GMAC/s':>8}")
-    total = sum(row["seconds"] for row in result["kernels"]) / (1 - result["outside_kernels_share"])
-    for row in sorted(result["kernels"], key=lambda row: -row["seconds"]):
-        speed = "" if row["gmac_per_s"] is None else f"{row['gmac_per_s']:.1f}"
-        share = 100 * row["seconds"] / total
-        click.echo(
-            f"{row['op']:<16} {row['layer']:<10} {1e6 * row['seconds']:>9.1f} {share:>5.1f}% "
-            f"{speed:>8}"
-        )
-    click.echo(f"outside kernels {100 * result['outside_kernels_share']:.1f} % of the step")
+    for line in columns(heading(result)):
+        click.echo(line)
+    click.echo()
+    shown = [msgspec.convert(result, Step), *given]
+    names = (f"model {one.modelled}" if one.modelled else "given" for one in given)
+    head, *lines = step_table(shown, ["measured", *names], most)
+    click.echo(click.style(head, bold=True))
+    for line in lines:
+        click.echo(line)
+
+
+def heading(result: dict[str, object]) -> list[tuple[str, str]]:
+    """Write what was measured, where and in what condition, as pairs of a name and words."""
+    speed = result["gmac_per_s"]
+    work = f"{result['gmac']:.2f} GMAC, {speed:.1f} GMAC/s" if speed else None
+    where = ", ".join(filter(None, (result["board"], result["cpu"])))
+    what = [str(result["config"]), str(result["method"]), f"batch {result['batch_size']}"]
+    return [
+        ("step", ", ".join([*what, plural(result["threads"], "thread"), result["isa"]])),
+        *([("work", work)] if work else []),
+        *([("machine", where)] if where else []),
+        *((when, "; ".join(map(" ".join, condition_lines(result[when]))))
+          for when in ("before", "after") if any(result[when].values())),
+    ]  # fmt: skip

@@ -5,11 +5,9 @@ from __future__ import annotations
 import click
 
 from bnntrain.cli.options import json_option
-from bnntrain.cli.output import echo_json
+from bnntrain.cli.output import UNKNOWN, condition_lines, echo_json
 from bnntrain.machine import examine
 from bnntrain.report import columns, size_text
-
-_UNKNOWN = "unknown"
 
 
 @click.command()
@@ -42,8 +40,8 @@ def lines(facts: dict) -> list[tuple[str, str]]:
         ("bnntrain", f"{facts['bnntrain']}, Python {facts['python']}, NumPy {facts['numpy']}"),
         ("system", f"{facts['os']}, {facts['bits']} bit"),
         ("machine", ", ".join(filter(None, (facts["board"], facts["cpu"], facts["machine"])))),
-        ("cores", f"{facts['cores']} available, {facts['threads'] or _UNKNOWN} threads by default"),
-        *_speed(facts),
+        ("cores", f"{facts['cores']} available, {facts['threads'] or UNKNOWN} threads by default"),
+        *condition_lines(facts),
         ("instructions", f"{isa['selected']} selected, of {', '.join(isa['supported'])}"
          + (f" (BNNTRAIN_ISA={variable})" if variable else "")),
         ("memory", _memory(facts["memory"])),
@@ -59,23 +57,6 @@ def extra_of(name: str) -> str:
     return f"'bnntrain[{name}]'"
 
 
-def _speed(facts: dict) -> list[tuple[str, str]]:
-    clock, degrees, throttling = (
-        facts[name] for name in ("clock", "temperature_celsius", "throttling")
-    )
-    found = []
-    if clock:
-        current, maximum = (clock[name] or _UNKNOWN for name in ("current_mhz", "maximum_mhz"))
-        governor = clock["governor"] or _UNKNOWN
-        found.append(("clock", f"{current} of {maximum} MHz, governor {governor}"))
-    if degrees is not None:
-        found.append(("temperature", f"{degrees:.0f} C"))
-    if throttling:
-        now, earlier = (", ".join(throttling[name]) or "none" for name in ("now", "since_start"))
-        found.append(("throttling", f"now: {now}; since the system started: {earlier}"))
-    return found
-
-
 def _memory(memory: dict[str, int | None]) -> str:
     available = memory["available_bytes"]
     total = f"{size_text(memory['total_bytes'])} in all"
@@ -84,7 +65,7 @@ def _memory(memory: dict[str, int | None]) -> str:
 
 def _folder(folder: dict | None) -> str:
     if folder is None:
-        return _UNKNOWN
+        return UNKNOWN
     state = "writable" if folder["writable"] else "not writable"
     return f"{folder['path']} ({state if folder['exists'] else f'not there yet, {state}'})"
 

@@ -9,6 +9,8 @@ import click
 
 from bnntrain.report import Row, table
 
+UNKNOWN = "unknown"
+
 
 def echo_json(value: object) -> None:
     """Print a value for machines."""
@@ -20,3 +22,21 @@ def echo_table(head: Sequence[Row], rows: Sequence[Row | None], left: int = 1) -
     for number, line in enumerate(table(head, rows, left)):
         # click drops the style where the output is no terminal or NO_COLOR is set.
         click.echo(click.style(line, bold=True) if number < len(head) else line)
+
+
+def condition_lines(facts: dict) -> list[tuple[str, str]]:
+    """Write a `board.condition` as pairs of a heading and words; what is not known has no line."""
+    clock, degrees, throttling = (
+        facts[name] for name in ("clock", "temperature_celsius", "throttling")
+    )
+    found = []
+    if clock:
+        current, maximum = (clock[name] or UNKNOWN for name in ("current_mhz", "maximum_mhz"))
+        governor = clock["governor"] or UNKNOWN
+        found.append(("clock", f"{current} of {maximum} MHz, governor {governor}"))
+    if degrees is not None:
+        found.append(("temperature", f"{degrees:.0f} C"))
+    if throttling:
+        now, earlier = (", ".join(throttling[name]) or "none" for name in ("now", "since_start"))
+        found.append(("throttling", f"now: {now}; since the system started: {earlier}"))
+    return found
