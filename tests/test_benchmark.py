@@ -1,15 +1,27 @@
 """Benchmarks: every kernel has a case, the limits are above nought, a profiled step adds up."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from bnntrain import api, kernels
 from bnntrain.benchmark import bench_step
+from bnntrain.cli.bench import heading
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS
+from bnntrain.layers import build_blocks
+from bnntrain.operations import count_operations
+from bnntrain.step_table import NAMES, read_steps
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from pi_boards import BOARDS
+from pi_model import Row, step_of
 
 
 def test_every_operation_has_exactly_one_case():
@@ -62,6 +74,14 @@ def test_a_profiled_step_names_every_phase_and_adds_up(method):
     assert {name for op, name in found if op == "input_gradient"} == {"dense2", "dense3"}
     for row in result["kernels"]:
         assert (row["gmac_per_s"] is not None) == (row["op"] in kernels.PRODUCT_PHASES)
+        assert row["op"] in NAMES
+    known = method == "efficient"
+    assert (result["gmac"] is not None) == (result["gmac_per_s"] is not None) == known
+    if known:
+        products = (row for row in result["kernels"] if row["gmac_per_s"])
+        assert sum(row["seconds"] * row["gmac_per_s"] for row in products) == pytest.approx(
+            result["gmac"]
+        )
 
 
 def bnntrain(*arguments):
@@ -87,14 +107,133 @@ def test_bench_step_prints_the_documented_json():
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert set(result) == {
+        "config",
         "seconds_per_batch",
         "batch_size",
         "method",
         "isa",
         "threads",
+        "gmac",
+        "gmac_per_s",
         "kernels",
         "outside_kernels_share",
+        "board",
+        "cpu",
+        "before",
+        "after",
     }
+    assert set(result["before"]) == {"clock", "temperature_celsius", "throttling"}
+
+
+STEP = ("bench", "--step", "digits", "--steps", "4", "--threads", "1")
+
+
+def rows_of(text):
+    """Label and cells of the lines of a step's table."""
+    lines = [re.split(r"\s{2,}", line) for line in text.split("\n\n")[1].splitlines()]
+    return {line[0]: line[1:] for line in lines if len(line) > 1}
+
+
+@pytest.mark.parametrize("method", ["efficient", "standard"])
+def test_bench_step_prints_passes_seconds_and_the_largest_passes(method):
+    done = bnntrain(*STEP, "--method", method, "--most", "3")
+    assert done.returncode == 0, done.stderr
+    heading = done.stdout.split("\n\n")[0]
+    assert f"digits, {method}, batch 50, 1 thread, " in heading
+    assert ("GMAC" in heading) == (method == "efficient")
+    rows = rows_of(done.stdout)
+    head, *labels = rows
+    assert (head, rows[head]) == ("ms per batch", ["measured", "share", "GMAC/s"])
+    end = labels.index("s per batch")
+    passes, singles = labels[:end], labels[end + 1 :]
+    assert passes == [name.replace("_", " ") for name in NAMES if name.replace("_", " ") in passes]
+    assert {"forward", "norm backward", "update", "loss", "read", "outside"} <= set(passes)
+    assert sum(float(rows[label][1].rstrip("%")) for label in passes) == pytest.approx(100, abs=1)
+    assert len(singles) == 3
+    assert all(re.match(r"dense\d ", label) for label in singles)
+    milliseconds = [float(rows[label][0]) for label in singles]
+    assert milliseconds == sorted(milliseconds, reverse=True)
+
+
+def test_a_step_is_shown_beside_one_from_a_file(tmp_path):
+    path = tmp_path / "before.json"
+    path.write_text(bnntrain(*STEP, "--json").stdout)
+    done = bnntrain(*STEP, "--against", path)
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(done.stdout)
+    assert rows["ms per batch"] == ["measured", "given", "ratio"]
+    measured, given, ratio = rows["weight gradient"]
+    assert float(measured) / float(given) == pytest.approx(float(ratio.rstrip("x")), rel=0.1)
+
+
+def test_the_rows_of_the_model_of_boards_are_those_measured(tmp_path):
+    prepared = api.prepare("digits", {"train.threads": 1})
+    blocks = build_blocks(prepared.config.model.layers, prepared.shape, prepared.method)
+    passes = count_operations(blocks, prepared.plan)
+    rows = [Row(one.layer, one.name, 1e-3, 1e-3, 0.0, 1, one.macs) for one in passes]
+    rows += [Row(block.name, "between_kernels", 1e-3, 1e-3, 0.0, 1) for block in blocks]
+    steps = [step_of(board, rows, prepared) for board in BOARDS]
+    path = tmp_path / "model.json"
+    path.write_bytes(msgspec.json.encode(steps))
+    done = bnntrain(*STEP, "--against", path)
+    assert done.returncode == 0, done.stderr
+    found = rows_of(done.stdout)
+    assert found["ms per batch"] == ["measured", *(f"model {board.name}" for board in BOARDS)]
+    missing = {label: [cell == "-" for cell in cells] for label, cells in found.items()}
+    only_measured, only_modelled = [False, *[True] * 4], [True, *[False] * 4]
+    assert missing.pop("read") == missing.pop("outside") == only_measured
+    assert missing.pop("between kernels") == only_modelled
+    assert not any(any(cells) for cells in missing.values())
+    # On a board of the file its column is the only one.
+    what = steps[0].what
+    assert read_steps(str(path), what, "Raspberry Pi 4 Model B Rev 1.4") == [steps[2]]
+    assert len(read_steps(str(path), what, None)) == len(BOARDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        (None, "No such file"),
+        ("{", "--json"),
+        ('[{"op": "gemm_f32"}]', "--json"),
+        ("[]", "no step of digits, efficient, batch 50, threads 1. It has: none"),
+    ],
+)
+def test_files_without_such_a_step_are_refused(tmp_path, text, fragment):
+    path = tmp_path / "given.json"
+    if text is not None:
+        path.write_text(text)
+    done = bnntrain(*STEP, "--against", path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert str(path) in done.stderr
+    assert fragment in done.stderr
+
+
+def test_the_condition_of_a_board_stands_above_the_table():
+    condition = {
+        "clock": {
+            "governor": "ondemand", "current_mhz": 600, "maximum_mhz": 1400, "held_low": False
+        },
+        "temperature_celsius": 48.2,
+        "throttling": {"now": [], "since_start": ["under-voltage"]},
+    }  # fmt: skip
+    unknown = dict.fromkeys(condition)
+    result = {
+        "config": "digits", "method": "efficient", "batch_size": 50, "threads": 4, "isa": "neon",
+        "gmac": None, "gmac_per_s": None, "board": "Raspberry Pi 3 Model B Plus Rev 1.3",
+        "cpu": "Cortex-A53", "before": condition, "after": unknown,
+    }  # fmt: skip
+    assert heading(result) == [
+        ("step", "digits, efficient, batch 50, 4 threads, neon"),
+        ("machine", "Raspberry Pi 3 Model B Plus Rev 1.3, Cortex-A53"),
+        (
+            "before",
+            "clock 600 of 1400 MHz, governor ondemand; temperature 48 C; "
+            "throttling now: none; since the system started: under-voltage",
+        ),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +244,9 @@ def test_bench_step_prints_the_documented_json():
         (["--epochs", "3"], "--step CONFIG"),
         (["--step", "nosuch"], "nosuch"),
         (["--steps", "0"], "--steps"),
+        (["--against", "steps.json"], "--step CONFIG"),
+        (["--step", "digits", "--against", "steps.json", "--json"], "without --json"),
+        (["--step", "digits", "--most", "-1"], "--most"),
     ],
 )
 def test_bench_refuses_what_it_does_not_know(arguments, fragment):

@@ -37,6 +37,9 @@ CORES = {"A53": "cortex-a53", "A72": "cortex-a72", "A76": "neoverse-n1"}
 COMPOSITION = ("dense", "conv", "loss")
 """Rooms that call kernels; theirs and the per-channel arithmetic is the code between kernels."""
 
+GATHERING = ("bnn_gather", "bnn_gather_words", "input_rows_i8")
+"""Functions of theirs whose own code is timed as gathering (phase ``gather``)."""
+
 _SECTIONS = {"kernels": "bnn_kernels", "between": "bnn_between"}
 _LIBRARY = re.compile(r"__(?:memcpy|memmove|memset)_\w+$")
 _PAGE = 4096

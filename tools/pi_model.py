@@ -3,6 +3,9 @@
 
     tools/pi_model.py binarynet_cifar10_quick:40 mlp_mnist_quick:200
 
+The table by pass has the rows of `bnntrain bench --step CONFIG`, which measures them on a board.
+What ``--json`` prints can be shown beside the measured figures (`bench --against FILE`).
+
 A training step's calls of kernels come from the plan (`bnntrain.operations`), the cycles of a call
 from the compiled kernel (`pi_cycles`), a pass takes the longer of its cycles on all cores and of
 its memory traffic at the board's bandwidth. Not in the model: reading of records, starting and
@@ -20,13 +23,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
-from pi_cycles import BUILD, CORES, Cost, Estimator, Program, ToolError, build
+import msgspec
+from pi_boards import BOARDS, Board
+from pi_cycles import BUILD, CORES, GATHERING, Cost, Estimator, Program, ToolError, build
 
 from bnntrain import api
 from bnntrain.errors import BnntrainError
 from bnntrain.layers import GRADIENT_LIMITS, POOLS, ConvBlock, build_blocks
 from bnntrain.operations import Call, Pass, count_operations
+from bnntrain.step_table import MOST, Part, Step, step_table
 
 GIGA = 1e9
 CPU = "cortex-a76"
@@ -40,53 +47,9 @@ _CHECK_BATCH, _CHECK_MACS = 4, 3 * 10**9
 _RUNS = 24  # of the driver, whose costs are found and kept together
 _FEW_ROWS, _BLOCK_ROWS = 16, 8
 
+REFERENCE = BOARDS[1]
+"""The board whose largest passes and operations are shown, and that `GOALS` are for."""
 
-def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Cut into lists of `size`."""
-    rest = list(items)
-    for first in range(0, len(rest), size):
-        yield rest[first : first + size]
-
-
-
-@dataclass(frozen=True)
-class Board:
-    """A board of four cores.
-
-    Attributes
-    ----------
-    name, core : str
-        Its name and that of its cores.
-    hertz : float
-        Clock.
-    bandwidth : float
-        Bytes a second from memory, on all cores together.
-    cache : int
-        Bytes of the last cache level: an array that is smaller is taken to stay in it.
-    """
-
-    name: str
-    core: str
-    hertz: float
-    bandwidth: float
-    cache: int
-
-    @property
-    def isa(self) -> str:
-        """Instruction set of the kernels that it runs."""
-        return "neondot" if self.core == "A76" else "neon"
-
-
-# Clocks and caches: the boards' data sheets (BCM2710A1, BCM2837B0, BCM2711, BCM2712).  Bandwidth:
-# twice the memcpy of the results in github.com/ThomasKaiser/sbc-bench, as a copy reads and writes,
-# rounded down: 1.0 ... 1.3 GB/s on Pi 3B+ and Zero 2, 2.2 ... 2.8 on Pi 4.  The Pi 5 is not in that
-# list: 10 GB/s is assumed, of the 17 that its LPDDR4X-4267 of 32 bits could give.
-BOARDS = (
-    Board("Pi Zero 2 W", "A53", 1.0e9, 2e9, 512 << 10),
-    Board("Pi 3B+", "A53", 1.4e9, 2e9, 512 << 10),
-    Board("Pi 4", "A72", 1.5e9, 4e9, 1 << 20),
-    Board("Pi 5", "A76", 2.4e9, 10e9, 2 << 20),
-)
 GOALS = {("binarynet_cifar10_quick", 40): 1.2, ("mlp_mnist_quick", 200): 0.010}
 """Seconds per batch that are aimed at on a Pi 3B+."""
 
@@ -106,13 +69,21 @@ PROTOTYPES = {
 """MAC a cycle of one core on A53, A72 and A76 that bare inner loops reach by the same model."""
 
 
+def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Cut into lists of `size`."""
+    rest = list(items)
+    for first in range(0, len(rest), size):
+        yield rest[first : first + size]
+
+
 class Model:
     """Costs of calls and of the code between them; found once, and kept beside the program."""
 
     def __init__(self) -> None:
         self.program, self.estimator = Program(build()), Estimator()
         self.store = BUILD / "costs.json"
-        stamp = self.program.path.stat().st_mtime_ns
+        rules = (Path(__file__).with_name(name) for name in ("pi_cycles.py", "pi_rates.py"))
+        stamp = max(path.stat().st_mtime_ns for path in (self.program.path, *rules))
         known = json.loads(self.store.read_text()) if self.store.exists() else {}
         self.costs = known.get("costs", {}) if known.get("stamp") == stamp else {}
         self.stamp = stamp
@@ -125,6 +96,10 @@ class Model:
             for key in some:
                 part, isa, arguments = new[key]
                 blocks[key] = self.program.blocks(part, CPU, (isa, *arguments))
+                if part == "between":
+                    ran = blocks[key]
+                    blocks[_gather(key)] = [one for one in ran if one.function in GATHERING]
+                    blocks[key] = [one for one in ran if one.function not in GATHERING]
             self.estimator.learn(blocks.values())
             for key, of_run in blocks.items():
                 self.costs[key] = asdict(self.estimator.cost(of_run))
@@ -147,10 +122,12 @@ class Model:
             loop_count=sum(cost.loop_count * w for cost, w in parts),
         )  # fmt: skip
 
-    def between(self, block: object, plan: object) -> Cost:
-        """Return the cost of a block's code between the kernels in a training step."""
-        self.learn([_code(block, plan)])
-        return self.cost(_code(block, plan))
+    def between(self, block: object, plan: object) -> dict[str, Cost]:
+        """Return the costs of a block's code between the kernels in a training step, by pass."""
+        run = _code(block, plan)
+        self.learn([run])
+        gathering = Cost(**self.costs[_gather(_key(*run))])
+        return {"gather": gathering, "between_kernels": self.cost(run)}
 
     def cost(self, run: tuple[str, str, tuple[object, ...]]) -> Cost:
         """Return the cost of a run that has been learnt."""
@@ -159,6 +136,10 @@ class Model:
 
 def _key(part: str, isa: str, arguments: Sequence[object]) -> str:
     return " ".join(map(str, (part, isa, *arguments)))
+
+
+def _gather(key: str) -> str:
+    return f"gather {key}"
 
 
 def _kernel(isa: str, call: Call) -> tuple[str, str, tuple[object, ...]]:
@@ -213,6 +194,7 @@ class Row:
     arithmetic: float
     traffic: float
     instructions: int
+    macs: int = 0
 
 
 def rows_of(model: Model, board: Board, passes: Sequence[Pass], blocks: Sequence[object],
@@ -226,14 +208,30 @@ def rows_of(model: Model, board: Board, passes: Sequence[Pass], blocks: Sequence
         traffic = one.bytes_beyond(board.cache) / board.bandwidth
         instructions = sum(cost.instructions * times for cost, times in costs)
         seconds = max(arithmetic, traffic)
-        rows.append(Row(one.layer, one.name, seconds, arithmetic, traffic, instructions))
+        rows.append(Row(one.layer, one.name, seconds, arithmetic, traffic, instructions, one.macs))
     for block in blocks:
-        cost = model.between(block, plan)
-        arithmetic = cost.cycles[board.core] / board.hertz / plan.threads
-        rows.append(
-            Row(block.name, "between kernels", arithmetic, arithmetic, 0.0, cost.instructions)
-        )
+        for name, cost in model.between(block, plan).items():
+            arithmetic = cost.cycles[board.core] / board.hertz / plan.threads
+            rows.append(Row(block.name, name, arithmetic, arithmetic, 0.0, cost.instructions))
     return rows
+
+
+def step_of(board: Board, rows: Sequence[Row], prepared: api.Prepared) -> Step:
+    """Return what `bnntrain bench --step` would measure if the model were the board."""
+    seconds, macs = Counter(), Counter()
+    for row in rows:
+        seconds[row.layer, row.name] += row.seconds
+        macs[row.layer, row.name] += row.macs
+    parts = [
+        Part(name, layer, one, macs[layer, name] / one / GIGA if macs[layer, name] else None)
+        for (layer, name), one in seconds.items()
+        if one
+    ]
+    plan = prepared.plan
+    return Step(
+        prepared.config.name, prepared.method.name, plan.batch_size, plan.threads,
+        seconds.total(), parts, 0.0, board.system_name, board.name,
+    )  # fmt: skip
 
 
 def shared_by(units: int, threads: int) -> float:
@@ -275,52 +273,46 @@ def print_products(model: Model) -> None:
     print()
 
 
-def print_config(model: Model, reference: str, batch: int | None, threads: int, most: int) -> None:
-    """Print the table of a configuration."""
-    overrides = {"train.threads": threads} | ({"train.batch_size": batch} if batch else {})
-    prepared = api.prepare(reference, overrides)
-    plan = prepared.plan
-    blocks = build_blocks(prepared.config.model.layers, prepared.shape, prepared.method)
-    passes = count_operations(blocks, plan)
-    model.learn_step(passes, blocks, plan)
-    goal = GOALS.get((prepared.config.name, plan.batch_size))
-    macs = sum(call.macs * times for one in passes for call, times in one.calls.items())
-    print(
-        f"{prepared.config.name}, batch {plan.batch_size}, {threads} threads: MODEL, not measured; "
-        f"{macs / GIGA:.2f} GMAC a step"
-    )
-    tables = {board: rows_of(model, board, passes, blocks, plan) for board in BOARDS}
-    print(
-        f"{'board':<12} {'s per batch':>11} {'arithmetic':>11} {'traffic':>9} {'G instr':>8}  goal"
-    )
-    for board, rows in tables.items():
-        total = sum(row.seconds for row in rows)
-        verdict = ""
-        if goal and board.name == "Pi 3B+":
-            verdict = f"{goal:g} s: {'kept' if total <= goal else 'missed'}"
+class Config:
+    """A configuration's training step on all boards."""
+
+    def __init__(self, model: Model, given: str, threads: int) -> None:
+        reference, _, batch = given.partition(":")
+        overrides = {"train.threads": threads} | ({"train.batch_size": int(batch)} if batch else {})
+        self.model, self.prepared = model, api.prepare(reference, overrides)
+        plan, config = self.prepared.plan, self.prepared.config
+        blocks = build_blocks(config.model.layers, self.prepared.shape, self.prepared.method)
+        self.passes = count_operations(blocks, plan)
+        model.learn_step(self.passes, blocks, plan)
+        self.rows = {board: rows_of(model, board, self.passes, blocks, plan) for board in BOARDS}
+        self.steps = [step_of(board, rows, self.prepared) for board, rows in self.rows.items()]
+
+    def show(self, most: int) -> None:
+        """Print its tables."""
+        name, plan = self.prepared.config.name, self.prepared.plan
+        goal, macs = GOALS.get((name, plan.batch_size)), sum(one.macs for one in self.passes)
         print(
-            f"{board.name:<12} {total:11.4f} {sum(r.arithmetic for r in rows):11.4f} "
-            f"{sum(r.traffic for r in rows):9.4f} "
-            f"{sum(r.instructions for r in rows) / GIGA:8.3f}  {verdict}"
+            f"{name}, batch {plan.batch_size}, {plan.threads} threads: MODEL, not measured; "
+            f"{macs / GIGA:.2f} GMAC a step"
         )
-    print("\nMilliseconds by pass, on all blocks together, and the largest single ones:")
-    by_name = {board: Counter() for board in BOARDS}
-    for board, rows in tables.items():
-        for row in rows:
-            by_name[board][row.name] += 1e3 * row.seconds
-    print(f"{'pass':<30} " + " ".join(f"{board.name:>12}" for board in BOARDS))
-    reference_board = by_name[BOARDS[1]]
-    for name, _ in reference_board.most_common():
-        print(f"{name:<30} " + " ".join(f"{by_name[board][name]:12.2f}" for board in BOARDS))
-    order = sorted(range(len(tables[BOARDS[1]])), key=lambda i: -tables[BOARDS[1]][i].seconds)
-    for place in order[:most]:
-        row = tables[BOARDS[1]][place]
-        label = f"  {row.layer} {row.name}"
         print(
-            f"{label:<30} "
-            + " ".join(f"{1e3 * tables[board][place].seconds:12.2f}" for board in BOARDS)
+            f"{'board':<12} {'s per batch':>11} {'arithmetic':>11} {'traffic':>9} "
+            f"{'G instr':>8}  goal"
         )
-    print_operations(model, passes, plan.threads)
+        for board, rows in self.rows.items():
+            total = sum(row.seconds for row in rows)
+            verdict = ""
+            if goal and board == REFERENCE:
+                verdict = f"{goal:g} s: {'kept' if total <= goal else 'missed'}"
+            print(
+                f"{board.name:<12} {total:11.4f} {sum(r.arithmetic for r in rows):11.4f} "
+                f"{sum(r.traffic for r in rows):9.4f} "
+                f"{sum(r.instructions for r in rows) / GIGA:8.3f}  {verdict}".rstrip()
+            )
+        print("\nBy pass, on all blocks together, and the largest single ones:")
+        heads = [board.name for board in BOARDS]
+        print("\n".join(step_table(self.steps, heads, most, by=BOARDS.index(REFERENCE))))
+        print_operations(self.model, self.passes, plan.threads)
 
 
 def print_check(model: Model, reference: str, threads: int) -> bool:
@@ -368,7 +360,7 @@ def print_check(model: Model, reference: str, threads: int) -> bool:
 
 def print_operations(model: Model, passes: Sequence[Pass], threads: int) -> None:
     """Print the milliseconds of every operation on a Pi 3B+, and the instruction set it runs on."""
-    board, found, functions = BOARDS[1], Counter(), {}
+    board, found, functions = REFERENCE, Counter(), {}
     for one in passes:
         for call, times in one.calls.items():
             cost = model.call(board.isa, call)
@@ -387,7 +379,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("configs", nargs="*", metavar="CONFIG[:BATCH]")
     parser.add_argument("--threads", type=int, default=4)
-    parser.add_argument("--most", type=int, default=8, help="single passes to show")
+    parser.add_argument("--most", type=int, default=MOST, help="single passes to show")
+    parser.add_argument("--json", action="store_true", help="print steps for bench --against")
     parser.add_argument(
         "--check", action="store_true",
         help="compare instructions of whole blocks with emulation at a small batch; exits with 1 "
@@ -402,11 +395,16 @@ def main() -> None:
             # All of them, also behind one that does not agree.
             agreed = [print_check(model, name, arguments.threads) for name in names]
             sys.exit(0 if all(agreed) else 1)
-        print_products(model)
+        if not arguments.json:
+            print_products(model)
+        steps = []
         for given in arguments.configs or goals:
-            name, _, batch = given.partition(":")
-            print_config(model, name, int(batch) if batch else None, arguments.threads,
-                         arguments.most)  # fmt: skip
+            config = Config(model, given, arguments.threads)
+            steps += config.steps
+            if not arguments.json:
+                config.show(arguments.most)
+        if arguments.json:
+            print(msgspec.json.format(msgspec.json.encode(steps), indent=2).decode())
     except (ToolError, BnntrainError) as error:
         sys.exit(f"pi_model: {error}")
 
