@@ -14,6 +14,8 @@ static inline int bnn_thread(void) { return 0; }
 #define BNN_PARALLEL_FOR(threads) BNN_PRAGMA(omp parallel for num_threads(threads) if (threads > 1) schedule(static))
 #define BNN_PARALLEL_FOR_MAX(threads, variable) \
     BNN_PRAGMA(omp parallel for num_threads(threads) if (threads > 1) schedule(static) reduction(max : variable))
+/* A statement that one thread at a time executes. */
+#define BNN_CRITICAL BNN_PRAGMA(omp critical)
 /* One += on a place that threads share. */
 #define BNN_ATOMIC BNN_PRAGMA(omp atomic)
 

@@ -56,7 +56,7 @@ size_t bnn_conv_group(const struct bnn_window *window, int threads)
 /* The last row is one of zeros, for taps outside. */
 size_t bnn_conv_tables(const struct bnn_conv *c, int limit)
 {
-    const size_t parts = c->dense.gradient_type == BNN_i8 && limit > 31 ? 2 : 1;
+    const size_t parts = c->dense.gradient_type == BNN_i8 && limit > BNN_LOOKUP_LIMIT ? 2 : 1;
     return parts * bnn_round_up((group_rows(c) + 1) * row_bytes(c), 64);
 }
 
@@ -103,7 +103,7 @@ static void make_tables(const struct bnn_kernels *k, const struct bnn_conv *c, c
 {
     const size_t bytes = row_bytes(c), part_bytes = bnn_conv_tables(c, 0), outputs = c->dense.outputs;
     unsigned char *to = c->tables + row * bytes;
-    if (limit <= 31) {
+    if (limit <= BNN_LOOKUP_LIMIT) {
         k->lookup_tables_i8(dy, rows, outputs, outputs, BNN_lookup_whole, to, bytes);
         return;
     }
@@ -190,7 +190,7 @@ static int32_t input_rows_i8(const struct bnn_kernels *k, const struct bnn_conv 
         const size_t width = bnn_min(BNN_TILE, channels - word * BNN_TILE);
         TIMED(d, BNN_phase_input_gradient, {
             k->lookup_gemm_i32(s->rows, rows, taps, groups, c->lookup + word * panel, width, 1, s->tile, BNN_TILE, 0);
-            if (step->limit > 31) {
+            if (step->limit > BNN_LOOKUP_LIMIT) {
                 for (size_t i = 0; i < rows * taps; i++) s->rows[i] += part_bytes;
                 k->lookup_gemm_i32(s->rows, rows, taps, groups, c->lookup + word * panel, width, 4, s->tile, BNN_TILE, 1);
                 for (size_t i = 0; i < rows * taps; i++) s->rows[i] -= part_bytes;

@@ -93,7 +93,7 @@ static void add_bits(const struct bnn_kernels *k, const struct bnn_conv *c, cons
 {
     const size_t taps = bnn_taps(&c->window), columns = block_columns(c), groups = bnn_lookup_groups(rows);
     const size_t row_bytes = bnn_lookup_table_bytes(BNN_CONV_CHUNK);
-    const int parts = b->limit > 31 ? 2 : 1;
+    const int parts = b->limit > BNN_LOOKUP_LIMIT ? 2 : 1;
     for (int part = 0; part < parts; part++) {
         const enum bnn_lookup_part which = parts == 1 ? BNN_lookup_whole : part ? BNN_lookup_high : BNN_lookup_low;
         TIMED(&c->dense, BNN_phase_tables,

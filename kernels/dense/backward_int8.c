@@ -90,37 +90,68 @@ static float all_output_gradients(const struct bnn_kernels *k, const struct bnn_
     return largest;
 }
 
-/* dX of one tile of inputs: the largest sum, and, unless `measure`, the requantised values. */
-static int32_t input_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
-                              uint64_t key, int measure)
+/* Rows of dX of one tile of inputs: the largest sum, and, unless `measure`, the requantised values. */
+static int32_t take_input_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, const int32_t *sums, size_t row,
+                                   size_t rows, size_t tile, uint64_t key, int measure)
 {
-    const size_t width = tile_width(d->inputs, tile);
-    const struct scratch s = scratch_of(d, batch);
+    const size_t width = tile_width(d->inputs, tile), at = row * d->inputs + tile * BNN_TILE;
     int32_t largest = 0;
-    TIMED(d, BNN_phase_input_gradient,
-          k->gemm_i8_u1_i32(d->g, batch, d->outputs, d->w_u1 + tile, bnn_words(d->inputs), width, d->outputs, s.tile,
-                            BNN_TILE, s.panel, 0));
     TIMED(d, BNN_phase_requantise, {
-        k->largest_i32(s.tile, batch, width, BNN_TILE, &largest);
+        k->largest_i32(sums, rows, width, BNN_TILE, &largest);
         if (!measure)
-            k->requantise_i32_i8(s.tile, batch, width, BNN_TILE, d->dy_scale->used / d->dx_scale->used,
-                                 (int8_t *)d->dx + tile * BNN_TILE, d->inputs, key, (uint32_t)(tile * BNN_TILE));
+            k->requantise_i32_i8(sums, rows, width, BNN_TILE, d->dy_scale->used / d->dx_scale->used,
+                                 (int8_t *)d->dx + at, d->inputs, key, (uint32_t)at);
     });
     return largest;
 }
 
-static float all_input_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, uint64_t key,
-                                 int measure, int threads)
+static void use_input_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
+                               size_t row, size_t rows, size_t tile, int32_t *sums)
+{
+    const int32_t largest = take_input_gradient(k, d, sums, row, rows, tile, p->step->dx_key, p->measure);
+    BNN_CRITICAL
+    if (largest > *p->largest) *p->largest = largest;
+}
+
+/* dX of one tile of inputs by the product of bytes. */
+static int32_t input_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
+                              const struct bnn_dense_step *step, int measure)
+{
+    const struct scratch s = scratch_of(d, batch);
+    TIMED(d, BNN_phase_input_gradient,
+          k->gemm_i8_u1_i32(d->g, batch, d->outputs, d->w_u1 + tile, bnn_words(d->inputs), tile_width(d->inputs, tile),
+                            d->outputs, s.tile, BNN_TILE, s.panel, 0));
+    return take_input_gradient(k, d, s.tile, 0, batch, tile, step->dx_key, measure);
+}
+
+static float all_input_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
+                                 const struct bnn_dense_step *step, int measure, int threads)
 {
     int32_t largest = 0;
+    if (step->limit <= BNN_LOOKUP_LIMIT) {
+        const struct bnn_signed_product product = {
+            d->g, batch, d->outputs, d->outputs, d->w_u1, bnn_words(d->inputs), d->inputs, BNN_phase_input_gradient,
+            use_input_gradient, step, measure, &largest};
+        bnn_dense_multiply_signs(k, d, batch, &product, threads);
+        return (float)largest * d->dy_scale->used;
+    }
     BNN_PARALLEL_FOR_MAX(threads, largest)
     for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) {
-        int32_t of_tile = input_gradient(k, d, batch, tile, key, measure);
+        int32_t of_tile = input_gradient(k, d, batch, tile, step, measure);
         largest = of_tile > largest ? of_tile : largest;
     }
     return (float)largest * d->dy_scale->used;
 }
 
+static void use_weight_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
+                                size_t row, size_t rows, size_t tile, int32_t *sums)
+{
+    TIMED(d, BNN_phase_update,
+          bnn_dense_consume_i32(k, d, p->step, bnn_dense_place(d, row, tile * BNN_TILE), rows,
+                                tile_width(d->inputs, tile), sums, BNN_TILE));
+}
+
+/* dW of one tile of inputs by the products of bytes. */
 static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
                             const struct bnn_dense_step *step)
 {
@@ -142,6 +173,20 @@ static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense 
     }
 }
 
+static void all_weight_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
+                                 const struct bnn_dense_step *step, int threads)
+{
+    if (!d->x_i8 && step->limit <= BNN_LOOKUP_LIMIT) {
+        const struct bnn_signed_product product = {
+            d->dy_t, d->outputs, batch, batch, d->x_u1, bnn_words(d->inputs), d->inputs, BNN_phase_weight_gradient,
+            use_weight_gradient, step, 0, NULL};
+        bnn_dense_multiply_signs(k, d, batch, &product, threads);
+        return;
+    }
+    BNN_PARALLEL_FOR(threads)
+    for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) weight_gradient(k, d, batch, tile, step);
+}
+
 void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
                              const struct bnn_dense_step *step, int threads)
 {
@@ -152,13 +197,12 @@ void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense
     bnn_follow(d->dy_scale, all_output_gradients(k, d, batch, step, 0, threads), limit);
     if (d->dx) {
         if (step->current_scales || d->dx_scale->next == 0.0f)
-            bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, step->dx_key, 1, threads), 127.0f);
+            bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, step, 1, threads), 127.0f);
         d->dx_scale->used = d->dx_scale->next > 0.0f ? d->dx_scale->next : 1.0f;
-        bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, step->dx_key, 0, threads), 127.0f);
+        bnn_follow(d->dx_scale, all_input_gradients(k, d, batch, step, 0, threads), 127.0f);
     }
     /* dX has used the packed signs of before the update; from here on the latent weights move. */
     bnn_dense_clear_magnitudes(d);
-    BNN_PARALLEL_FOR(threads)
-    for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) weight_gradient(k, d, batch, tile, step);
+    all_weight_gradients(k, d, batch, step, threads);
     bnn_dense_follow_magnitudes(d, step);
 }

@@ -34,10 +34,18 @@ struct scratch {
 
 /* Rows of dX that a thread computes at a time in the real path. */
 #define BNN_ROW_BLOCK 16
+/* A product by look-up: sums of up to BNN_TILE rows, and at least so many bytes for indices, where others have a tile. */
+#define BNN_LOOKUP_SUM_BYTES (BNN_TILE * BNN_TILE * sizeof(int32_t))
+#define BNN_LOOKUP_INDEX_BYTES 16384
+
+static inline size_t bnn_dense_tile_bytes(size_t batch)
+{
+    return bnn_max(bnn_max(batch, BNN_TILE) * BNN_TILE * sizeof(int32_t), BNN_LOOKUP_SUM_BYTES + BNN_LOOKUP_INDEX_BYTES);
+}
 
 static inline struct scratch carve(unsigned char *base, size_t outputs, size_t batch, enum bnn_type gradient_type)
 {
-    const size_t rows = bnn_max(batch, BNN_TILE), tile_bytes = rows * BNN_TILE * sizeof(int32_t);
+    const size_t rows = bnn_max(batch, BNN_TILE), tile_bytes = bnn_dense_tile_bytes(batch);
     struct scratch s = {.panel = base, .tile = (int32_t *)(base + BNN_PANEL_BYTES),
                         .bytes = BNN_PANEL_BYTES + tile_bytes};
     if (gradient_type != BNN_i8) {
@@ -100,6 +108,24 @@ static inline struct thresholds thresholds_of(const struct bnn_dense *d, size_t 
 /* The tile y becomes the factor t of the affine gradient: y itself, sgn(y - mu) or sgn(z); mean_t of the l1 kind. */
 void bnn_dense_factor(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile, int32_t *y,
                       double *mean_t);
+
+/* A product [rows][columns] of int8 rows, |a| <= 31, and signs b [depth][words(columns)], a tile of columns at a time:
+ * `use` gets each block of at most BNN_TILE rows of it, [rows][BNN_TILE], from row `row` on. */
+struct bnn_signed_product {
+    const int8_t *a;
+    size_t rows, a_stride, depth;
+    const uint64_t *b;
+    size_t b_stride_words, columns;
+    enum bnn_phase phase;
+    void (*use)(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p, size_t row,
+                size_t rows, size_t tile, int32_t *sums);
+    const struct bnn_dense_step *step;
+    int measure;
+    int32_t *largest;
+};
+
+void bnn_dense_multiply_signs(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
+                              const struct bnn_signed_product *product, int threads);
 
 /* Where a block of dW lies: its first element and the elements from row to row; the same in words of packed signs. */
 struct bnn_place {

@@ -26,6 +26,8 @@
 
 #include "../common/base.h"
 
+/* Largest |a| whose table fits into bytes. */
+#define BNN_LOOKUP_LIMIT 31
 /* Depths of four tables together: one vector of 64 bytes. */
 #define BNN_LOOKUP_GROUP 16
 #define BNN_LOOKUP_TABLE_BYTES 64
