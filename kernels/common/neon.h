@@ -21,8 +21,11 @@
 static inline void bnn_neon_transpose_words(const uint64_t *from, size_t stride, size_t count, uint8x16_t to[4])
 {
     static const uint8_t first[16] = {0, 8, 16, 24, 32, 40, 48, 56, 1, 9, 17, 25, 33, 41, 49, 57};
-    uint64_t word[8] = {0};
-    for (size_t i = 0; i < 8 && i < count; i++) word[i] = from[i * stride];
+    uint64_t word[8];
+    if (count >= 8)
+        _Pragma("GCC unroll 8") for (size_t i = 0; i < 8; i++) word[i] = from[i * stride];
+    else
+        for (size_t i = 0; i < 8; i++) word[i] = i < count ? from[i * stride] : 0;
     const uint8x16x4_t words = vld1q_u8_x4((const uint8_t *)word);
     uint8x16_t pick = vld1q_u8(first);
     for (int v = 0; v < 4; v++) {

@@ -29,23 +29,49 @@
 
 enum { TABLES = 4, ENTRIES = 16, DEPTHS = 8, ROWS = 4, LANES = 16, VECTORS = BNN_TILE / LANES, PIECE = 128 };
 #define UNROLL _Pragma("GCC unroll 8")
+/* Tables of `count` rows, one or two: the instructions of two fill each other's waits. */
+static inline __attribute__((always_inline)) void make_tables(const int count, const int8_t *a, size_t a_stride,
+                                                              size_t depth, enum bnn_lookup_part part, int8_t *to,
+                                                              size_t stride_bytes)
+{
+    const int8x16_t one = vdupq_n_s8(1);
+    int8x16_t odd[2] = {vdupq_n_s8(0), vdupq_n_s8(0)}; /* bit 0: q of the next table */
+    int8_t *const first = to;
+    for (size_t k = 0; k < depth; k += BNN_LOOKUP_GROUP, to += BNN_LOOKUP_TABLE_BYTES) {
+        int8x16_t value[2], table[2][TABLES];
+        for (int i = 0; i < count; i++) value[i] = bnn_neon_load_part(a + i * a_stride + k, depth - k);
+        bnn_neon_tables(count, value, part, table);
+        UNROLL for (int s = 0; s < TABLES; s++)
+            UNROLL for (int i = 0; i < count; i++) {
+                const int8x16_t sums = table[i][s];
+                table[i][s] = vhaddq_s8(sums, vandq_s8(odd[i], one));
+                odd[i] = veorq_s8(odd[i], sums);
+            }
+        UNROLL for (int i = 0; i < count; i++)
+            UNROLL for (int s = 0; s < TABLES; s++) vst1q_s8(to + i * stride_bytes + s * ENTRIES, table[i][s]);
+    }
+    for (int i = 0; depth && i < count; i++) {
+        int8_t *const table = first + i * stride_bytes;
+        vst1q_s8(table, vaddq_s8(vld1q_s8(table), vandq_s8(odd[i], one)));
+    }
+}
+
+static inline __attribute__((always_inline)) void all_tables(const int8_t *a, size_t rows, size_t a_stride, size_t depth,
+                                                             enum bnn_lookup_part part, int8_t *to, size_t stride_bytes)
+{
+    for (; rows >= 2; rows -= 2, a += 2 * a_stride, to += 2 * stride_bytes)
+        make_tables(2, a, a_stride, depth, part, to, stride_bytes);
+    if (rows) make_tables(1, a, a_stride, depth, part, to, stride_bytes);
+}
+
 void bnn_lookup_tables_i8_neon(const int8_t *a, size_t rows, size_t a_stride, size_t depth,
                                enum bnn_lookup_part part, uint8_t *tables, size_t stride_bytes)
 {
-    const int8x16_t one = vdupq_n_s8(1);
-    for (size_t row = 0; row < rows; row++, a += a_stride, tables += stride_bytes) {
-        int8_t *const first = (int8_t *)tables, *to = first;
-        int8x16_t odd = vdupq_n_s8(0); /* bit 0: q of the next table */
-        for (size_t k = 0; k < depth; k += BNN_LOOKUP_GROUP) {
-            int8x16_t table[TABLES];
-            bnn_neon_tables(bnn_neon_part(bnn_neon_load_part(a + k, depth - k), part), table);
-            for (int s = 0; s < TABLES; s++, to += ENTRIES) {
-                vst1q_s8(to, vhaddq_s8(table[s], vandq_s8(odd, one)));
-                odd = veorq_s8(odd, table[s]);
-            }
-        }
-        if (depth) vst1q_s8(first, vaddq_s8(vld1q_s8(first), vandq_s8(odd, one)));
-    }
+    /* Whole values without questions in the loop. */
+    if (part == BNN_lookup_whole)
+        all_tables(a, rows, a_stride, depth, BNN_lookup_whole, (int8_t *)tables, stride_bytes);
+    else
+        all_tables(a, rows, a_stride, depth, part, (int8_t *)tables, stride_bytes);
 }
 
 void bnn_lookup_lay_u1_neon(const uint64_t *b, size_t b_stride_words, size_t depth, size_t columns, uint8_t *panel)

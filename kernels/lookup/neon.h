@@ -14,9 +14,11 @@ static inline int8x16_t bnn_neon_part(int8x16_t a, enum bnn_lookup_part part)
     return part == BNN_lookup_high ? high : vsubq_s8(a, vshlq_n_s8(high, 2));
 }
 
-/* Sixteen values to the four tables of their sums.  A sum is one of the four of (a0, a1) plus one of the four of
- * (a2, a3); a half has those of four pairs: bytes of a0 + a1, a1 - a0, and the opposite ones.  |sum| <= 4 * 31. */
-static inline void bnn_neon_tables(int8x16_t a, int8x16_t table[4])
+/* Sixteen values each of `count` rows, one or two, to the four tables of their sums.  A sum is one of the four of
+ * (a0, a1) plus one of the four of (a2, a3); a half has those of four pairs: bytes of a0 + a1, a1 - a0, and the opposite
+ * ones.  |sum| <= 4 * 31. */
+static inline __attribute__((always_inline)) void bnn_neon_tables(const int count, const int8x16_t value[2],
+                                                                  enum bnn_lookup_part part, int8x16_t table[2][4])
 {
     static const uint8_t pick[4][16] = {
         {0, 4, 12, 8, 0, 4, 12, 8, 0, 4, 12, 8, 0, 4, 12, 8},
@@ -24,15 +26,24 @@ static inline void bnn_neon_tables(int8x16_t a, int8x16_t table[4])
         {2, 6, 14, 10, 2, 6, 14, 10, 2, 6, 14, 10, 2, 6, 14, 10},
         {3, 3, 3, 3, 7, 7, 7, 7, 15, 15, 15, 15, 11, 11, 11, 11},
     };
-    const int8x16_t even = vuzp1q_s8(a, a), odd = vuzp2q_s8(a, a);
-    const int8x16_t both = vreinterpretq_s8_s64(vzip1q_s64(vreinterpretq_s64_s8(vaddq_s8(even, odd)),
-                                                           vreinterpretq_s64_s8(vsubq_s8(odd, even))));
-    const int32x4_t sums = vreinterpretq_s32_s8(both), opposite = vreinterpretq_s32_s8(vnegq_s8(both));
-    const int8x16_t half[2] = {vreinterpretq_s8_s32(vuzp1q_s32(sums, opposite)),
-                               vreinterpretq_s8_s32(vuzp2q_s32(sums, opposite))};
+    int8x16_t half[2][2];
+    for (int i = 0; i < count; i++) {
+        const int8x16_t a = bnn_neon_part(value[i], part);
+        const int8x16_t even = vuzp1q_s8(a, a), odd = vuzp2q_s8(a, a);
+        const int8x16_t both = vreinterpretq_s8_s64(vzip1q_s64(vreinterpretq_s64_s8(vaddq_s8(even, odd)),
+                                                               vreinterpretq_s64_s8(vsubq_s8(odd, even))));
+        const int32x4_t sums = vreinterpretq_s32_s8(both), opposite = vreinterpretq_s32_s8(vnegq_s8(both));
+        half[i][0] = vreinterpretq_s8_s32(vuzp1q_s32(sums, opposite));
+        half[i][1] = vreinterpretq_s8_s32(vuzp2q_s32(sums, opposite));
+    }
+    int8x16_t other[2][4];
     for (int s = 0; s < 4; s++)
-        table[s] = vaddq_s8(vqtbl1q_s8(half[s / 2], vld1q_u8(pick[s % 2 * 2])),
-                            vqtbl1q_s8(half[s / 2], vld1q_u8(pick[s % 2 * 2 + 1])));
+        for (int i = 0; i < count; i++) {
+            table[i][s] = vqtbl1q_s8(half[i][s / 2], vld1q_u8(pick[s % 2 * 2]));
+            other[i][s] = vqtbl1q_s8(half[i][s / 2], vld1q_u8(pick[s % 2 * 2 + 1]));
+        }
+    for (int s = 0; s < 4; s++)
+        for (int i = 0; i < count; i++) table[i][s] = vaddq_s8(table[i][s], other[i][s]);
 }
 
 /* Some taps and groups of a product, few enough for sums of 16 bits. */

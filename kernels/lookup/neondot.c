@@ -24,9 +24,10 @@ void bnn_lookup_tables_i8_neondot(const int8_t *a, size_t rows, size_t a_stride,
     for (size_t row = 0; row < rows; row++, a += a_stride, tables += stride_bytes) {
         int8_t *to = (int8_t *)tables;
         for (size_t k = 0; k < depth; k += BNN_LOOKUP_GROUP) {
-            int8x16_t table[TABLES];
-            bnn_neon_tables(bnn_neon_part(bnn_neon_load_part(a + k, depth - k), part), table);
-            for (int s = 0; s < TABLES; s++, to += ENTRIES) vst1q_s8(to, table[s]);
+            int8x16_t table[2][TABLES];
+            const int8x16_t value[2] = {bnn_neon_load_part(a + k, depth - k)};
+            bnn_neon_tables(1, value, part, table);
+            for (int s = 0; s < TABLES; s++, to += ENTRIES) vst1q_s8(to, table[0][s]);
         }
     }
 }
