@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bnntrain.layers import GRADIENT_LIMITS, ConvBlock
 from bnntrain.operations.calls import GROUP, Pass
-from bnntrain.operations.counter import TILE, BlockCounter, ceil_div, pieces_of
+from bnntrain.operations.counter import TILE, BlockCounter, ceil_div, pieces_of, shares_of
 from bnntrain.plan import Plan
 
 _ROWS = 192  # positions of a pass, BNN_CONV_ROWS
@@ -15,6 +15,7 @@ _DW_WORDS = 2  # BNN_CONV_DW_WORDS
 _INPUT_ROWS, _DY_ROWS = 48, 32  # of kernels/conv/input_gradient.c
 _BLOCK_OF_ROWS = 6  # shares of dX are multiples of it
 _UPDATE_ROWS = 8  # BNN_UPDATE_ROWS
+_PAIR = 2  # rows of a thread's share of dW come in pairs
 _TABLE_BYTES, _PANEL_BYTES = 64, 256  # of a group: BNN_LOOKUP_TABLE_BYTES, BNN_LOOKUP_PANEL_BYTES
 _POOL_ROWS = 4
 _DW_TAPS = 9  # larger windows take one word of channels at a time
@@ -204,19 +205,13 @@ class ConvCounter(BlockCounter):
         for width, tiles in self.tiles:
             for rows, pieces in pieces_of(positions, _CHUNK):
                 times = tiles * pieces
-                blocks = times * word_blocks
-                if self.pool == "before_norm":
-                    lay.add("pool_spread_i8", rows // _POOL_ROWS, width, times=blocks)
-                lay.add("transpose_i8", rows, width, times=blocks)
                 if first:
+                    self._turn(lay, rows, width, times)
                     one.add("gemm_i8_i8_i32", width, self.inputs, rows, 0, times=times)
                     continue
-                lay.add("lookup_tables_i8", width, rows, times=blocks * self.parts)
-                for columns, words in self.words:
-                    number = times * words * self.taps * self.parts
-                    groups = ceil_div(rows, GROUP)
-                    lay.add("lookup_lay_u1", rows, columns, times=number)
-                    one.add("lookup_gemm_i32", width, columns, 1, groups, 1, times=number)
+                for share, number in shares_of(rows, self.plan.threads, GROUP):
+                    self._turn(lay, share, width, times * word_blocks * number)
+                self._sign_products(lay, one, rows, width, times, word_blocks)
             for rows, number in pieces_of(width, _UPDATE_ROWS):
                 lines = pieces_of(self.inputs, TILE) if first else self.words
                 for columns, words in lines:
@@ -229,6 +224,28 @@ class ConvCounter(BlockCounter):
         yield lay
         yield one
         yield steps
+
+    def _turn(self, lay: Pass, rows: int, width: int, times: int) -> None:
+        """Rows of dY transposed."""
+        if self.pool == "before_norm":
+            lay.add("pool_spread_i8", rows // _POOL_ROWS, width, times=times)
+        lay.add("transpose_i8", rows, width, times=times)
+
+    def _sign_products(
+        self, lay: Pass, one: Pass, rows: int, width: int, times: int, word_blocks: int
+    ) -> None:
+        """Add the products of a piece of the batch, by rows of the threads."""
+        groups = ceil_div(rows, GROUP)
+        for columns, words in self.words:
+            lay.add("lookup_lay_u1", rows, columns, times=times * words * self.taps)
+        for share, number in shares_of(width, self.plan.threads, _PAIR):
+            count = times * number * self.parts
+            lay.add("lookup_tables_i8", share, rows, times=count * word_blocks)
+            for columns, words in self.words:
+                one.add(
+                    "lookup_gemm_i32", share, columns, 1, groups, 1,
+                    times=count * words * self.taps,
+                )  # fmt: skip
 
     def _input_gradient(self) -> Iterator[Pass]:
         lay, one, out = (

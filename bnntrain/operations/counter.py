@@ -26,6 +26,11 @@ def ceil_div(count: int, by: int) -> int:
     return -(-count // by)
 
 
+def shares_of(count: int, threads: int, unit: int = 1) -> list[tuple[int, int]]:
+    """Cut `count` into the shares of threads (bnn_own_share): sizes and how many of each."""
+    return pieces_of(count, ceil_div(ceil_div(count, threads), unit) * unit)
+
+
 class BlockCounter:
     """What both kinds of block share."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bnntrain.layers import GRADIENT_LIMITS
 from bnntrain.operations.calls import Pass
-from bnntrain.operations.counter import TILE, BlockCounter, ceil_div, pieces_of
+from bnntrain.operations.counter import TILE, BlockCounter, ceil_div, pieces_of, shares_of
+from bnntrain.operations.lookup import SignedProduct
 
 
 class DenseCounter(BlockCounter):
@@ -63,33 +65,67 @@ class DenseCounter(BlockCounter):
             yield from self._input_gradient()
         yield from self._weight_gradient()
 
+    @property
+    def _looks_up(self) -> bool:
+        return self.limit <= GRADIENT_LIMITS[6]
+
     def _input_gradient(self) -> Iterator[Pass]:
-        one, out = (
-            self.new(name, ceil_div(self.inputs, TILE)) for name in ("input_gradient", "requantise")
+        batch, inputs, outputs = self.batch, self.inputs, self.outputs
+        units = 0 if self._looks_up else ceil_div(inputs, TILE)
+        lay, one, out = (
+            self.new(name, units) for name in ("tables", "input_gradient", "requantise")
         )
-        for width, times in pieces_of(self.inputs, TILE):
-            one.add("gemm_i8_u1_i32", self.batch, width, self.outputs, 0, times=times)
-            out.add("largest_i32", self.batch, width, times=times)
-            out.add("requantise_i32_i8", self.batch, width, times=times)
-        one.stream(self.batch * self.outputs, ceil_div(self.inputs, TILE))
-        out.stream(self.batch * self.inputs)
+        blocks = [(batch, width, times) for width, times in pieces_of(inputs, TILE)]
+        if self._looks_up:
+            product = SignedProduct(batch, inputs, outputs, batch, self.plan.threads)
+            product.count(lay, one)
+            blocks = product.blocks()
+            yield lay
+        for rows, width, times in blocks:
+            if not self._looks_up:
+                one.add("gemm_i8_u1_i32", rows, width, outputs, 0, times=times)
+            out.add("largest_i32", rows, width, times=times)
+            out.add("requantise_i32_i8", rows, width, times=times)
+        one.stream(batch * outputs, ceil_div(inputs, TILE))
+        out.stream(batch * inputs)
         yield one
         yield out
 
     def _weight_gradient(self) -> Iterator[Pass]:
+        first = self.block.is_first
+        if not first and self._looks_up:
+            yield from self._weight_gradient_by_look_up()
+            return
         units = ceil_div(self.inputs, TILE)
         one, steps = self.new("weight_gradient", units), self.new("update", units)
-        op = "gemm_i8_i8_i32" if self.block.is_first else "gemm_i8_u1_i32"
+        op = "gemm_i8_i8_i32" if first else "gemm_i8_u1_i32"
         for width, columns in pieces_of(self.inputs, TILE):
-            first = 1
+            lays = 1
             for rows, times in self.tiles:
                 # The panel of X is laid for the first block of rows.
-                one.add(op, rows, width, self.batch, 0, times=first * columns)
-                one.add(op, rows, width, self.batch, 1, times=(times - first) * columns)
+                one.add(op, rows, width, self.batch, 0, times=lays * columns)
+                one.add(op, rows, width, self.batch, 1, times=(times - lays) * columns)
                 steps.add(self.updates, rows, width, times=times * columns)
-                first = 0
+                lays = 0
         one.stream(self.batch * self.outputs, ceil_div(self.inputs, TILE))
         one.stream(self._x_bytes)
         self.stream_weights(steps)
+        yield one
+        yield steps
+
+    def _weight_gradient_by_look_up(self) -> Iterator[Pass]:
+        batch, inputs, outputs, threads = self.batch, self.inputs, self.outputs, self.plan.threads
+        units = sum(times for _, times in shares_of(outputs, threads))
+        lay, one, steps = (
+            self.new(name, units) for name in ("tables", "weight_gradient", "update")
+        )
+        product = SignedProduct(outputs, inputs, batch, batch, threads)
+        product.count(lay, one)
+        for rows, width, times in product.blocks():
+            steps.add(self.updates, rows, width, times=times)
+        lay.stream(batch * outputs)
+        lay.stream(self._x_bytes, units)
+        self.stream_weights(steps)
+        yield lay
         yield one
         yield steps

@@ -37,7 +37,8 @@ struct bnn_conv {
                                      * the backward to its products */
     int16_t *y_forward, *y_backward; /* [B*norm positions][O]: y from one pass to the next; NULL to multiply again */
     void *window_gradient;          /* pooling after the norm: g of a group of images */
-    unsigned char *tables;          /* dX: look-up tables (int8) or dY (float32) of a group of images, a row per position */
+    unsigned char *tables;          /* dX: look-up tables (int8) or dY (float32) of a group of images, a row per position;
+                                     * before that, dW of integers: a block and what threads share with it */
     uint8_t *lookup;                /* dX, int8: indices of W for the look-ups, [words(I)][taps][groups(O)] */
     size_t group;                   /* images of a group */
     uint64_t *flat_u1;              /* [B][words(out positions*O)]: the output as a dense block reads it; or NULL */

@@ -2,7 +2,7 @@
  * tables (int8) or float32, one row per position, then an input's values are the sum over its taps of the rows that the
  * taps lie in.  Groups go from the last to the first where an image of dX is larger than one of dY, otherwise from the
  * first to the last: what is overwritten has been read. */
-#include "tile.h"
+#include "weights.h"
 
 enum { INPUT_ROWS = 48, REAL_ROWS = 64, DY_ROWS = 32 };
 
@@ -53,11 +53,14 @@ size_t bnn_conv_group(const struct bnn_window *window, int threads)
     return bnn_max(1, bnn_ceil_div(BNN_CONV_ROWS * (size_t)threads, bnn_max(1, bnn_positions(window))));
 }
 
-/* The last row is one of zeros, for taps outside. */
+/* Bytes of the tables of one part.  The last row is one of zeros, for taps outside. */
+static size_t part_of(const struct bnn_conv *c) { return bnn_round_up((group_rows(c) + 1) * row_bytes(c), 64); }
+
+/* dW shares this place, before dX. */
 size_t bnn_conv_tables(const struct bnn_conv *c, int limit)
 {
-    const size_t parts = c->dense.gradient_type == BNN_i8 && limit > BNN_LOOKUP_LIMIT ? 2 : 1;
-    return parts * bnn_round_up((group_rows(c) + 1) * row_bytes(c), 64);
+    if (c->dense.gradient_type != BNN_i8) return part_of(c);
+    return bnn_max((limit > BNN_LOOKUP_LIMIT ? 2 : 1) * part_of(c), bnn_conv_signs_block(c));
 }
 
 size_t bnn_conv_lookup(const struct bnn_conv *c)
@@ -101,7 +104,7 @@ void bnn_conv_dy_f32(const struct bnn_kernels *k, const struct bnn_conv *c, size
 static void make_tables(const struct bnn_kernels *k, const struct bnn_conv *c, const int8_t *dy, size_t rows, size_t row,
                         int limit)
 {
-    const size_t bytes = row_bytes(c), part_bytes = bnn_conv_tables(c, 0), outputs = c->dense.outputs;
+    const size_t bytes = row_bytes(c), part_bytes = part_of(c), outputs = c->dense.outputs;
     unsigned char *to = c->tables + row * bytes;
     if (limit <= BNN_LOOKUP_LIMIT) {
         k->lookup_tables_i8(dy, rows, outputs, outputs, BNN_lookup_whole, to, bytes);
@@ -182,7 +185,7 @@ static int32_t input_rows_i8(const struct bnn_kernels *k, const struct bnn_conv 
 {
     const struct bnn_dense *d = &c->dense;
     const size_t channels = c->window.channels, taps = bnn_taps(&c->window), groups = bnn_lookup_groups(d->outputs);
-    const size_t panel = taps * groups * BNN_LOOKUP_PANEL_BYTES, part_bytes = bnn_conv_tables(c, 0);
+    const size_t panel = taps * groups * BNN_LOOKUP_PANEL_BYTES, part_bytes = part_of(c);
     const size_t at = first_image * c->window.height * c->window.width + row;
     int32_t largest = 0;
     TIMED(d, BNN_phase_gather, find_rows(c, row, rows, c->tables, s->rows));

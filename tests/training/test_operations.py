@@ -17,6 +17,8 @@ from bnntrain.operations import Call, Traffic, count_operations, sizes_of
 NETWORKS = {
     "dense": ([70, 130, 10], 200, {"batch": 9}),
     "wide batch": ([20, 5], 65, {"batch": 67}),
+    "products in pieces": ([1040, 1030, 10], 65, {"batch": 5}),
+    "dense of 8 bits": ([70, 130, 10], 200, {"batch": 9, "gradient_bits": 8}),
     "8 bits": (
         conv_layers({"channels": 70}, {"channels": 66}), (6, 5, 3), {"gradient_bits": 8, "batch": 3}
     ),
@@ -106,9 +108,9 @@ def test_work_of_calls():
 
 
 def test_products_of_a_dense_network_are_three_and_a_recompute():
-    model = model_of([64, 10], 100, {"batch": 8})
+    model = model_of([64, 16], 100, {"batch": 16})
     macs = sum(call.macs * times for call, times in counted(model).items())
-    first, last = 8 * 100 * 64, 8 * 64 * 10
+    first, last = 16 * 100 * 64, 16 * 64 * 16
     assert macs == 3 * first + 4 * last  # no dX of the first block
 
 

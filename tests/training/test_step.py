@@ -151,6 +151,11 @@ def test_channel_momentum(sizes, batch):
     assert model.method.optimizer == "channel-momentum"
 
 
+def test_products_of_long_depth_come_in_pieces():
+    """1030 outputs: more than a table row of scratch has room for."""
+    run_checked(make_config([33, 1030, 4], "efficient", 9), 5, steps=2, threads=3)
+
+
 @pytest.mark.parametrize("left", [0.0, 1e-42, 1e-38])
 def test_a_channel_long_without_gradients_is_not_moved(left):
     """What is left of its usual gradient after 10**5 steps has no inverse in float32."""
