@@ -17,19 +17,9 @@ enum { ROWS = 4, STEPS = 4, COLUMNS = 32, LANES = 16, MOST_DEPTH = 252 };
 
 static void lay(const struct bnn_neon_block *block)
 {
-    static const uint8_t own[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-    static const uint8_t first[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
-    const uint8x16_t bits = vld1q_u8(own), pick = vld1q_u8(first), one = vdupq_n_u8(1), two = vdupq_n_u8(2);
     const uint64_t *b = block->b;
-    uint8_t *to = (uint8_t *)block->panel;
-    for (size_t k = 0; k < block->depth; k++, b += block->stride, to += BNN_TILE) {
-        const uint8x16_t word = vreinterpretq_u8_u64(vdupq_n_u64(*b));
-        uint8x16_t sign[4] = {pick, vaddq_u8(pick, two), vaddq_u8(pick, vaddq_u8(two, two)),
-                              vaddq_u8(pick, vaddq_u8(two, vaddq_u8(two, two)))};
-        UNROLL for (int v = 0; v < 4; v++) sign[v] = vqtbl1q_u8(word, sign[v]);
-        UNROLL for (int v = 0; v < 4; v++) sign[v] = vtstq_u8(sign[v], bits);
-        UNROLL for (int v = 0; v < 4; v++) vst1q_u8(to + LANES * v, vorrq_u8(sign[v], one));
-    }
+    int8_t *to = block->panel;
+    for (size_t k = 0; k < block->depth; k++, b += block->stride, to += BNN_TILE) vst1q_s8_x4(to, bnn_neon_signs_of(*b));
     memset(to, 0, (bnn_round_up(block->depth, STEPS) - block->depth) * BNN_TILE);
 }
 

@@ -10,21 +10,29 @@ enum bnn_neon_kind { BNN_neon_signs, BNN_neon_bytes };
 /* A block of b, up to BNN_TILE columns wide and BNN_PANEL_DEPTH long. */
 struct bnn_neon_block {
     int8_t *panel;
-    enum bnn_neon_kind kind;
     const void *b;
     size_t stride, depth, width;
 };
 
-/* Columns j ... j + 15 at depth k, those past the last as anything; 0 past the last depth. */
-static inline int8x16_t bnn_neon_columns(const struct bnn_neon_block *block, size_t k, size_t j)
+/* The 64 signs of a word as bytes -1 and 1. */
+static inline int8x16x4_t bnn_neon_signs_of(uint64_t word)
 {
     static const uint8_t own[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    static const uint8_t byte[4][16] = {
+        {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3},
+        {4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5}, {6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7}};
+    const uint8x16_t bytes = vreinterpretq_u8_u64(vdupq_n_u64(word)), bits = vld1q_u8(own), one = vdupq_n_u8(1);
+    int8x16x4_t signs;
+    _Pragma("GCC unroll 4") for (int v = 0; v < 4; v++)
+        signs.val[v] = vreinterpretq_s8_u8(vorrq_u8(vtstq_u8(vqtbl1q_u8(bytes, vld1q_u8(byte[v])), bits), one));
+    return signs;
+}
+
+/* Columns j ... j + 15 at depth k of bytes, those past the last as anything; 0 past the last depth. */
+static inline int8x16_t bnn_neon_columns(const struct bnn_neon_block *block, size_t k, size_t j)
+{
     if (k >= block->depth) return vdupq_n_s8(0);
-    if (block->kind == BNN_neon_bytes)
-        return bnn_neon_load_part((const int8_t *)block->b + k * block->stride + j, block->width - j);
-    const uint64_t bits = ((const uint64_t *)block->b)[k * block->stride] >> j;
-    const uint8x16_t spread = vcombine_u8(vdup_n_u8((uint8_t)bits), vdup_n_u8((uint8_t)(bits >> 8)));
-    return vreinterpretq_s8_u8(vorrq_u8(vtstq_u8(spread, vld1q_u8(own)), vdupq_n_u8(1)));
+    return bnn_neon_load_part((const int8_t *)block->b + k * block->stride + j, block->width - j);
 }
 
 /* Four columns of c, or as many as there are, set or added to. */
@@ -56,7 +64,7 @@ static inline __attribute__((always_inline)) void bnn_neon_blocks(
             const uint64_t *words = (const uint64_t *)b + k0 * b_stride + j / BNN_TILE;
             const int8_t *bytes = (const int8_t *)b + k0 * b_stride + j;
             const void *from = kind == BNN_neon_signs ? (const void *)words : bytes;
-            const struct bnn_neon_block block = {panel, kind, from, b_stride, bnn_min(piece, depth - k0),
+            const struct bnn_neon_block block = {panel, from, b_stride, bnn_min(piece, depth - k0),
                                                  bnn_min(BNN_TILE, columns - j)};
             if (!reuse) lay(&block);
             all_rows(a + k0, rows, a_stride, &block, c + j, c_stride, k0 != 0);

@@ -15,7 +15,22 @@
 enum { ROWS = 4, STEP = 4, LANES = 4, GROUP = 16, VECTORS = GROUP / LANES, GROUP_BYTES = GROUP * STEP };
 #define UNROLL _Pragma("GCC unroll 4")
 
-static void lay(const struct bnn_neon_block *block)
+static void lay_signs(const struct bnn_neon_block *block)
+{
+    const size_t steps = bnn_ceil_div(block->depth, STEP);
+    for (size_t step = 0; step < steps; step++) {
+        const uint64_t *b = (const uint64_t *)block->b + step * STEP * block->stride;
+        int8x16x4_t depth[STEP] = {0};
+        UNROLL for (size_t i = 0; i < STEP; i++)
+            if (step * STEP + i < block->depth) depth[i] = bnn_neon_signs_of(b[i * block->stride]);
+        UNROLL for (int v = 0; v < BNN_TILE / GROUP; v++) {
+            const int8x16x4_t depths = {{depth[0].val[v], depth[1].val[v], depth[2].val[v], depth[3].val[v]}};
+            vst4q_s8(block->panel + (v * steps + step) * GROUP_BYTES, depths);
+        }
+    }
+}
+
+static void lay_bytes(const struct bnn_neon_block *block)
 {
     const size_t steps = bnn_ceil_div(block->depth, STEP);
     for (size_t step = 0; step < steps; step++)
@@ -79,7 +94,7 @@ void bnn_gemm_i8_u1_i32_neondot(const int8_t *a, size_t rows, size_t a_stride, c
                                 size_t b_stride_words, size_t columns, size_t depth,
                                 int32_t *c, size_t c_stride, void *panel, int reuse)
 {
-    bnn_neon_blocks(BNN_neon_signs, lay, all_rows, STEP, BNN_PANEL_DEPTH, a, rows, a_stride, b, b_stride_words, columns,
+    bnn_neon_blocks(BNN_neon_signs, lay_signs, all_rows, STEP, BNN_PANEL_DEPTH, a, rows, a_stride, b, b_stride_words, columns,
                     depth, c, c_stride, panel, reuse);
 }
 
@@ -87,7 +102,7 @@ void bnn_gemm_i8_i8_i32_neondot(const int8_t *a, size_t rows, size_t a_stride, c
                                 size_t b_stride, size_t columns, size_t depth,
                                 int32_t *c, size_t c_stride, void *panel, int reuse)
 {
-    bnn_neon_blocks(BNN_neon_bytes, lay, all_rows, STEP, BNN_PANEL_DEPTH, a, rows, a_stride, b, b_stride, columns,
+    bnn_neon_blocks(BNN_neon_bytes, lay_bytes, all_rows, STEP, BNN_PANEL_DEPTH, a, rows, a_stride, b, b_stride, columns,
                     depth, c, c_stride, panel, reuse);
 }
 #endif
