@@ -82,6 +82,7 @@ class Model:
             gradient=views[f"{last.name}.gradient"],
             type=method.gradient,
             scale=None if scales is None else scales[0],
+            threads=plan.threads,
             isa=isa,
         )
         self.steps = [self._step_of(number) for number in range(len(self.blocks))]

@@ -40,6 +40,9 @@ COMPOSITION = ("dense", "conv", "loss")
 GATHERING = ("bnn_gather", "bnn_gather_words", "input_rows_i8")
 """Functions of theirs whose own code is timed as gathering (phase ``gather``)."""
 
+SETUP = ("bnn_window_sites", "bnn_window_neighbours", "bnn_position_place", "position_of")
+"""Functions that run once, when a network is made."""
+
 _SECTIONS = {"kernels": "bnn_kernels", "between": "bnn_between"}
 _LIBRARY = re.compile(r"__(?:memcpy|memmove|memset)_\w+$")
 _PAGE = 4096

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import msgspec
 from pi_boards import BOARDS, Board
-from pi_cycles import BUILD, CORES, GATHERING, Cost, Estimator, Program, ToolError, build
+from pi_cycles import BUILD, CORES, GATHERING, SETUP, Cost, Estimator, Program, ToolError, build
 
 from bnntrain import api
 from bnntrain.errors import BnntrainError
@@ -99,7 +99,7 @@ class Model:
                 if part == "between":
                     ran = blocks[key]
                     blocks[_gather(key)] = [one for one in ran if one.function in GATHERING]
-                    blocks[key] = [one for one in ran if one.function not in GATHERING]
+                    blocks[key] = [one for one in ran if one.function not in (*GATHERING, *SETUP)]
             self.estimator.learn(blocks.values())
             for key, of_run in blocks.items():
                 self.costs[key] = asdict(self.estimator.cost(of_run))

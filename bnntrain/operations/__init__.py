@@ -15,13 +15,13 @@ from bnntrain.layers.block import has_integer_update
 from bnntrain.method import Method
 from bnntrain.operations.calls import Call, Pass, Traffic, sizes_of
 from bnntrain.operations.conv import ConvCounter
-from bnntrain.operations.counter import pieces_of
+from bnntrain.operations.counter import pieces_of, shares_of
 from bnntrain.operations.dense import DenseCounter
 from bnntrain.plan import Plan
 
 __all__ = ["Call", "Pass", "Traffic", "check_method", "count_operations", "sizes_of"]
 
-_LOSS_ROWS = 64  # CHUNK of kernels/loss/loss.c
+_LOSS_ROWS = 256  # CHUNK of kernels/loss/loss.c
 
 
 def count_operations(blocks: Sequence[Block], plan: Plan) -> list[Pass]:
@@ -51,7 +51,7 @@ def count_operations(blocks: Sequence[Block], plan: Plan) -> list[Pass]:
         for block in blocks
     ]
     found = [one for block in counted for one in block.forward()]
-    found.append(_loss(blocks[-1], plan.batch_size))
+    found += _loss(blocks[-1], plan)
     for block in reversed(counted):
         found += block.backward()
     for block in counted:
@@ -70,10 +70,11 @@ def check_method(method: Method) -> None:
         )
 
 
-def _loss(last: Block, batch: int) -> Pass:
-    classes = last.outputs
-    one = Pass("all", "loss", units=1)
+def _loss(last: Block, plan: Plan) -> list[Pass]:
+    classes, batch, threads = last.outputs, plan.batch_size, plan.threads
+    shared, alone = Pass("all", "loss"), Pass("all", "loss", units=1)
     for rows, times in pieces_of(batch, _LOSS_ROWS):
-        one.add("softmax_f32", rows, classes, times=times)
-    one.add("quantise_f32_i8", batch * classes)
-    return one
+        for share, number in shares_of(rows, threads):
+            shared.add("softmax_f32", share, classes, times=times * number)
+    alone.add("quantise_f32_i8", batch * classes)
+    return [shared, alone]

@@ -96,17 +96,18 @@ class DenseCounter(BlockCounter):
         if not first and self._looks_up:
             yield from self._weight_gradient_by_look_up()
             return
-        units = ceil_div(self.inputs, TILE)
-        one, steps = self.new("weight_gradient", units), self.new("update", units)
+        row_blocks = ceil_div(self.outputs, TILE)
+        blocks = row_blocks * ceil_div(self.inputs, TILE)
+        one, steps = self.new("weight_gradient", blocks), self.new("update", blocks)
         op = "gemm_i8_i8_i32" if first else "gemm_i8_u1_i32"
-        for width, columns in pieces_of(self.inputs, TILE):
-            lays = 1
-            for rows, times in self.tiles:
-                # The panel of X is laid for the first block of rows.
-                one.add(op, rows, width, self.batch, 0, times=lays * columns)
-                one.add(op, rows, width, self.batch, 1, times=(times - lays) * columns)
-                steps.add(self.updates, rows, width, times=times * columns)
-                lays = 0
+        share = ceil_div(blocks, self.plan.threads)
+        for block in range(blocks):
+            rows = min(TILE, self.outputs - block % row_blocks * TILE)
+            width = min(TILE, self.inputs - block // row_blocks * TILE)
+            # The panel of X is laid for the first block of a tile, and of a thread.
+            reuse = int(block % share > 0 and block % row_blocks > 0)
+            one.add(op, rows, width, self.batch, reuse)
+            steps.add(self.updates, rows, width)
         one.stream(self.batch * self.outputs, ceil_div(self.inputs, TILE))
         one.stream(self._x_bytes)
         self.stream_weights(steps)

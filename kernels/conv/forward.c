@@ -93,14 +93,14 @@ static void activate(const struct bnn_kernels *k, const struct bnn_conv *c, cons
     (void)n;
     const struct bnn_dense *d = &c->dense;
     const size_t width = tile_width(d->outputs, tile), words = bnn_words(d->outputs);
-    const struct thresholds t = thresholds_of(d, tile);
+    const struct thresholds *t = bnn_conv_thresholds(c, tile);
     const int after = c->window.pool == BNN_pool_before_sign || c->window.pool == BNN_pool_after_sign;
     if (after && !piece->windows) return;
     const int32_t *y = s->tile;
     size_t rows = piece->norm_rows;
     const int masked = training && d->mask_u1 != NULL;
     if (after) {
-        bnn_conv_choose(k, c, s, piece, tile, &t);
+        bnn_conv_choose(k, c, s, piece, tile, t);
         y = s->chosen, rows = piece->rows / BNN_POOL_ROWS;
     }
     uint64_t *out = d->out_u1 + piece->out_first * words + tile, *mask = d->mask_u1 + piece->out_first * words + tile;
@@ -109,12 +109,12 @@ static void activate(const struct bnn_kernels *k, const struct bnn_conv *c, cons
             for (size_t r = 0; r < rows; r++)
                 out[r * words] = s->bits[4 * r] & s->bits[4 * r + 1] & s->bits[4 * r + 2] & s->bits[4 * r + 3];
         if (masked) {
-            k->within_i32_u1(s->tile, piece->rows, width, BNN_TILE, t.low, t.high, s->mask, 1);
+            k->within_i32_u1(s->tile, piece->rows, width, BNN_TILE, t->low, t->high, s->mask, 1);
             pool_words(s, rows, mask, words, s->mask);
         }
     } else {
-        if (d->out_u1) k->binarise_i32_u1(y, rows, width, BNN_TILE, t.threshold, t.flip, out, words);
-        if (masked) k->within_i32_u1(y, rows, width, BNN_TILE, t.low, t.high, mask, words);
+        if (d->out_u1) k->binarise_i32_u1(y, rows, width, BNN_TILE, t->threshold, t->flip, out, words);
+        if (masked) k->within_i32_u1(y, rows, width, BNN_TILE, t->low, t->high, mask, words);
     }
     if (d->out_f32) {
         float scale[BNN_TILE], shift[BNN_TILE];
@@ -197,6 +197,7 @@ void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, siz
             d->inverse[o] = bnn_channel_inverse(d->norm, (double)d->running_spread[o]);
         }
     }
+    TIMED(d, BNN_phase_activate, bnn_conv_find_thresholds(c, threads));
     pass_over(k, c, batch, again, BNN_phase_forward, BNN_phase_activate, activate, training, threads);
     if (!c->flat_u1) return;
     BNN_PARALLEL_FOR(threads)

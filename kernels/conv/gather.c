@@ -69,28 +69,48 @@ void bnn_gather(const struct bnn_conv *c, const struct piece *piece, void *patch
 static inline void gather_taps(const struct bnn_window *w, struct bnn_site site, const uint64_t *image, size_t all,
                                const size_t count, uint64_t *words)
 {
-    const int inside = is_inside(w, site);
     for (size_t ky = 0; ky < w->kernel; ky++) {
         const uint64_t *row = image + ((site.y + (ptrdiff_t)ky) * (ptrdiff_t)w->width + site.x) * (ptrdiff_t)all;
         for (size_t kx = 0; kx < w->kernel; kx++, words += count) {
-            const int seen = inside || tap_inside(w, site, ky, kx);
+            const int seen = tap_inside(w, site, ky, kx);
             for (size_t i = 0; i < count; i++) words[i] = seen ? row[kx * all + i] : 0;
         }
     }
 }
 
-void bnn_gather_words(const struct bnn_conv *c, size_t first, size_t rows, size_t word, size_t count, uint64_t *words)
+/* The same of a window that lies inside.  Sizes that are known at compile time are copied without loops. */
+static inline __attribute__((always_inline)) void gather_inside(const struct bnn_window *w, struct bnn_site site,
+                                                                const uint64_t *image, size_t all, const size_t count,
+                                                                const size_t kernel, uint64_t *words)
+{
+    const size_t row_words = w->width * all;
+    const uint64_t *row = image + (size_t)site.y * row_words + (size_t)site.x * all;
+    for (size_t ky = 0; ky < kernel; ky++, row += row_words, words += kernel * count)
+        for (size_t kx = 0; kx < kernel; kx++) memcpy(words + kx * count, row + kx * all, count * sizeof *words);
+}
+
+static inline __attribute__((always_inline)) void gather_all(const struct bnn_conv *c, size_t first, size_t rows, size_t word,
+                                                             const size_t count, const size_t kernel, uint64_t *words)
 {
     const struct bnn_window *w = &c->window;
     const size_t positions = bnn_positions(w), all = bnn_words(w->channels), step = bnn_taps(w) * count;
-    size_t image = first / positions, place = first % positions;
+    const size_t image_words = w->height * w->width * all;
+    const uint64_t *image = c->dense.x_u1 + first / positions * image_words + word;
+    size_t place = first % positions;
     for (size_t r = 0; r < rows; r++, words += step) {
-        const uint64_t *from = c->dense.x_u1 + image * w->height * w->width * all + word;
-        if (count == 1) gather_taps(w, c->sites[place], from, all, 1, words);
-        else if (count == 2) gather_taps(w, c->sites[place], from, all, 2, words);
-        else gather_taps(w, c->sites[place], from, all, count, words);
-        if (++place == positions) place = 0, image++;
+        const struct bnn_site site = c->sites[place];
+        if (is_inside(w, site)) gather_inside(w, site, image, all, count, kernel, words);
+        else gather_taps(w, site, image, all, count, words);
+        if (++place == positions) place = 0, image += image_words;
     }
+}
+
+void bnn_gather_words(const struct bnn_conv *c, size_t first, size_t rows, size_t word, size_t count, uint64_t *words)
+{
+    const size_t kernel = c->window.kernel;
+    if (kernel == 3 && count == 1) gather_all(c, first, rows, word, 1, 3, words);
+    else if (kernel == 3 && count == 2) gather_all(c, first, rows, word, 2, 3, words);
+    else gather_all(c, first, rows, word, count, kernel, words);
 }
 
 size_t bnn_pieces(const struct bnn_conv *c, size_t images)

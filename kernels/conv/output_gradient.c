@@ -73,10 +73,10 @@ static void mask_image(const struct bnn_kernels *k, const struct bnn_conv *c, si
 }
 #undef CANCEL
 
-static void open_interval(struct thresholds *t)
-{
-    for (size_t o = 0; o < BNN_TILE; o++) t->low[o] = INT32_MIN, t->high[o] = INT32_MAX;
-}
+/* An interval that holds every y. */
+#define EIGHT(x) x, x, x, x, x, x, x, x
+static const int32_t lowest[BNN_TILE] = {EIGHT(EIGHT(INT32_MIN))}, highest[BNN_TILE] = {EIGHT(EIGHT(INT32_MAX))};
+#undef EIGHT
 
 /* g of a piece, int8: where it lies, or spread into `room`. */
 static int8_t *incoming_i8(const struct bnn_kernels *k, const struct bnn_conv *c, const struct backward *b,
@@ -101,24 +101,23 @@ static float visit_i8(const struct bnn_kernels *k, const struct bnn_conv *c, con
     const struct bnn_dense *d = &c->dense;
     const size_t width = tile_width(d->outputs, tile), rows = piece->norm_rows, base = tile * BNN_TILE;
     const size_t at = piece->norm_first * d->outputs + base;
-    struct thresholds t = thresholds_of(d, tile);
+    const struct thresholds *t = bnn_conv_thresholds(c, tile);
+    const int32_t *low = d->mask == BNN_mask_recompute ? t->low : lowest, *high = low == lowest ? highest : t->high;
     int64_t ignored[2][BNN_TILE] = {{0}}, *sum_g = b->sums ? s->sums[0] + base : ignored[0];
     int64_t *sum_gt = b->sums ? s->sums[1] + base : ignored[1];
     float largest = 0.0f;
-    if (is_after(c) && piece->windows) bnn_conv_choose(k, c, s, piece, tile, &t);
+    if (is_after(c) && piece->windows) bnn_conv_choose(k, c, s, piece, tile, t);
     /* dY may be written where it belongs only in its turn; a pass that only looks spreads g aside. */
     const int in_place = !is_after(c) || !(b->sums || b->measure);
     size_t stride = in_place ? d->outputs : BNN_TILE;
     int8_t *g = incoming_i8(k, c, b, s, piece, tile, in_place ? (int8_t *)d->g + at : s->bytes, &stride);
-    if (d->mask != BNN_mask_recompute) open_interval(&t);
     const int signs_first = d->norm == BNN_norm_l1_binary; /* its second sum is over g*t */
-    if (b->sums && !signs_first) k->norm_cancel_i8(s->tile, rows, width, BNN_TILE, t.low, t.high, g, stride, sum_g, sum_gt);
+    if (b->sums && !signs_first) k->norm_cancel_i8(s->tile, rows, width, BNN_TILE, low, high, g, stride, sum_g, sum_gt);
     else if (b->sums || is_after(c)) /* without pooling after the norm g was cancelled by the pass for sums */
-        k->norm_cancel_i8(s->tile, rows, width, BNN_TILE, t.low, t.high, g, stride, ignored[0], ignored[1]);
-    factor(k, d, &t, tile, rows, s->tile);
+        k->norm_cancel_i8(s->tile, rows, width, BNN_TILE, low, high, g, stride, ignored[0], ignored[1]);
+    factor(k, d, t, tile, rows, s->tile);
     if (b->sums) {
-        open_interval(&t);
-        if (signs_first) k->norm_cancel_i8(s->tile, rows, width, BNN_TILE, t.low, t.high, g, stride, sum_g, sum_gt);
+        if (signs_first) k->norm_cancel_i8(s->tile, rows, width, BNN_TILE, lowest, highest, g, stride, sum_g, sum_gt);
         if (d->norm == BNN_norm_l1)
             k->norm_sums_i32(s->tile, rows, width, BNN_TILE, s->sums[2] + base, ignored[1]);
         return 0.0f;
@@ -142,23 +141,23 @@ static void visit_real(const struct bnn_kernels *k, const struct bnn_conv *c, co
     const struct bnn_dense *d = &c->dense;
     const size_t width = tile_width(d->outputs, tile), rows = piece->norm_rows, base = tile * BNN_TILE;
     const size_t at = piece->norm_first * d->outputs + base;
-    struct thresholds t = thresholds_of(d, tile);
+    const struct thresholds *t = bnn_conv_thresholds(c, tile);
     int64_t ignored[BNN_TILE] = {0};
     if (!is_after(c)) {
         bnn_load_gradient(k, d->gradient_type, d->g, at, d->outputs, rows, width, s->real, BNN_TILE);
     } else if (piece->windows) {
         const size_t windows = piece->rows / BNN_POOL_ROWS;
-        bnn_conv_choose(k, c, s, piece, tile, &t);
+        bnn_conv_choose(k, c, s, piece, tile, t);
         bnn_load_gradient(k, d->gradient_type, b->pooled, (piece->out_first - b->pooled_first) * d->outputs + base,
                           d->outputs, windows, width, s->pooled, BNN_TILE);
         k->pool_spread_f32(s->pooled, windows, width, BNN_TILE, s->choice, 1, s->real, BNN_TILE);
     } else {
         memset(s->real, 0, rows * BNN_TILE * sizeof *s->real);
     }
-    if (d->mask == BNN_mask_recompute) k->norm_cancel_f32(s->tile, rows, width, BNN_TILE, t.low, t.high, s->real, BNN_TILE);
+    if (d->mask == BNN_mask_recompute) k->norm_cancel_f32(s->tile, rows, width, BNN_TILE, t->low, t->high, s->real, BNN_TILE);
     if (b->sums && d->norm != BNN_norm_l1_binary)
         k->norm_sums_f32(s->tile, rows, width, BNN_TILE, s->real, BNN_TILE, s->real_sums[0] + base, s->real_sums[1] + base);
-    factor(k, d, &t, tile, rows, s->tile);
+    factor(k, d, t, tile, rows, s->tile);
     if (b->sums) {
         if (d->norm == BNN_norm_l1_binary)
             k->norm_sums_f32(s->tile, rows, width, BNN_TILE, s->real, BNN_TILE, s->real_sums[0] + base,
@@ -249,6 +248,7 @@ void bnn_conv_output_gradient(const struct bnn_kernels *k, const struct bnn_conv
         for (size_t image = 0; image < batch; image++)
             TIMED(d, BNN_phase_norm_backward, mask_image(k, c, image));
     }
+    TIMED(d, BNN_phase_norm_backward, bnn_conv_find_thresholds(c, threads));
     bnn_conv_clear_sums(c, threads);
     pass_over(k, c, &b, threads);
     coefficients(c, batch, threads, &b);

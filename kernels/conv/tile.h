@@ -13,6 +13,7 @@ enum { BNN_SUMS = 3 };
 struct pass {
     int64_t *sums[BNN_SUMS];  /* [O] */
     double *real_sums[BNN_SUMS];
+    struct thresholds *thresholds; /* [words(O)]: those of the first thread serve all */
     void *panel;              /* BNN_PANEL_BYTES */
     void *patch;              /* [BNN_CONV_ROWS][taps*words(I)] bits, or [..][taps*I] int8 */
     int32_t *tile;            /* y [BNN_CONV_ROWS][BNN_TILE] */
@@ -49,6 +50,28 @@ void bnn_gather(const struct bnn_conv *c, const struct piece *piece, void *patch
 /* Rows of words [rows][taps][count] of channels from `word` on. */
 void bnn_gather_words(const struct bnn_conv *c, size_t first, size_t rows, size_t word, size_t count, uint64_t *words);
 
+/* Sites whose windows lack the same rows and columns are of one class; class 0 lacks none.  BNN_EDGE_CLASSES suffice for
+ * kernels of at most BNN_EDGE_KERNEL rows that are not larger than the image. */
+#define BNN_EDGE_KERNEL 3
+#define BNN_EDGE_CLASSES ((2 * BNN_EDGE_KERNEL - 1) * (2 * BNN_EDGE_KERNEL - 1))
+
+static inline int has_edge_classes(const struct bnn_window *w)
+{
+    return w->kernel <= BNN_EDGE_KERNEL && w->kernel <= w->height && w->kernel <= w->width;
+}
+
+/* Rows that a window lacks at its beginning, or BNN_EDGE_KERNEL - 1 more than at its end. */
+static inline size_t edge_of(ptrdiff_t first, size_t kernel, size_t size)
+{
+    const ptrdiff_t past = first + (ptrdiff_t)kernel - (ptrdiff_t)size;
+    return first < 0 ? (size_t)-first : past > 0 ? BNN_EDGE_KERNEL - 1 + (size_t)past : 0;
+}
+
+static inline size_t edge_class(const struct bnn_window *w, struct bnn_site site)
+{
+    return edge_of(site.y, w->kernel, w->height) * (2 * BNN_EDGE_KERNEL - 1) + edge_of(site.x, w->kernel, w->width);
+}
+
 /* Whether tap (ky, kx) of a window at `site` lies in the image. */
 static inline int tap_inside(const struct bnn_window *w, struct bnn_site site, size_t ky, size_t kx)
 {
@@ -71,6 +94,14 @@ void bnn_conv_y(const struct bnn_kernels *k, const struct bnn_conv *c, const str
 /* Pooling after the norm: which row of each window is chosen, words in pass->choice; y there in pass->chosen. */
 void bnn_conv_choose(const struct bnn_kernels *k, const struct bnn_conv *c, const struct pass *s, const struct piece *piece,
                      size_t tile, const struct thresholds *t);
+
+/* What one comparison per value needs, of all tiles, from the statistics: once before passes that compare. */
+void bnn_conv_find_thresholds(const struct bnn_conv *c, int threads);
+
+static inline const struct thresholds *bnn_conv_thresholds(const struct bnn_conv *c, size_t tile)
+{
+    return bnn_conv_pass(c, bnn_conv_own(c, 0)).thresholds + tile;
+}
 
 /* Packed signs of W (and of a real X), the sums of its taps. */
 void bnn_conv_pack(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int threads);

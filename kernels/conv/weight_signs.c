@@ -50,20 +50,38 @@ size_t bnn_conv_signs_block(const struct bnn_conv *c) { return carve_shared(c, (
 
 size_t bnn_conv_signs_scratch(const struct bnn_conv *c) { return carve_own(c, (unsigned char *)64).size; }
 
-/* What zero bits of skipped taps will have added to the sums. */
+static void add_row(int32_t *sums, const int8_t *dy, size_t outputs)
+{
+    for (size_t o = 0; o < outputs; o++) sums[o] += dy[o];
+}
+
+/* What zero bits of skipped taps will have added to the sums: rows of dY, first by class of their site. */
 static void add_skipped(const struct bnn_conv *c, const struct bnn_block *b, size_t first, size_t rows, const int8_t *dy,
                         size_t stride, int32_t *skipped)
 {
     const struct bnn_window *w = &c->window;
-    const size_t positions = bnn_positions(w);
-    for (size_t r = 0, place = first % positions; r < rows; r++) {
+    const size_t positions = bnn_positions(w), taps = bnn_taps(w);
+    const int by_class = has_edge_classes(w);
+    int32_t total[BNN_EDGE_CLASSES][BNN_TILE];
+    struct bnn_site met[BNN_EDGE_CLASSES];
+    uint8_t is_met[BNN_EDGE_CLASSES] = {0};
+    for (size_t r = 0, place = first % positions; r < rows; r++, dy += stride) {
         const struct bnn_site site = c->sites[place];
-        if (!is_inside(w, site))
-            for (size_t tap = 0; tap < bnn_taps(w); tap++)
-                if (!tap_inside(w, site, tap / w->kernel, tap % w->kernel))
-                    for (size_t o = 0; o < b->outputs; o++) skipped[tap * BNN_TILE + o] += dy[r * stride + o];
         if (++place == positions) place = 0;
+        if (is_inside(w, site)) continue;
+        if (!by_class) {
+            for (size_t tap = 0; tap < taps; tap++)
+                if (!tap_inside(w, site, tap / w->kernel, tap % w->kernel)) add_row(skipped + tap * BNN_TILE, dy, b->outputs);
+            continue;
+        }
+        const size_t class = edge_class(w, site);
+        if (!is_met[class]) memset(total[class], 0, sizeof total[class]), is_met[class] = 1, met[class] = site;
+        add_row(total[class], dy, b->outputs);
     }
+    for (size_t class = 0; class < BNN_EDGE_CLASSES; class++)
+        for (size_t tap = 0; is_met[class] && tap < taps; tap++)
+            if (!tap_inside(w, met[class], tap / w->kernel, tap % w->kernel))
+                for (size_t o = 0; o < b->outputs; o++) skipped[tap * BNN_TILE + o] += total[class][o];
 }
 
 /* A thread's share of the positions of a piece: dY transposed, the words that its windows see. */

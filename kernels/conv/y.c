@@ -11,6 +11,7 @@ struct pass bnn_conv_pass(const struct bnn_conv *c, unsigned char *base)
     struct pass s = {0};
     for (int i = 0; i < BNN_SUMS; i++) s.sums[i] = bnn_cut(&at, d->outputs * sizeof *s.sums[i]);
     for (int i = 0; i < BNN_SUMS; i++) s.real_sums[i] = bnn_cut(&at, d->outputs * sizeof *s.real_sums[i]);
+    s.thresholds = bnn_cut(&at, bnn_words(d->outputs) * sizeof *s.thresholds);
     s.panel = bnn_cut(&at, BNN_PANEL_BYTES);
     s.patch = bnn_cut(&at, row * bnn_max(patch_words(c) * sizeof(uint64_t), d->x_i8 ? d->inputs : 0));
     s.tile = bnn_cut(&at, tile * sizeof *s.tile);
@@ -32,6 +33,13 @@ size_t bnn_conv_scratch(const struct bnn_conv *c)
     unsigned char *const nowhere = (unsigned char *)64;
     const size_t pass = bnn_conv_pass(c, nowhere).size;
     return bnn_max(pass, bnn_max(bnn_conv_weight_scratch(c), bnn_conv_input_scratch(c)));
+}
+
+void bnn_conv_find_thresholds(const struct bnn_conv *c, int threads)
+{
+    struct thresholds *all = bnn_conv_pass(c, bnn_conv_own(c, 0)).thresholds;
+    BNN_PARALLEL_FOR(threads)
+    for (size_t tile = 0; tile < bnn_words(c->dense.outputs); tile++) all[tile] = thresholds_of(&c->dense, tile);
 }
 
 void bnn_conv_clear_sums(const struct bnn_conv *c, int threads)
@@ -59,6 +67,17 @@ struct pass bnn_conv_add_sums(const struct bnn_conv *c, int threads)
     return all;
 }
 
+/* The sums of the taps that a window at `site` skips. */
+static void add_skipped_sums(const struct bnn_conv *c, struct bnn_site site, size_t tile, int32_t *total)
+{
+    const struct bnn_window *w = &c->window;
+    for (size_t tap = 0; tap < bnn_taps(w); tap++) {
+        if (tap_inside(w, site, tap / w->kernel, tap % w->kernel)) continue;
+        const int32_t *sums = c->tap_sums + tap * c->dense.outputs + tile * BNN_TILE;
+        for (size_t o = 0; o < tile_width(c->dense.outputs, tile); o++) total[o] += sums[o];
+    }
+}
+
 /* Zero bits of skipped taps, and of words past the last channel, were counted as +1 times the sign of W. */
 static void correct(const struct bnn_conv *c, const struct piece *piece, size_t tile, int32_t *y)
 {
@@ -68,15 +87,20 @@ static void correct(const struct bnn_conv *c, const struct piece *piece, size_t 
     for (size_t r = 0; past && r < piece->rows; r++)
         for (size_t o = 0; o < width; o++) y[r * BNN_TILE + o] -= past;
     if (!c->tap_sums) return;
+    const int by_class = has_edge_classes(w);
+    int32_t total[BNN_EDGE_CLASSES][BNN_TILE]; /* of those classes that have been met */
+    uint8_t met[BNN_EDGE_CLASSES] = {0};
     for (size_t r = 0, place = piece->first % positions; r < piece->rows; r++, y += BNN_TILE) {
         const struct bnn_site site = c->sites[place];
-        if (!is_inside(w, site))
-            for (size_t tap = 0; tap < bnn_taps(w); tap++) {
-                if (tap_inside(w, site, tap / w->kernel, tap % w->kernel)) continue;
-                const int32_t *sums = c->tap_sums + tap * c->dense.outputs + tile * BNN_TILE;
-                for (size_t o = 0; o < width; o++) y[o] -= sums[o];
-            }
         if (++place == positions) place = 0;
+        if (is_inside(w, site)) continue;
+        const size_t class = by_class ? edge_class(w, site) : 0;
+        if (!by_class || !met[class]) {
+            memset(total[class], 0, sizeof total[class]);
+            add_skipped_sums(c, site, tile, total[class]);
+            met[class] = 1;
+        }
+        for (size_t o = 0; o < width; o++) y[o] -= total[class][o];
     }
 }
 

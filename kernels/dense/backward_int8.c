@@ -151,26 +151,23 @@ static void use_weight_gradient(const struct bnn_kernels *k, const struct bnn_de
                                 tile_width(d->inputs, tile), sums, BNN_TILE));
 }
 
-/* dW of one tile of inputs by the products of bytes. */
-static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
-                            const struct bnn_dense_step *step)
+/* dW of a block of outputs and a tile of inputs by the products of bytes; `reuse`: the panel holds the tile of X. */
+static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t row, size_t tile,
+                            const struct bnn_dense_step *step, int reuse)
 {
-    const size_t column = tile * BNN_TILE, width = tile_width(d->inputs, tile);
+    const size_t column = tile * BNN_TILE, width = tile_width(d->inputs, tile), rows = bnn_min(BNN_TILE, d->outputs - row);
     const struct scratch s = scratch_of(d, batch);
-    for (size_t row = 0; row < d->outputs; row += BNN_TILE) {
-        const size_t rows = bnn_min(BNN_TILE, d->outputs - row);
-        const int8_t *dy_t = d->dy_t + row * batch;
-        const int reuse = row > 0; /* the panel holds X, which all row blocks share */
-        TIMED(d, BNN_phase_weight_gradient, {
-            if (d->x_i8)
-                k->gemm_i8_i8_i32(dy_t, rows, batch, d->x_i8 + column, d->inputs, width, batch, s.tile, BNN_TILE,
-                                  s.panel, reuse);
-            else
-                k->gemm_i8_u1_i32(dy_t, rows, batch, d->x_u1 + tile, bnn_words(d->inputs), width, batch, s.tile,
-                                  BNN_TILE, s.panel, reuse);
-        });
-        TIMED(d, BNN_phase_update, bnn_dense_consume_i32(k, d, step, bnn_dense_place(d, row, column), rows, width, s.tile, BNN_TILE));
-    }
+    const int8_t *dy_t = d->dy_t + row * batch;
+    TIMED(d, BNN_phase_weight_gradient, {
+        if (d->x_i8)
+            k->gemm_i8_i8_i32(dy_t, rows, batch, d->x_i8 + column, d->inputs, width, batch, s.tile, BNN_TILE, s.panel,
+                              reuse);
+        else
+            k->gemm_i8_u1_i32(dy_t, rows, batch, d->x_u1 + tile, bnn_words(d->inputs), width, batch, s.tile, BNN_TILE,
+                              s.panel, reuse);
+    });
+    TIMED(d, BNN_phase_update,
+          bnn_dense_consume_i32(k, d, step, bnn_dense_place(d, row, column), rows, width, s.tile, BNN_TILE));
 }
 
 static void all_weight_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
@@ -183,8 +180,15 @@ static void all_weight_gradients(const struct bnn_kernels *k, const struct bnn_d
         bnn_dense_multiply_signs(k, d, batch, &product, threads);
         return;
     }
-    BNN_PARALLEL_FOR(threads)
-    for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) weight_gradient(k, d, batch, tile, step);
+    /* Blocks rather than tiles: 784 inputs are 13 tiles, which four threads cannot share well. */
+    const size_t row_blocks = bnn_words(d->outputs), blocks = row_blocks * bnn_words(d->inputs);
+    BNN_TEAM(threads)
+    {
+        const struct bnn_share share = bnn_own_share(blocks, 1);
+        for (size_t block = share.first; block < share.end; block++)
+            weight_gradient(k, d, batch, block % row_blocks * BNN_TILE, block / row_blocks, step,
+                            block > share.first && block % row_blocks);
+    }
 }
 
 void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,

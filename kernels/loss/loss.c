@@ -1,8 +1,10 @@
 #include "loss.h"
 
 #include "../common/number.h"
+#include "../common/parallel.h"
 
-enum { CHUNK = 64 };
+/* Samples whose losses are added up together. */
+enum { CHUNK = 256 };
 
 static void store_int8(const struct bnn_kernels *k, const float *values, size_t count, int8_t *q,
                        struct bnn_scale *scale)
@@ -18,15 +20,19 @@ static void store_int8(const struct bnn_kernels *k, const float *values, size_t 
 
 struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, const uint8_t *labels, size_t rows,
                                 size_t classes, float smoothing, enum bnn_type type, void *gradient,
-                                struct bnn_scale *scale)
+                                struct bnn_scale *scale, int threads)
 {
     struct bnn_loss_result result = {0.0, 0};
     double loss[CHUNK];
     uint8_t hit[CHUNK];
     for (size_t row = 0; row < rows; row += CHUNK) {
-        const size_t count = bnn_min(CHUNK, rows - row);
-        float *z = logits + row * classes;
-        k->softmax_f32(z, labels + row, count, classes, smoothing, gradient ? z : NULL, loss, hit);
+        const size_t count = bnn_min(CHUNK, rows - row), share = bnn_ceil_div(count, (size_t)threads);
+        BNN_PARALLEL_FOR(threads)
+        for (size_t first = 0; first < count; first += share) {
+            float *z = logits + (row + first) * classes;
+            k->softmax_f32(z, labels + row + first, bnn_min(share, count - first), classes, smoothing, gradient ? z : NULL,
+                           loss + first, hit + first);
+        }
         for (size_t i = 0; i < count; i++) {
             result.loss += loss[i];
             result.hits += hit[i];

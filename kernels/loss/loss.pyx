@@ -6,7 +6,7 @@ cdef extern from "loss/loss.h":
         uint32_t hits
     bnn_loss_result bnn_loss(const bnn_kernels *kernels, float *logits, const uint8_t *labels, size_t rows,
                              size_t classes, float smoothing, bnn_type type, void *gradient,
-                             bnn_scale *scale) nogil
+                             bnn_scale *scale, int threads) nogil
 
 
 cdef class Loss:
@@ -26,6 +26,8 @@ cdef class Loss:
         float32, float16 or int8.
     scale : ndarray of float32 [2] or None
         Receives the scale of an int8 gradient.
+    threads : int
+        Threads that share the samples.
     isa : str
         Instruction set.
     """
@@ -39,12 +41,13 @@ cdef class Loss:
     cdef bnn_type type
     cdef size_t batch, classes
     cdef float smoothing
+    cdef int threads
 
-    def __init__(self, *, logits, labels, double smoothing, gradient, str type, scale, str isa):
+    def __init__(self, *, logits, labels, double smoothing, gradient, str type, scale, int threads, str isa):
         self.arrays = (logits, labels, gradient, scale)  # keep the memory alive
         self.kernels = kernels_for(isa)
         self.batch, self.classes = logits.shape
-        self.smoothing, self.type = smoothing, _TYPES[type]
+        self.smoothing, self.type, self.threads = smoothing, _TYPES[type], threads
         self.logits = <float *>data(logits, "float32", (None, None), True, "logits")
         self.labels = <uint8_t *>data(labels, "uint8", (self.batch,), False, "labels")
         self.gradient = data(gradient, _dtype(type), (self.batch, self.classes), True, "gradient")
@@ -56,5 +59,5 @@ cdef class Loss:
         assert rows <= self.batch
         with nogil:
             result = bnn_loss(self.kernels, self.logits, self.labels, rows, self.classes, self.smoothing, self.type,
-                              self.gradient if training else NULL, self.scale)
+                              self.gradient if training else NULL, self.scale, self.threads)
         return result.loss, result.hits
