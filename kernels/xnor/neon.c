@@ -47,8 +47,8 @@ static void interleave(const uint8_t *a, size_t rows, size_t stride_bytes, size_
     }
 }
 
-/* The differing bits in some bytes of four rows and 16 columns, added to sums [row][BNN_TILE]. */
-static void count_few(const uint8_t *a, const uint8_t *panel, size_t steps, uint16_t sums[ROWS][BNN_TILE])
+/* The differing bits in some bytes of four rows and 16 columns, into sums [row][BNN_TILE] or added to them. */
+static void count_few(const uint8_t *a, const uint8_t *panel, size_t steps, int is_more, uint16_t sums[ROWS][BNN_TILE])
 {
     uint8x16_t count_u8x16[ROWS];
     UNROLL for (int i = 0; i < ROWS; i++) count_u8x16[i] = vdupq_n_u8(0);
@@ -59,8 +59,9 @@ static void count_few(const uint8_t *a, const uint8_t *panel, size_t steps, uint
             count_u8x16[i] = vaddq_u8(count_u8x16[i], vcntq_u8(veorq_u8(row.val[i], column)));
     }
     UNROLL for (int i = 0; i < ROWS; i++) {
-        vst1q_u16(sums[i], vaddw_u8(vld1q_u16(sums[i]), vget_low_u8(count_u8x16[i])));
-        vst1q_u16(sums[i] + 8, vaddw_high_u8(vld1q_u16(sums[i] + 8), count_u8x16[i]));
+        const uint16x8_t zero = vdupq_n_u16(0);
+        vst1q_u16(sums[i], vaddw_u8(is_more ? vld1q_u16(sums[i]) : zero, vget_low_u8(count_u8x16[i])));
+        vst1q_u16(sums[i] + 8, vaddw_high_u8(is_more ? vld1q_u16(sums[i] + 8) : zero, count_u8x16[i]));
     }
 }
 
@@ -84,13 +85,17 @@ static void count_few(const uint8_t *a, const uint8_t *panel, size_t steps, uint
 #define STORE_SUMS(x, y, at) "stp q" #x ", q" #y ", [%[sums], #" #at "]\n"
 #define WIDEN(x, y, sum)                                                                                           \
     "uaddw v" #x ".8h, v" #x ".8h, v" #sum ".8b\n" "uaddw2 v" #y ".8h, v" #y ".8h, v" #sum ".16b\n"
-/* The 64 sums of a row, which starts `at` bytes in. */
+#define SET(x, y, sum) "uxtl v" #x ".8h, v" #sum ".8b\n" "uxtl2 v" #y ".8h, v" #sum ".16b\n"
+/* The 64 sums of a row, which starts `at` bytes in, set or added to. */
+#define SET_SUMS(a, b, c, d, at, at32, at64, at96)                                                                 \
+    SET(0, 1, a) SET(2, 3, b) SET(4, 5, c) SET(6, 7, d)                                                            \
+    STORE_SUMS(0, 1, at) STORE_SUMS(2, 3, at32) STORE_SUMS(4, 5, at64) STORE_SUMS(6, 7, at96)
 #define ADD_SUMS(a, b, c, d, at, at32, at64, at96)                                                                 \
     LOAD_SUMS(0, 1, at) LOAD_SUMS(2, 3, at32) LOAD_SUMS(4, 5, at64) LOAD_SUMS(6, 7, at96)                          \
     WIDEN(0, 1, a) WIDEN(2, 3, b) WIDEN(4, 5, c) WIDEN(6, 7, d)                                                    \
     STORE_SUMS(0, 1, at) STORE_SUMS(2, 3, at32) STORE_SUMS(4, 5, at64) STORE_SUMS(6, 7, at96)
 
-static void count(const uint8_t *a, const uint8_t *panel, size_t steps, uint16_t sums[ROWS][BNN_TILE])
+static void count(const uint8_t *a, const uint8_t *panel, size_t steps, int is_more, uint16_t sums[ROWS][BNN_TILE])
 {
     const uint8_t *last = panel + (steps - 1) * BNN_TILE;
     __asm__ volatile(
@@ -109,10 +114,16 @@ static void count(const uint8_t *a, const uint8_t *panel, size_t steps, uint16_t
         "2:\n"
         DIFFER(4, 5) COUNT(16, 17, 18, 19, 20, 21, 22, 23)
         DIFFER(6, 7) COUNT(24, 25, 26, 27, 28, 29, 30, 31)
+        "cbz %[is_more], 3f\n"
         ADD_SUMS(16, 17, 18, 19, 0, 32, 64, 96) ADD_SUMS(20, 21, 22, 23, 128, 160, 192, 224)
         ADD_SUMS(24, 25, 26, 27, 256, 288, 320, 352) ADD_SUMS(28, 29, 30, 31, 384, 416, 448, 480)
+        "b 4f\n"
+        "3:\n"
+        SET_SUMS(16, 17, 18, 19, 0, 32, 64, 96) SET_SUMS(20, 21, 22, 23, 128, 160, 192, 224)
+        SET_SUMS(24, 25, 26, 27, 256, 288, 320, 352) SET_SUMS(28, 29, 30, 31, 384, 416, 448, 480)
+        "4:\n"
         : [a] "+r"(a), [panel] "+r"(panel)
-        : [last] "r"(last), [sums] "r"(sums)
+        : [last] "r"(last), [sums] "r"(sums), [is_more] "r"(is_more)
         : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
           "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30",
           "v31");
@@ -138,9 +149,10 @@ static void put(const uint16_t *sums, int32_t base, int32_t *y, size_t columns, 
 static void tile(const uint8_t *a, const uint8_t *panel, size_t bytes, size_t length, int32_t base, int32_t *y,
                  size_t y_stride, size_t rows, size_t columns, int add)
 {
-    uint16_t sums[ROWS][BNN_TILE] = {0};
+    uint16_t sums[ROWS][BNN_TILE];
+    if (!bytes) memset(sums, 0, sizeof sums);
     for (size_t k = 0; k < bytes; k += length)
-        (columns <= LANES ? count_few : count)(a + k * ROWS, panel + k * BNN_TILE, bnn_min(length, bytes - k), sums);
+        (columns <= LANES ? count_few : count)(a + k * ROWS, panel + k * BNN_TILE, bnn_min(length, bytes - k), k > 0, sums);
     for (size_t i = 0; i < ROWS && i < rows; i++) put(sums[i], base, y + i * y_stride, columns, add);
 }
 
