@@ -197,8 +197,9 @@ static void add_up(const uint8_t *const *tables0, const uint8_t *const *tables1,
 static void wide_tile(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p, int32_t *c,
                       size_t c_stride)
 {
-    int16_t sums[2][BNN_TILE] = {0};
+    int16_t sums[2][BNN_TILE];
     if (p->taps && p->groups) add_up(tables, tables + (rows > 1 ? p->all_taps : 0), p, sums);
+    else memset(sums, 0, sizeof sums);
     for (size_t row = 0; row < rows && row < 2; row++)
         bnn_neon_put(sums[row], (int16_t)(2 * p->weight), -p->weight * odd_taps(tables + row * p->all_taps, p),
                      c + row * c_stride, p->columns, p->add);
