@@ -6,6 +6,11 @@
 
 #include "base.h"
 
+/* Cores that start instructions in order wait for results: loops over a few vectors that are laid out, step by step, give
+ * them several chains at a time. */
+#define BNN_UNROLL _Pragma("GCC unroll 16")
+#define BNN_INLINE inline __attribute__((always_inline))
+
 /* Keeps what is made of x after y, and so fewer things in flight: gcc 12 else starts all steps of a tile at once, and
  * spills.  Both are vectors; nothing is computed. */
 #define BNN_NEON_AFTER(x, y) __asm__("" : "+w"(x) : "w"(y))

@@ -7,6 +7,9 @@
  *     (beta*m + (2^15 - beta)*t + 2^14) >> 15 = t + ((beta*(m - t) + 2^14) >> 15) = t + vqrdmulh(t - m, -beta),
  * where -beta fits int16 for all of 0 ... 2^15.
  *
+ * Two rows are stepped side by side where rows have sums of their own: what one waits for, on cores that start
+ * instructions in order, the other hides.
+ *
  *   per 16 weights, 128 bits; A53 and A72 do at most one multiplication and one shift a cycle
  *   hash of 4 indices            2 mul, 3 ushr, 3 eor, 2 add
  *   update_channel_momentum_i8   2 hashes; 4 ldr, 4 scvtf, 4 fmul, 4 fminnm, 4 fcvtns, 4 sqxtn, 2 smax: the push;
@@ -18,14 +21,12 @@
  *   update_sign_i8               4 hashes; 4 ldr, 4 smax, 4 smin, 4 ushr, 4 mla, 3 uzp2, sqsub, smax
  */
 #if defined(__aarch64__)
-#include <arm_neon.h>
-
 #include "../common/rng_neon.h"
 #include "update.h"
 
 #define BNN_NAME(op) bnn_##op##_neon
 
-enum { LANES = 16, QUARTER = 4 };
+enum { LANES = 16, QUARTER = 4, MOST = 2 };
 
 /* 32-bit lanes to 16 bits, saturated. */
 static inline int16x8_t narrow_words(int32x4_t low, int32x4_t high)
@@ -113,57 +114,165 @@ void BNN_NAME(update_sign_momentum_i8)(int8_t *latent, int8_t *momentum, size_t 
     }
 }
 
-/* round(gradient * factor) of eight weights within +-127.  A product that is no number is 127, as for bnn_clip; the
- * lower limit may come after the rounding, which is monotonic. */
-static inline int16x8_t pushes_of(int32x4_t low, int32x4_t high, float factor)
+/* 16 weights of a row. */
+struct group {
+    int8_t *latent, *momentum;
+    const int32_t *gradient;
+    float factor;
+    uint32x4_t place; /* lane i: the index of the weights 2i and 2i + 1, and the lower half of the key */
+    uint64x2_t sums;
+};
+
+/* What all groups need. */
+struct channel {
+    uint32x4_t key; /* its upper half */
+    int16x8_t beta; /* lane 0: minus_beta, 1: step */
+    int16x8_t shift;
+};
+
+static inline struct channel channel_of(const struct bnn_channel_step *step)
 {
-    const float32x4_t limit = vdupq_n_f32(127.0f);
-    const float32x4_t first = vminnmq_f32(vmulq_n_f32(vcvtq_f32_s32(low), factor), limit);
-    const float32x4_t second = vminnmq_f32(vmulq_n_f32(vcvtq_f32_s32(high), factor), limit);
-    return vmaxq_s16(narrow_words(vcvtnq_s32_f32(first), vcvtnq_s32_f32(second)), vdupq_n_s16(-127));
+    return (struct channel){vdupq_n_u32((uint32_t)(step->key >> 32)),
+                            vsetq_lane_s16(step->step, vdupq_n_s16(step->minus_beta), 1), vdupq_n_s16(step->shift)};
 }
 
-/* Adds the sizes of eight gradients to 64-bit sums.  None is -2^31, so the sum of two fits 32 bits. */
-static inline uint64x2_t add_sizes(uint64x2_t sums, int32x4_t low, int32x4_t high)
+/* 16 random bits for each weight: bnn_hash32 of the indices. */
+static BNN_INLINE void draw(uint16x8_t u[], const struct group of[], size_t n, const struct channel *all)
 {
-    return vpadalq_u32(sums, vreinterpretq_u32_s32(vaddq_s32(vabsq_s32(low), vabsq_s32(high))));
+    uint32x4_t x[2 * MOST];
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++)
+        x[i] = i % 2 ? vaddq_u32(of[i / 2].place, vdupq_n_u32(8)) : of[i / 2].place;
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = veorq_u32(x[i], vshrq_n_u32(x[i], 16));
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = vmulq_u32(x[i], vdupq_n_u32(BNN_HASH_FIRST));
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = veorq_u32(x[i], vshrq_n_u32(x[i], 15));
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = vaddq_u32(x[i], all->key);
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = vmulq_u32(x[i], vdupq_n_u32(BNN_HASH_SECOND));
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) u[i] = vreinterpretq_u16_u32(veorq_u32(x[i], vshrq_n_u32(x[i], 15)));
 }
 
-/* The momentum from its distance to the push q, |q - m| <= 255, and 16 random bits. */
-static inline int16x8_t momentum_of(int16x8_t q, int16x8_t distance, uint16x8_t u, const struct bnn_channel_step *step)
+/* round(gradient * factor) of eight weights a vector within +-127.  A product that is no number is 127, as for bnn_clip;
+ * the lower limit may come after the rounding, which is monotonic.  The sizes are added to 64-bit sums: none is -2^31, so
+ * that the sum of two fits 32 bits. */
+static BNN_INLINE void push(int16x8_t q[], struct group of[], size_t n)
 {
-    const int16x8_t rest = vqrdmulhq_s16(vshlq_n_s16(distance, 6), vdupq_n_s16(step->minus_beta));
-    return vsraq_n_s16(q, vaddq_s16(rest, vreinterpretq_s16_u16(vandq_u16(u, vdupq_n_u16(63)))), 6);
+    float32x4_t v[4 * MOST];
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) {
+        const int32_t *from = of[i / 2].gradient + 8 * (i % 2);
+        const int32x4_t low = vld1q_s32(from), high = vld1q_s32(from + 4);
+        of[i / 2].sums = vpadalq_u32(of[i / 2].sums, vreinterpretq_u32_s32(vaddq_s32(vabsq_s32(low), vabsq_s32(high))));
+        v[2 * i] = vcvtq_f32_s32(low), v[2 * i + 1] = vcvtq_f32_s32(high);
+    }
+    BNN_UNROLL for (size_t i = 0; i < 4 * n; i++) v[i] = vmulq_n_f32(v[i], of[i / 4].factor);
+    BNN_UNROLL for (size_t i = 0; i < 4 * n; i++) v[i] = vminnmq_f32(v[i], vdupq_n_f32(127.0f));
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) q[i] = narrow_words(vcvtnq_s32_f32(v[2 * i]), vcvtnq_s32_f32(v[2 * i + 1]));
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) q[i] = vmaxq_s16(q[i], vdupq_n_s16(-127));
 }
 
-/* (2^shift * m * step + u) >> 16: |m| <= 128, so that the shifted m has 16 bits. */
-static inline int16x8_t moves_of(int16x8_t m, uint16x8_t u, const struct bnn_channel_step *step)
+/* q becomes the momentum, from its distance to the push, |q - m| <= 255, and the random bits. */
+static BNN_INLINE void step_momenta(int16x8_t q[], const uint16x8_t u[], const struct group of[], size_t n,
+                                const struct channel *all)
 {
-    const int16x8_t shifted = vshlq_s16(m, vdupq_n_s16(step->shift)), factor = vdupq_n_s16(step->step);
-    const uint32x4_t low = vreinterpretq_u32_s32(vmull_s16(vget_low_s16(shifted), vget_low_s16(factor)));
-    const uint32x4_t high = vreinterpretq_u32_s32(vmull_high_s16(shifted, factor));
-    return upper_words(vreinterpretq_s32_u32(vaddw_u16(low, vget_low_u16(u))),
-                       vreinterpretq_s32_u32(vaddw_high_u16(high, u)));
+    int16x8_t rest[2 * MOST];
+    BNN_UNROLL for (size_t i = 0; i < n; i++) {
+        const int8x16_t before = vld1q_s8(of[i].momentum);
+        rest[2 * i] = vsubw_s8(q[2 * i], vget_low_s8(before)), rest[2 * i + 1] = vsubw_high_s8(q[2 * i + 1], before);
+    }
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) rest[i] = vshlq_n_s16(rest[i], 6);
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) rest[i] = vqrdmulhq_laneq_s16(rest[i], all->beta, 0);
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++)
+        rest[i] = vaddq_s16(rest[i], vreinterpretq_s16_u16(vandq_u16(u[i], vdupq_n_u16(63))));
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) q[i] = vsraq_n_s16(q[i], rest[i], 6);
+    BNN_UNROLL for (size_t i = 0; i < n; i++) vst1q_s8(of[i].momentum, vmovn_high_s16(vmovn_s16(q[2 * i]), q[2 * i + 1]));
 }
 
-/* 16 weights; lane i of place is the index of the weights 2i and 2i + 1. */
-static inline uint64x2_t step_channel(int8_t *latent, int8_t *momentum, const int32_t *gradient, float factor,
-                                      uint32x4_t place, const struct bnn_channel_step *step, uint64x2_t sums)
+/* latent = clip(latent - ((2^shift * m * step + u) >> 16)): |m| <= 128, so that the shifted m has 16 bits.  The moves - w,
+ * which need no widened w, are negated once they are within +-127. */
+static BNN_INLINE void step_weights(int16x8_t m[], const uint16x8_t u[], const struct group of[], size_t n,
+                                const struct channel *all)
 {
-    const int32x4_t g[QUARTER] = {vld1q_s32(gradient), vld1q_s32(gradient + 4), vld1q_s32(gradient + 8),
-                                  vld1q_s32(gradient + 12)};
-    const uint16x8_t u_low = vreinterpretq_u16_u32(bnn_hash32_neon(place, step->key));
-    const uint16x8_t u_high = vreinterpretq_u16_u32(bnn_hash32_neon(vaddq_u32(place, vdupq_n_u32(8)), step->key));
-    const int16x8_t q_low = pushes_of(g[0], g[1], factor), q_high = pushes_of(g[2], g[3], factor);
-    const int8x16_t before = vld1q_s8(momentum), weights = vld1q_s8(latent);
-    const int16x8_t low = momentum_of(q_low, vsubw_s8(q_low, vget_low_s8(before)), u_low, step);
-    const int16x8_t high = momentum_of(q_high, vsubw_high_s8(q_high, before), u_high, step);
-    vst1q_s8(momentum, vmovn_high_s16(vmovn_s16(low), high));
-    /* moves - w, which needs no widened w; its negative once it is within +-127. */
-    const int16x8_t left = vsubw_s8(moves_of(low, u_low, step), vget_low_s8(weights));
-    const int16x8_t right = vsubw_high_s8(moves_of(high, u_high, step), weights);
-    vst1q_s8(latent, vnegq_s8(vmaxq_s8(narrow_bytes(left, right), vdupq_n_s8(-127))));
-    return add_sizes(add_sizes(sums, g[0], g[1]), g[2], g[3]);
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) m[i] = vshlq_s16(m[i], all->shift);
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) {
+        const uint32x4_t low = vreinterpretq_u32_s32(vmull_laneq_s16(vget_low_s16(m[i]), all->beta, 1));
+        const uint32x4_t high = vreinterpretq_u32_s32(vmull_high_laneq_s16(m[i], all->beta, 1));
+        m[i] = upper_words(vreinterpretq_s32_u32(vaddw_u16(low, vget_low_u16(u[i]))),
+                           vreinterpretq_s32_u32(vaddw_high_u16(high, u[i])));
+    }
+    int8x16_t w[MOST], moved[MOST];
+    BNN_UNROLL for (size_t i = 0; i < n; i++) w[i] = vld1q_s8(of[i].latent);
+    BNN_UNROLL for (size_t i = 0; i < n; i++) {
+        m[2 * i] = vsubw_s8(m[2 * i], vget_low_s8(w[i])), m[2 * i + 1] = vsubw_high_s8(m[2 * i + 1], w[i]);
+        moved[i] = vnegq_s8(vmaxq_s8(narrow_bytes(m[2 * i], m[2 * i + 1]), vdupq_n_s8(-127)));
+    }
+    BNN_UNROLL for (size_t i = 0; i < n; i++) vst1q_s8(of[i].latent, moved[i]);
+}
+
+static BNN_INLINE void step_groups(struct group of[], size_t n, const struct channel *all)
+{
+    uint16x8_t u[2 * MOST];
+    int16x8_t q[2 * MOST];
+    draw(u, of, n, all);
+    push(q, of, n);
+    step_momenta(q, u, of, n, all);
+    step_weights(q, u, of, n, all);
+}
+
+/* A block of n <= MOST rows. */
+struct rows {
+    int8_t *latent, *momentum;
+    const int32_t *gradient;
+    const float *multiplier;
+    size_t stride, g_stride, columns;
+    uint32_t first; /* the block's index, and the lower half of the key */
+};
+
+/* The last columns, fewer than a group, in copies. */
+static BNN_INLINE void step_some(const struct rows *at, size_t n, const struct channel *all, uint64x2_t sums[])
+{
+    const size_t some = at->columns % LANES, c = at->columns - some;
+    int8_t w[MOST][LANES] = {{0}}, m[MOST][LANES] = {{0}};
+    int32_t g[MOST][LANES] = {{0}};
+    struct group of[MOST];
+    BNN_UNROLL for (size_t i = 0; i < n; i++) {
+        memcpy(w[i], at->latent + i * at->stride + c, some), memcpy(m[i], at->momentum + i * at->stride + c, some);
+        memcpy(g[i], at->gradient + i * at->g_stride + c, some * sizeof *g[i]);
+        of[i] = (struct group){w[i], m[i], g[i], at->multiplier[i],
+                               indices(at->first + (uint32_t)(i * at->stride + c), 2), sums[i]};
+    }
+    step_groups(of, n, all);
+    BNN_UNROLL for (size_t i = 0; i < n; i++) {
+        memcpy(at->latent + i * at->stride + c, w[i], some), memcpy(at->momentum + i * at->stride + c, m[i], some);
+        sums[i] = of[i].sums;
+    }
+}
+
+/* Two rows side by side: what one waits for the other hides. */
+static inline void step_two(struct rows at, const struct channel *all, uint64x2_t sums[MOST])
+{
+    const float factors[MOST] = {at.multiplier[0], at.multiplier[1]}; /* copies, which the stores of bytes cannot change */
+    int8_t *w = at.latent + at.stride, *m = at.momentum + at.stride;
+    const int32_t *g = at.gradient + at.g_stride;
+    const uint32x4_t below = vdupq_n_u32((uint32_t)at.stride);
+    uint32x4_t place = indices(at.first, 2);
+    uint64x2_t one = sums[0], two = sums[1];
+    for (size_t c = 0; c + LANES <= at.columns; c += LANES, place = vaddq_u32(place, vdupq_n_u32(LANES))) {
+        struct group of[MOST] = {{at.latent + c, at.momentum + c, at.gradient + c, factors[0], place, one},
+                                 {w + c, m + c, g + c, factors[1], vaddq_u32(place, below), two}};
+        step_groups(of, MOST, all);
+        one = of[0].sums, two = of[1].sums;
+    }
+    sums[0] = one, sums[1] = two;
+    if (at.columns % LANES) step_some(&at, MOST, all, sums);
+}
+
+static inline void step_one(struct rows at, const struct channel *all, uint64x2_t sums[MOST])
+{
+    uint32x4_t place = indices(at.first, 2);
+    for (size_t c = 0; c + LANES <= at.columns; c += LANES, place = vaddq_u32(place, vdupq_n_u32(LANES))) {
+        struct group of[1] = {{at.latent + c, at.momentum + c, at.gradient + c, at.multiplier[0], place, sums[0]}};
+        step_groups(of, 1, all);
+        sums[0] = of[0].sums;
+    }
+    if (at.columns % LANES) step_some(&at, 1, all, sums);
 }
 
 void BNN_NAME(update_channel_momentum_i8)(int8_t *latent, int8_t *momentum, size_t stride,
@@ -171,22 +280,16 @@ void BNN_NAME(update_channel_momentum_i8)(int8_t *latent, int8_t *momentum, size
                                           uint32_t index, const float *multiplier, int64_t *magnitude,
                                           const struct bnn_channel_step *step)
 {
-    const struct bnn_channel_step s = *step;
-    const size_t whole = columns - columns % LANES, some = columns % LANES;
-    for (size_t row = 0; row < rows; row++, latent += stride, momentum += stride, gradient += g_stride) {
-        uint32x4_t place = indices(index + (uint32_t)(row * stride), 2);
-        uint64x2_t sums = vdupq_n_u64(0);
-        for (size_t c = 0; c < whole; c += LANES, place = vaddq_u32(place, vdupq_n_u32(LANES)))
-            sums = step_channel(latent + c, momentum + c, gradient + c, multiplier[row], place, &s, sums);
-        if (some) {
-            int8_t w[LANES] = {0}, m[LANES] = {0};
-            int32_t g[LANES] = {0};
-            memcpy(w, latent + whole, some), memcpy(m, momentum + whole, some);
-            memcpy(g, gradient + whole, some * sizeof *g);
-            sums = step_channel(w, m, g, multiplier[row], place, &s, sums);
-            memcpy(latent + whole, w, some), memcpy(momentum + whole, m, some);
-        }
-        magnitude[row] += (int64_t)vaddvq_u64(sums);
+    const struct channel all = channel_of(step);
+    for (size_t row = 0; row < rows; row += MOST) {
+        const size_t n = bnn_min(MOST, rows - row), start = row * stride;
+        const struct rows at = {latent + start, momentum + start, gradient + row * g_stride, multiplier + row,
+                                stride, g_stride, columns, (uint32_t)step->key + index + (uint32_t)start};
+        uint64x2_t sums[MOST] = {vdupq_n_u64(0), vdupq_n_u64(0)};
+        if (n == MOST) step_two(at, &all, sums);
+        else step_one(at, &all, sums);
+        magnitude[row] += (int64_t)vaddvq_u64(sums[0]);
+        if (n == MOST) magnitude[row + 1] += (int64_t)vaddvq_u64(sums[1]);
     }
 }
 
