@@ -15,6 +15,24 @@
  * spills.  Both are vectors; nothing is computed. */
 #define BNN_NEON_AFTER(x, y) __asm__("" : "+w"(x) : "w"(y))
 
+/* Masks of 32 columns, four a vector, to bits: lane l keeps bits 4i + l, its masks' of vector i.  The lanes' sum is the
+ * half word. */
+static BNN_INLINE uint32x4_t bnn_neon_half_word(const uint32x4_t masks[8])
+{
+    static const uint32_t own[4] = {0x11111111, 0x22222222, 0x44444444, 0x88888888};
+    uint32x4_t some[4];
+    BNN_UNROLL for (int i = 0; i < 4; i++) some[i] = vbslq_u32(vdupq_n_u32(0x0f0f0f0f), masks[2 * i], masks[2 * i + 1]);
+    some[0] = vbslq_u32(vdupq_n_u32(0x00ff00ff), some[0], some[1]);
+    some[2] = vbslq_u32(vdupq_n_u32(0x00ff00ff), some[2], some[3]);
+    return vandq_u32(vbslq_u32(vdupq_n_u32(0x0000ffff), some[0], some[2]), vld1q_u32(own));
+}
+
+/* Two words of four such half words. */
+static inline uint64x2_t bnn_neon_words(const uint32x4_t first[2], const uint32x4_t second[2])
+{
+    return vreinterpretq_u64_u32(vpaddq_u32(vpaddq_u32(first[0], first[1]), vpaddq_u32(second[0], second[1])));
+}
+
 /* Element (i, j) of a matrix in 64 bits changes places with (j, i), for squares whose corners are SHIFT bits apart. */
 #define BNN_NEON_EXCHANGE(x, SHIFT, MASK)                                                                        \
     do {                                                                                                         \

@@ -6,96 +6,115 @@
  *   per row and 16 columns      pool_spread_i8: tbl and cmtst give each byte its bit; and, str
  */
 #if defined(__aarch64__)
-#include <arm_neon.h>
-
+#include "../common/neon.h"
 #include "pool.h"
 
 #define BNN_NAME(op) bnn_##op##_neon
 
 bnn_pool_max_i32_fn bnn_pool_max_i32_portable;
 bnn_pool_spread_i8_fn bnn_pool_spread_i8_portable;
+bnn_narrow_i32_i16_fn bnn_narrow_i32_i16_portable;
+bnn_widen_i16_i32_fn bnn_widen_i16_i32_portable;
 
-enum { LANES = 16, QUARTER = 4, BLOCKS = BNN_TILE / LANES };
+enum { LANES = 16, QUARTER = 4, BLOCKS = BNN_TILE / LANES, LATER = BNN_POOL_ROWS - 1 };
 
-/* Byte i: 1 << i % 8. */
-static inline uint8x16_t bit_of_byte(void) { return vreinterpretq_u8_u64(vdupq_n_u64(UINT64_C(0x8040201008040201))); }
-
-/* 16 masks of 32 bits become masks of bytes, of which the byte's own bit remains. */
-static inline uint8x16_t byte_bits(const uint32x4_t masks[QUARTER])
+/* The largest of a window's 16 columns.  Lane l of beats[j - 1][i]: row j beats those before it in column 4i + l. */
+static BNN_INLINE void best_of(const int32_t *y, size_t stride, const int32_t *turn, int32_t *out,
+                               uint32x4_t beats[LATER][QUARTER])
 {
-    const uint16x8_t low = vuzp1q_u16(vreinterpretq_u16_u32(masks[0]), vreinterpretq_u16_u32(masks[1]));
-    const uint16x8_t high = vuzp1q_u16(vreinterpretq_u16_u32(masks[2]), vreinterpretq_u16_u32(masks[3]));
-    return vandq_u8(vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high)), bit_of_byte());
+    int32x4_t turns[QUARTER], best[QUARTER], value[QUARTER];
+    BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) turns[i] = vld1q_s32(turn + 4 * i);
+    BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) best[i] = veorq_s32(vld1q_s32(y + 4 * i), turns[i]);
+    BNN_UNROLL for (size_t j = 1; j < BNN_POOL_ROWS; j++) {
+        BNN_UNROLL for (size_t i = 0; i < QUARTER; i++)
+            value[i] = veorq_s32(vld1q_s32(y + j * stride + 4 * i), turns[i]);
+        BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) beats[j - 1][i] = vcgtq_s32(value[i], best[i]);
+        BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) best[i] = vmaxq_s32(best[i], value[i]);
+    }
+    BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) vst1q_s32(out + 4 * i, veorq_s32(best[i], turns[i]));
 }
 
-/* The largest of a window's 16 columns.  Bit c of later[j - 1]: row j beats those before it; later[3] is nothing. */
-static inline void best_of(const int32_t *y, size_t stride, const int32_t *turn, int32_t *out, uint16_t later[QUARTER])
+/* Of 32 columns (or 16, and nothing): half words of beats. */
+static BNN_INLINE void best_of_half(const int32_t *y, size_t blocks, size_t stride, const int32_t *turn, int32_t *out,
+                                    uint32x4_t later[LATER])
 {
-    uint32x4_t beats[BNN_POOL_ROWS - 1][QUARTER];
-    for (size_t i = 0; i < QUARTER; i++) {
-        const int32x4_t turn_i32x4 = vld1q_s32(turn + 4 * i);
-        int32x4_t best = veorq_s32(vld1q_s32(y + 4 * i), turn_i32x4);
-        for (size_t j = 1; j < BNN_POOL_ROWS; j++) {
-            const int32x4_t value = veorq_s32(vld1q_s32(y + j * stride + 4 * i), turn_i32x4);
-            beats[j - 1][i] = vcgtq_s32(value, best);
-            best = vmaxq_s32(best, value);
-        }
-        vst1q_s32(out + 4 * i, veorq_s32(best, turn_i32x4));
+    uint32x4_t near[LATER][QUARTER], far[LATER][QUARTER] = {{{0}}};
+    best_of(y, stride, turn, out, near);
+    if (blocks > 1) best_of(y + LANES, stride, turn + LANES, out + LANES, far);
+    BNN_UNROLL for (size_t j = 0; j < LATER; j++) {
+        const uint32x4_t masks[2 * QUARTER] = {near[j][0], near[j][1], near[j][2], near[j][3],
+                                               far[j][0], far[j][1], far[j][2], far[j][3]};
+        later[j] = bnn_neon_half_word(masks);
     }
-    const uint8x16_t third = byte_bits(beats[2]);
-    const uint8x16_t fours = vpaddq_u8(vpaddq_u8(byte_bits(beats[0]), byte_bits(beats[1])), vpaddq_u8(third, third));
-    vst1_u16(later, vget_low_u16(vreinterpretq_u16_u8(vpaddq_u8(fours, fours))));
 }
 
 /* The last row that beat those before it is the first with the largest value. */
-static inline void choose(uint64_t *choice, size_t stride, const uint16_t *later, uint64_t all)
+static BNN_INLINE void choose(uint64_t *choice, size_t stride, const uint32x4_t low[LATER], const uint32x4_t high[LATER],
+                              uint64_t all)
 {
-    const uint16x4x4_t rows = vld4_u16(later);
-    const uint64_t one = vget_lane_u64(vreinterpret_u64_u16(rows.val[0]), 0);
-    const uint64_t two = vget_lane_u64(vreinterpret_u64_u16(rows.val[1]), 0);
-    const uint64_t three = vget_lane_u64(vreinterpret_u64_u16(rows.val[2]), 0);
+    const uint64x2_t first = vreinterpretq_u64_u32(vpaddq_u32(vpaddq_u32(low[0], high[0]), vpaddq_u32(low[1], high[1])));
+    const uint32x4_t last = vpaddq_u32(low[2], high[2]);
+    const uint64_t one = vgetq_lane_u64(first, 0), two = vgetq_lane_u64(first, 1);
+    const uint64_t three = vgetq_lane_u64(vreinterpretq_u64_u32(vpaddq_u32(last, last)), 0);
     choice[0] = all & ~(one | two | three);
     choice[stride] = one & ~(two | three);
     choice[2 * stride] = two & ~three;
     choice[3 * stride] = three;
 }
 
-/* Values are compared as y ^ turn: complement turns the order round, and keeps equals equal. */
-void BNN_NAME(pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride, const uint8_t *flip,
-                            int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride)
+/* Inlined, so that a constant number of blocks of 16 columns unrolls. */
+static BNN_INLINE void pool_max(const int32_t *y, size_t rows, size_t blocks, size_t stride, const int32_t *turn,
+                                int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride)
 {
-    if (columns % LANES) {
-        bnn_pool_max_i32_portable(y, rows, columns, stride, flip, out, out_stride, choice, choice_stride);
-        return;
-    }
-    int32_t turn[BNN_TILE];
-    uint16_t later[BLOCKS][QUARTER] = {{0}};
-    for (size_t c = 0; c < columns; c++) turn[c] = flip[c] ? -1 : 0;
+    const uint64_t all = bnn_low_bits(blocks * LANES);
     for (size_t row = 0; row < rows; row++, y += BNN_POOL_ROWS * stride, out += out_stride) {
-        for (size_t c = 0; c < columns; c += LANES) best_of(y + c, stride, turn + c, out + c, later[c / LANES]);
-        choose(choice, choice_stride, later[0], bnn_low_bits(columns));
+        uint32x4_t low[LATER], high[LATER] = {{0}};
+        best_of_half(y, blocks, stride, turn, out, low);
+        if (blocks > 2) best_of_half(y + 2 * LANES, blocks - 2, stride, turn + 2 * LANES, out + 2 * LANES, high);
+        choose(choice, choice_stride, low, high, all);
         choice += BNN_POOL_ROWS * choice_stride;
     }
 }
 
-/* The bytes of 16 values whose bit is set in bytes 2i and 2i + 1 of the word. */
-static inline int8x16_t kept_bytes(int8x16_t values, uint8x16_t word, uint8_t i)
+/* Values are compared as y ^ turn: complement turns the order round, and keeps equals equal. */
+void BNN_NAME(pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride, const uint8_t *flip,
+                            int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride)
 {
-    const uint8x16_t byte = vcombine_u8(vdup_n_u8(2 * i), vdup_n_u8(2 * i + 1));
-    return vandq_s8(values, vreinterpretq_s8_u8(vtstq_u8(vqtbl1q_u8(word, byte), bit_of_byte())));
+    int32_t turn[BNN_TILE];
+    if (columns % LANES == 0)
+        for (size_t c = 0; c < columns; c++) turn[c] = flip[c] ? -1 : 0;
+#define POOL(BLOCKS) pool_max(y, rows, BLOCKS, stride, turn, out, out_stride, choice, choice_stride)
+    if (columns % LANES || columns == 0)
+        bnn_pool_max_i32_portable(y, rows, columns, stride, flip, out, out_stride, choice, choice_stride);
+    else if (columns == LANES) POOL(1);
+    else if (columns == 2 * LANES) POOL(2);
+    else if (columns == 3 * LANES) POOL(3);
+    else POOL(4);
+#undef POOL
 }
 
-/* Inlined, so that a constant number of blocks unrolls. */
-static inline __attribute__((always_inline)) void spread(const int8_t *values, size_t rows, size_t blocks,
-                                                         size_t stride, const uint64_t *choice, size_t choice_stride,
-                                                         int8_t *out, size_t out_stride)
+/* Inlined, so that a constant number of blocks of 16 columns unrolls. */
+static BNN_INLINE void spread(const int8_t *values, size_t rows, size_t blocks, size_t stride, const uint64_t *choice,
+                              size_t choice_stride, int8_t *out, size_t out_stride)
 {
+    /* Byte i: 1 << i % 8, and i / 8, the byte of a block's bits that holds its own. */
+    const uint8x16_t own = vreinterpretq_u8_u64(vdupq_n_u64(UINT64_C(0x8040201008040201)));
+    const uint8x16_t byte = vcombine_u8(vdup_n_u8(0), vdup_n_u8(1));
+    uint8x16_t place[BLOCKS];
+    BNN_UNROLL for (size_t i = 0; i < blocks; i++) place[i] = vaddq_u8(byte, vdupq_n_u8((uint8_t)(2 * i)));
     for (size_t row = 0; row < rows; row++, values += stride) {
         int8x16_t from[BLOCKS];
-        for (size_t i = 0; i < blocks; i++) from[i] = vld1q_s8(values + LANES * i);
-        for (size_t j = 0; j < BNN_POOL_ROWS; j++, choice += choice_stride, out += out_stride) {
-            const uint8x16_t word = vreinterpretq_u8_u64(vdupq_n_u64(*choice));
-            for (size_t i = 0; i < blocks; i++) vst1q_s8(out + LANES * i, kept_bytes(from[i], word, (uint8_t)i));
+        BNN_UNROLL for (size_t i = 0; i < blocks; i++) from[i] = vld1q_s8(values + LANES * i);
+        for (size_t j = 0; j < BNN_POOL_ROWS; j += 2, choice += 2 * choice_stride, out += 2 * out_stride) {
+            const uint8x16_t word = vreinterpretq_u8_u64(vld1q_dup_u64(choice));
+            const uint8x16_t next = vreinterpretq_u8_u64(vld1q_dup_u64(choice + choice_stride));
+            uint8x16_t kept[2 * BLOCKS];
+            BNN_UNROLL for (size_t i = 0; i < 2 * blocks; i++)
+                kept[i] = vqtbl1q_u8(i < blocks ? word : next, place[i % blocks]);
+            BNN_UNROLL for (size_t i = 0; i < 2 * blocks; i++) kept[i] = vtstq_u8(kept[i], own);
+            BNN_UNROLL for (size_t i = 0; i < 2 * blocks; i++)
+                vst1q_s8(out + (i < blocks ? 0 : out_stride) + LANES * (i % blocks),
+                         vandq_s8(from[i % blocks], vreinterpretq_s8_u8(kept[i])));
         }
     }
 }
@@ -103,10 +122,64 @@ static inline __attribute__((always_inline)) void spread(const int8_t *values, s
 void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns, size_t stride, const uint64_t *choice,
                               size_t choice_stride, int8_t *out, size_t out_stride)
 {
-    const size_t blocks = columns / LANES;
-    if (columns % LANES)
+#define SPREAD(BLOCKS) spread(values, rows, BLOCKS, stride, choice, choice_stride, out, out_stride)
+    if (columns % LANES || columns == 0)
         bnn_pool_spread_i8_portable(values, rows, columns, stride, choice, choice_stride, out, out_stride);
-    else if (blocks == BLOCKS) spread(values, rows, BLOCKS, stride, choice, choice_stride, out, out_stride);
-    else spread(values, rows, blocks, stride, choice, choice_stride, out, out_stride);
+    else if (columns == LANES) SPREAD(1);
+    else if (columns == 2 * LANES) SPREAD(2);
+    else if (columns == 3 * LANES) SPREAD(3);
+    else SPREAD(4);
+#undef SPREAD
+}
+
+/* n vectors of y to half as many. */
+static BNN_INLINE void narrow(const int32_t *from, size_t n, int16_t *to)
+{
+    int16x8_t low[8];
+    BNN_UNROLL for (size_t i = 0; i < n; i++) low[i] = vreinterpretq_s16_s32(vld1q_s32(from + 4 * i));
+    BNN_UNROLL for (size_t i = 0; i < n; i += 2) low[i] = vuzp1q_s16(low[i], low[i + 1]);
+    BNN_UNROLL for (size_t i = 0; i < n; i += 2) vst1q_s16(to + 4 * i, low[i]);
+}
+
+/* n vectors of y to twice as many. */
+static BNN_INLINE void widen(const int16_t *from, size_t n, int32_t *to)
+{
+    int16x8_t value[4];
+    BNN_UNROLL for (size_t i = 0; i < n; i++) value[i] = vld1q_s16(from + 8 * i);
+    int32x4_t wide[8];
+    BNN_UNROLL for (size_t i = 0; i < n; i++) {
+        wide[2 * i] = vmovl_s16(vget_low_s16(value[i]));
+        wide[2 * i + 1] = vmovl_high_s16(value[i]);
+    }
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) vst1q_s32(to + 4 * i, wide[i]);
+}
+
+/* Columns past the last 16 are left to the portable functions. */
+void BNN_NAME(narrow_i32_i16)(const int32_t *y, size_t rows, size_t columns, size_t stride, int16_t *out,
+                              size_t out_stride)
+{
+    const size_t whole = columns - columns % LANES;
+    for (size_t row = 0; row < rows; row++)
+        for (size_t c = 0; c < whole;) {
+            const int32_t *from = y + row * stride + c;
+            int16_t *to = out + row * out_stride + c;
+            if (c + 2 * LANES <= whole) narrow(from, 8, to), c += 2 * LANES;
+            else narrow(from, 4, to), c += LANES;
+        }
+    if (whole < columns) bnn_narrow_i32_i16_portable(y + whole, rows, columns - whole, stride, out + whole, out_stride);
+}
+
+void BNN_NAME(widen_i16_i32)(const int16_t *y, size_t rows, size_t columns, size_t stride, int32_t *out,
+                             size_t out_stride)
+{
+    const size_t whole = columns - columns % LANES;
+    for (size_t row = 0; row < rows; row++)
+        for (size_t c = 0; c < whole;) {
+            const int16_t *from = y + row * stride + c;
+            int32_t *to = out + row * out_stride + c;
+            if (c + 2 * LANES <= whole) widen(from, 4, to), c += 2 * LANES;
+            else widen(from, 2, to), c += LANES;
+        }
+    if (whole < columns) bnn_widen_i16_i32_portable(y + whole, rows, columns - whole, stride, out + whole, out_stride);
 }
 #endif

@@ -125,15 +125,14 @@ struct group {
 
 /* What all groups need. */
 struct channel {
-    uint32x4_t key; /* its upper half */
+    uint64_t key;
     int16x8_t beta; /* lane 0: minus_beta, 1: step */
     int16x8_t shift;
 };
 
 static inline struct channel channel_of(const struct bnn_channel_step *step)
 {
-    return (struct channel){vdupq_n_u32((uint32_t)(step->key >> 32)),
-                            vsetq_lane_s16(step->step, vdupq_n_s16(step->minus_beta), 1), vdupq_n_s16(step->shift)};
+    return (struct channel){step->key, vsetq_lane_s16(step->step, vdupq_n_s16(step->minus_beta), 1), vdupq_n_s16(step->shift)};
 }
 
 /* 16 random bits for each weight: bnn_hash32 of the indices. */
@@ -142,12 +141,8 @@ static BNN_INLINE void draw(uint16x8_t u[], const struct group of[], size_t n, c
     uint32x4_t x[2 * MOST];
     BNN_UNROLL for (size_t i = 0; i < 2 * n; i++)
         x[i] = i % 2 ? vaddq_u32(of[i / 2].place, vdupq_n_u32(8)) : of[i / 2].place;
-    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = veorq_u32(x[i], vshrq_n_u32(x[i], 16));
-    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = vmulq_u32(x[i], vdupq_n_u32(BNN_HASH_FIRST));
-    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = veorq_u32(x[i], vshrq_n_u32(x[i], 15));
-    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = vaddq_u32(x[i], all->key);
-    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) x[i] = vmulq_u32(x[i], vdupq_n_u32(BNN_HASH_SECOND));
-    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) u[i] = vreinterpretq_u16_u32(veorq_u32(x[i], vshrq_n_u32(x[i], 15)));
+    bnn_hash32_neon_mixed(x, 2 * n, all->key);
+    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) u[i] = vreinterpretq_u16_u32(x[i]);
 }
 
 /* round(gradient * factor) of eight weights a vector within +-127.  A product that is no number is 127, as for bnn_clip;
