@@ -1,9 +1,11 @@
-/* neon.c: pooling by masks of whole lanes, 16 columns at a time.  Tiles whose width is no multiple of 16 (only the last
- * channels of a layer are that) are left to the portable functions.
+/* neon.c: pooling by masks of whole lanes, up to 64 columns at a time, so that cores which start instructions in order
+ * have other vectors to go on with.  Tiles whose width is no multiple of 16 (only the last channels of a layer are that)
+ * are left to the portable functions.
  *
- *   per window and 16 columns   pool_max_i32: 16 ldr, 4 ldr of turns, 20 eor, 12 cmgt, 12 smax, 4 str; 9 uzp1, 3 and,
- *                               4 addp, str make bits; one ld4 a window lays the bits of four blocks together
+ *   per window and 16 columns   pool_max_i32: 16 ldr, 4 ldr of turns, 20 eor, 12 cmgt, 12 smax, 4 str; 11 bsl, 2 and,
+ *                               2 addp make bits
  *   per row and 16 columns      pool_spread_i8: tbl and cmtst give each byte its bit; and, str
+ *                               narrow_i32_i16: 4 ldr, 2 uzp1, 2 str; widen_i16_i32: 2 ldr, 4 sshll, 4 str
  */
 #if defined(__aarch64__)
 #include "../common/neon.h"
@@ -132,40 +134,47 @@ void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns,
 #undef SPREAD
 }
 
-/* n vectors of y to half as many. */
-static BNN_INLINE void narrow(const int32_t *from, size_t n, int16_t *to)
+/* Rows of `blocks` times 16 columns. */
+static BNN_INLINE void narrow(const int32_t *y, size_t rows, size_t blocks, size_t stride, int16_t *out, size_t out_stride)
 {
-    int16x8_t low[8];
-    BNN_UNROLL for (size_t i = 0; i < n; i++) low[i] = vreinterpretq_s16_s32(vld1q_s32(from + 4 * i));
-    BNN_UNROLL for (size_t i = 0; i < n; i += 2) low[i] = vuzp1q_s16(low[i], low[i + 1]);
-    BNN_UNROLL for (size_t i = 0; i < n; i += 2) vst1q_s16(to + 4 * i, low[i]);
+    for (size_t row = 0; row < rows; row++, y += stride, out += out_stride) {
+        int16x8_t value[BLOCKS * QUARTER];
+        BNN_UNROLL for (size_t i = 0; i < QUARTER * blocks; i++) value[i] = vreinterpretq_s16_s32(vld1q_s32(y + 4 * i));
+        BNN_UNROLL for (size_t i = 0; i < QUARTER * blocks; i += 2)
+            vst1q_s16(out + 4 * i, vuzp1q_s16(value[i], value[i + 1]));
+    }
 }
 
-/* n vectors of y to twice as many. */
-static BNN_INLINE void widen(const int16_t *from, size_t n, int32_t *to)
+static BNN_INLINE void widen(const int16_t *y, size_t rows, size_t blocks, size_t stride, int32_t *out, size_t out_stride)
 {
-    int16x8_t value[4];
-    BNN_UNROLL for (size_t i = 0; i < n; i++) value[i] = vld1q_s16(from + 8 * i);
-    int32x4_t wide[8];
-    BNN_UNROLL for (size_t i = 0; i < n; i++) {
-        wide[2 * i] = vmovl_s16(vget_low_s16(value[i]));
-        wide[2 * i + 1] = vmovl_high_s16(value[i]);
+    for (size_t row = 0; row < rows; row++, y += stride, out += out_stride) {
+        int16x8_t value[BLOCKS * QUARTER / 2];
+        BNN_UNROLL for (size_t i = 0; i < 2 * blocks; i++) value[i] = vld1q_s16(y + 8 * i);
+        BNN_UNROLL for (size_t i = 0; i < 2 * blocks; i++) {
+            vst1q_s32(out + 8 * i, vmovl_s16(vget_low_s16(value[i])));
+            vst1q_s32(out + 8 * i + 4, vmovl_high_s16(value[i]));
+        }
     }
-    BNN_UNROLL for (size_t i = 0; i < 2 * n; i++) vst1q_s32(to + 4 * i, wide[i]);
 }
+
+/* CONVERT(blocks) for every four blocks of 16 columns from c on, or fewer. */
+#define EACH_BLOCKS(CONVERT)                                      \
+    for (size_t c = 0; c < whole; c += BLOCKS * LANES) {          \
+        const size_t blocks = (whole - c) / LANES;                \
+        if (blocks >= 4) CONVERT(4);                              \
+        else if (blocks == 3) CONVERT(3);                         \
+        else if (blocks == 2) CONVERT(2);                         \
+        else CONVERT(1);                                          \
+    }
 
 /* Columns past the last 16 are left to the portable functions. */
 void BNN_NAME(narrow_i32_i16)(const int32_t *y, size_t rows, size_t columns, size_t stride, int16_t *out,
                               size_t out_stride)
 {
     const size_t whole = columns - columns % LANES;
-    for (size_t row = 0; row < rows; row++)
-        for (size_t c = 0; c < whole;) {
-            const int32_t *from = y + row * stride + c;
-            int16_t *to = out + row * out_stride + c;
-            if (c + 2 * LANES <= whole) narrow(from, 8, to), c += 2 * LANES;
-            else narrow(from, 4, to), c += LANES;
-        }
+#define NARROW(BLOCKS) narrow(y + c, rows, BLOCKS, stride, out + c, out_stride)
+    EACH_BLOCKS(NARROW)
+#undef NARROW
     if (whole < columns) bnn_narrow_i32_i16_portable(y + whole, rows, columns - whole, stride, out + whole, out_stride);
 }
 
@@ -173,13 +182,9 @@ void BNN_NAME(widen_i16_i32)(const int16_t *y, size_t rows, size_t columns, size
                              size_t out_stride)
 {
     const size_t whole = columns - columns % LANES;
-    for (size_t row = 0; row < rows; row++)
-        for (size_t c = 0; c < whole;) {
-            const int16_t *from = y + row * stride + c;
-            int32_t *to = out + row * out_stride + c;
-            if (c + 2 * LANES <= whole) widen(from, 4, to), c += 2 * LANES;
-            else widen(from, 2, to), c += LANES;
-        }
+#define WIDEN(BLOCKS) widen(y + c, rows, BLOCKS, stride, out + c, out_stride)
+    EACH_BLOCKS(WIDEN)
+#undef WIDEN
     if (whole < columns) bnn_widen_i16_i32_portable(y + whole, rows, columns - whole, stride, out + whole, out_stride);
 }
 #endif
