@@ -155,10 +155,30 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
     LOOK_UP(10, 11, 2) NIBBLES(3) WIDEN(18, 19, 12) WIDEN(26, 27, 13) ADD_ODD(10, 11)                              \
     LOOK_UP(12, 13, 3) AFTER_3 WIDEN(20, 21, 10) WIDEN(28, 29, 11) ADD_ODD(12, 13)
 #define ZERO(x) "movi v" #x ".8h, #0\n"
-#define STORE(x, y, at) "stp q" #x ", q" #y ", [%[sums], #" #at "]\n"
+/* c = scale * sum + base of 32 columns, four vectors of sums, or that added to c; v8, v9: base and scale. */
+#define LOAD_C(x, y, c, at) "ldp q" #x ", q" #y ", [%[" #c "], #" #at "]\n"
+#define STORE_C(x, y, c, at) "stp q" #x ", q" #y ", [%[" #c "], #" #at "]\n"
+#define PLUS_BASE(x) "add v" #x ".4s, v" #x ".4s, v8.4s\n"
+#define BASE(x) "mov v" #x ".16b, v8.16b\n"
+#define TIMES(low, high, sum)                                                                                      \
+    "smlal v" #low ".4s, v" #sum ".4h, v9.h[0]\n" "smlal2 v" #high ".4s, v" #sum ".8h, v9.h[0]\n"
+#define EIGHT(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define ADD_TO_C(c, s, t, u, v, at0, at1, at2, at3)                                                                \
+    LOAD_C(0, 1, c, at0) LOAD_C(2, 3, c, at1) LOAD_C(4, 5, c, at2) LOAD_C(6, 7, c, at3) EIGHT(PLUS_BASE)           \
+    TIMES(0, 1, s) TIMES(2, 3, t) TIMES(4, 5, u) TIMES(6, 7, v)                                                    \
+    STORE_C(0, 1, c, at0) STORE_C(2, 3, c, at1) STORE_C(4, 5, c, at2) STORE_C(6, 7, c, at3)
+#define SET_C(c, s, t, u, v, at0, at1, at2, at3)                                                                   \
+    EIGHT(BASE) TIMES(0, 1, s) TIMES(2, 3, t) TIMES(4, 5, u) TIMES(6, 7, v)                                        \
+    STORE_C(0, 1, c, at0) STORE_C(2, 3, c, at1) STORE_C(4, 5, c, at2) STORE_C(6, 7, c, at3)
+#define ROWS_OF_C(DO)                                                                                              \
+    "dup v8.4s, %w[base0]\n"                                                                                      \
+    DO(c0, 16, 17, 18, 19, 0, 32, 64, 96) DO(c0, 20, 21, 22, 23, 128, 160, 192, 224)                               \
+    "dup v8.4s, %w[base1]\n"                                                                                      \
+    DO(c1, 24, 25, 26, 27, 0, 32, 64, 96) DO(c1, 28, 29, 30, 31, 128, 160, 192, 224)
 
+/* Two rows of c, 64 columns each. */
 static void add_up(const uint8_t *const *tables0, const uint8_t *const *tables1, const struct bnn_neon_piece *p,
-                   int16_t sums[2][BNN_TILE])
+                   int32_t base0, int32_t base1, int32_t *c0, int32_t *c1, int add)
 {
     const uint8_t *table0, *table1, *panel = p->panel + p->first * 2 * BNN_TILE, *last;
     const size_t run = (2 * p->groups - 1) * BNN_TILE; /* to the last indices of a tap */
@@ -182,27 +202,42 @@ static void add_up(const uint8_t *const *tables0, const uint8_t *const *tables1,
         "add %[panel], %[panel], %[skip]\n"
         "subs %[taps], %[taps], #1\n" "b.ne 1b\n"
         WIDEN(22, 23, 12) WIDEN(30, 31, 13)
-        STORE(16, 17, 0) STORE(18, 19, 32) STORE(20, 21, 64) STORE(22, 23, 96)
-        STORE(24, 25, 128) STORE(26, 27, 160) STORE(28, 29, 192) STORE(30, 31, 224)
+        "dup v9.8h, %w[scale]\n"
+        "cbz %w[add], 4f\n"
+        ROWS_OF_C(ADD_TO_C)
+        "b 5f\n"
+        "4:\n"
+        ROWS_OF_C(SET_C)
+        "5:\n"
         : [table0] "=&r"(table0), [table1] "=&r"(table1), [last] "=&r"(last), [panel] "+r"(panel), [taps] "+r"(taps),
           [tables0] "+r"(tables0), [tables1] "+r"(tables1)
         : [first] "r"(p->first * BNN_LOOKUP_TABLE_BYTES), [run] "r"(run),
-          [skip] "r"(p->all_groups * BNN_LOOKUP_PANEL_BYTES - run), [sums] "r"(sums)
+          [skip] "r"(p->all_groups * BNN_LOOKUP_PANEL_BYTES - run), [c0] "r"(c0), [c1] "r"(c1), [base0] "r"(base0),
+          [base1] "r"(base1), [scale] "r"(2 * p->weight), [add] "r"(add)
         : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",
           "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30",
           "v31");
+}
+
+static void copy_row(const int32_t *from, int32_t *c, size_t columns, int add)
+{
+    for (size_t j = 0; j < columns; j++) c[j] = (add ? c[j] : 0) + from[j];
 }
 
 /* One row or two, and up to 64 columns. */
 static void wide_tile(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p, int32_t *c,
                       size_t c_stride)
 {
-    int16_t sums[2][BNN_TILE];
-    if (p->taps && p->groups) add_up(tables, tables + (rows > 1 ? p->all_taps : 0), p, sums);
-    else memset(sums, 0, sizeof sums);
-    for (size_t row = 0; row < rows && row < 2; row++)
-        bnn_neon_put(sums[row], (int16_t)(2 * p->weight), -p->weight * odd_taps(tables + row * p->all_taps, p),
-                     c + row * c_stride, p->columns, p->add);
+    const uint8_t *const *const second = tables + (rows > 1 ? p->all_taps : 0);
+    const int is_whole = p->columns == BNN_TILE && rows > 1, is_empty = !p->taps || !p->groups;
+    const int32_t base[2] = {-p->weight * odd_taps(tables, p), -p->weight * odd_taps(second, p)};
+    if (is_whole && !is_empty) {
+        add_up(tables, second, p, base[0], base[1], c, c + c_stride, p->add);
+        return;
+    }
+    int32_t some[2][BNN_TILE] = {0};
+    if (!is_empty) add_up(tables, second, p, base[0], base[1], some[0], some[1], 0);
+    for (size_t row = 0; row < rows && row < 2; row++) copy_row(some[row], c + row * c_stride, p->columns, p->add);
 }
 
 static void all_rows(const uint8_t *const *tables, size_t rows, const struct bnn_neon_piece *p,
