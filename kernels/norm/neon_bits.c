@@ -41,10 +41,12 @@ static void binarise_halves(const int32_t *y, size_t rows, size_t stride, const 
         BNN_UNROLL for (size_t i = 0; i < SOME_ROWS; i++) of[i] = below(y + i * stride, limits);
         const uint32x4_t words = veorq_u32(vpaddq_u32(vpaddq_u32(of[0], of[1]), vpaddq_u32(of[2], of[3])),
                                            vdupq_n_u32(flips));
-        store_half(bits, half, vgetq_lane_u32(words, 0));
-        store_half(bits + stride_words, half, vgetq_lane_u32(words, 1));
-        store_half(bits + 2 * stride_words, half, vgetq_lane_u32(words, 2));
-        store_half(bits + 3 * stride_words, half, vgetq_lane_u32(words, 3));
+        const uint64_t first = vgetq_lane_u64(vreinterpretq_u64_u32(words), 0);
+        const uint64_t last = vgetq_lane_u64(vreinterpretq_u64_u32(words), 1);
+        store_half(bits, half, (uint32_t)first);
+        store_half(bits + stride_words, half, (uint32_t)(first >> HALF_WORD));
+        store_half(bits + 2 * stride_words, half, (uint32_t)last);
+        store_half(bits + 3 * stride_words, half, (uint32_t)(last >> HALF_WORD));
     }
     for (; rows; rows--, y += stride, bits += stride_words) store_half(bits, half, vaddvq_u32(below(y, limits)) ^ flips);
 }

@@ -6,9 +6,9 @@
  *
  *   per 16 elements        instructions (128 bits; A53 does one a cycle and half an ldr, A72 one or two)
  *   norm_measure_i8        4 ldr, 6 sshll, 8 scvtf, 8 fmul, 8 fadd, 4 fabs, 4 fmaxnm; 2 ldr d
- *   norm_affine_i8         norm_measure_i8's; 4 fminnm, 4 fcvtns, 6 sqxtn, smax, 2 str d; and if stochastic 4 fmul,
+ *   norm_affine_i8         norm_measure_i8's; 4 fminnm, 4 fcvtns, 6 sqxtn, smax, 2 str d; and if stochastic
  *                          2 uaddw, uzp2 in place of 2 sqxtn, a hash: 2 mul, 3 ushr, 3 eor, 2 add
- *   requantise_i32_i8      4 ldr, 4 scvtf, 4 fmul; the rest of norm_affine_i8 without its last 4 fmul
+ *   requantise_i32_i8      4 ldr, 4 scvtf, 4 fmul; the rest of norm_affine_i8
  */
 #if defined(__aarch64__)
 #include "../common/rng_neon.h"
@@ -30,6 +30,26 @@ static inline struct affine affine_of(const float *a, const float *b, const floa
     return (struct affine){{vld1q_f32(a), vld1q_f32(a + 4)},
                            {vld1q_f32(b), vld1q_f32(b + 4)},
                            {vld1q_f32(c0), vld1q_f32(c0 + 4)}};
+}
+
+/* Makes v 256 times as large, to the bit, unless a factor is so large (or no number) that a value may overflow.  Nothing
+ * is lost below: g and t are integers, so that products and sums are multiples of the least float as the factors are.
+ * Returns whether it did. */
+static inline int scale(struct affine *of)
+{
+    const float32x4_t most = vdupq_n_f32(0x1p60f);
+    uint32x4_t all = vdupq_n_u32(UINT32_MAX);
+    BNN_UNROLL for (size_t i = 0; i < PER_ROW; i++) {
+        const uint32x4_t some = vandq_u32(vcaleq_f32(of->a[i], most), vcaleq_f32(of->b[i], most));
+        all = vandq_u32(all, vandq_u32(some, vcaleq_f32(of->c0[i], most)));
+    }
+    if (vminvq_u32(all) == 0) return 0;
+    BNN_UNROLL for (size_t i = 0; i < PER_ROW; i++) {
+        of->a[i] = vmulq_n_f32(of->a[i], 256.0f);
+        of->b[i] = vmulq_n_f32(of->b[i], 256.0f);
+        of->c0[i] = vmulq_n_f32(of->c0[i], 256.0f);
+    }
+    return 1;
 }
 
 /* Rows of t and g. */
@@ -136,7 +156,7 @@ static BNN_INLINE void dither_groups(int8x16_t q[], const float32x4_t v256[], co
 /* n rows, two to a group; lanes of place: the indices, with the lower half of the key, of the first two rows' columns
  * 0 and 4. */
 static BNN_INLINE void affine_rows(const struct tile *at, const struct affine *of, size_t n, int limit, uint64_t key,
-                                   uint32x4_t place, float32x4_t most[PER_ROW])
+                                   int scaled, uint32x4_t place, float32x4_t most[PER_ROW])
 {
     const size_t groups = (n + 1) / 2;
     float32x4_t v[MOST];
@@ -146,7 +166,7 @@ static BNN_INLINE void affine_rows(const struct tile *at, const struct affine *o
     enlarge(most, v, n);
     if (n == 1) v[2] = v[3] = vdupq_n_f32(0.0f);
     if (key) {
-        BNN_UNROLL for (size_t i = 0; i < 4 * groups; i++) v[i] = vmulq_n_f32(v[i], 256.0f);
+        BNN_UNROLL for (size_t i = 0; i < 4 * groups; i++) v[i] = scaled ? v[i] : vmulq_n_f32(v[i], 256.0f);
         BNN_UNROLL for (size_t i = 0; i < groups; i++)
             u[i] = i ? vaddq_u32(place, vdupq_n_u32((uint32_t)(2 * at->g_stride))) : place;
         bnn_hash32_neon_mixed(u, groups, key);
@@ -166,18 +186,18 @@ static inline uint32x4_t places_of_rows(uint32_t first, uint32_t stride)
 }
 
 static BNN_INLINE void affine_block(struct tile at, size_t rows, const struct affine *of, int limit, uint64_t key,
-                                    uint32_t index, float32x4_t most[PER_ROW])
+                                    int scaled, uint32_t index, float32x4_t most[PER_ROW])
 {
     const uint32_t step = (uint32_t)at.g_stride;
     uint32x4_t place = places_of_rows((uint32_t)key + index, step);
     size_t row = 0;
     for (; row + SOME_ROWS <= rows; row += SOME_ROWS) {
-        affine_rows(&at, of, SOME_ROWS, limit, key, place, most);
+        affine_rows(&at, of, SOME_ROWS, limit, key, scaled, place, most);
         at.t += SOME_ROWS * at.stride, at.g += SOME_ROWS * at.g_stride;
         place = vaddq_u32(place, vdupq_n_u32(SOME_ROWS * step));
     }
     for (; row < rows; row++, at.t += at.stride, at.g += at.g_stride, place = vaddq_u32(place, vdupq_n_u32(step)))
-        affine_rows(&at, of, 1, limit, key, place, most);
+        affine_rows(&at, of, 1, limit, key, scaled, place, most);
 }
 
 void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, size_t stride,
@@ -186,13 +206,16 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
 {
     const size_t whole = columns - columns % WIDTH;
     float32x4_t most[PER_ROW] = {vdupq_n_f32(*largest), vdupq_n_f32(*largest)};
+    float32x4_t most256[PER_ROW] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}; /* of the values that are scaled */
     EACH_BLOCK(WIDTH) {
-        const struct affine of = affine_of(a + c, b + c, c0 + c);
+        struct affine of = affine_of(a + c, b + c, c0 + c);
         const struct tile at = {t + row0 * stride + c, g + row0 * g_stride + c, stride, g_stride};
         const uint32_t first = index + (uint32_t)(row0 * g_stride + c);
-        if (key) affine_block(at, end - row0, &of, limit, key, first, most);
-        else affine_block(at, end - row0, &of, limit, 0, first, most);
+        if (!key) affine_block(at, end - row0, &of, limit, 0, 0, first, most);
+        else if (scale(&of)) affine_block(at, end - row0, &of, limit, key, 1, first, most256);
+        else affine_block(at, end - row0, &of, limit, key, 0, first, most);
     }
+    BNN_UNROLL for (size_t i = 0; i < PER_ROW; i++) most[i] = vmaxnmq_f32(most[i], vmulq_n_f32(most256[i], 0x1p-8f));
     *largest = largest_of(most, *largest);
     if (whole < columns)
         bnn_norm_affine_i8_portable(t + whole, rows, columns - whole, stride, a + whole, b + whole, c0 + whole,

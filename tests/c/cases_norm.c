@@ -238,6 +238,13 @@ TEST(norm_affine_i8, {
     const uint32_t index = (uint32_t)check_random();
     float largest = (float)check_uniform(0.0, 5.0), want_largest = largest;
     if (i % 2 == 0) for (size_t c = 0; c < o.columns; c++) o.a[c] = 0.5f, o.b[c] = 1.0f, o.c0[c] = 0.0f; /* halves */
+    if (i % 5 == 0) { /* values that are too small or large for floats of usual exponents */
+        static const float sizes[] = {0x1p-75f, 0x1p-128f, 0x1p112f, 0x1p126f};
+        const float size = sizes[i / 5 % 4];
+        largest = want_largest = 0.0f;
+        for (size_t c = 0; c < o.columns; c++)
+            if (c / 8 % 3 < 2) o.a[c] *= size, o.b[c] *= size, o.c0[c] *= size;
+    }
     int8_t *want = COPY(o.g, o.g_count);
     run(o.y, o.rows, o.columns, o.stride, o.a, o.b, o.c0, o.g, o.g_stride, limits[i % 3], key, index, &largest);
     expected(o.y, o.rows, o.columns, o.stride, o.a, o.b, o.c0, want, o.g_stride, limits[i % 3], key, index,
