@@ -1,5 +1,5 @@
-/* neon.c: batch normalisation's sums by hand where narrow types meet wide ones (bits stand in neon_bits.c, what is rounded
- * in neon_round.c); the others in portable.c as gcc vectorises them.
+/* neon.c: batch normalisation's sums by hand where narrow types meet wide ones (bits stand in neon_bits.c, what is
+ * rounded in neon_round.c); the others in portable.c as gcc vectorises them.
  *
  * What belongs to the columns of a block stays in registers over the rows.  Columns past the last whole block are left to
  * the portable functions.
@@ -119,15 +119,26 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
                                     g_stride, sum_g + whole, sum_gy + whole);
 }
 
+/* n vectors. */
+static BNN_INLINE void enlarge(int32x4_t most[QUARTER], const int32_t *v, size_t n)
+{
+    int32x4_t size[2 * QUARTER];
+    BNN_UNROLL for (size_t i = 0; i < n; i++) size[i] = vld1q_s32(v + 4 * i);
+    BNN_UNROLL for (size_t i = 0; i < n; i++) size[i] = vabsq_s32(size[i]);
+    BNN_UNROLL for (size_t i = 0; i < n; i++) most[i % QUARTER] = vmaxq_s32(most[i % QUARTER], size[i]);
+}
+
 void BNN_NAME(largest_i32)(const int32_t *v, size_t rows, size_t columns, size_t stride, int32_t *largest)
 {
     const size_t whole = columns - columns % LANES;
     int32x4_t most[QUARTER];
     for (size_t i = 0; i < QUARTER; i++) most[i] = vdupq_n_s32(*largest);
-    for (size_t row = 0; row < rows; row++)
-        for (size_t c = 0; c < whole; c += LANES)
-            for (size_t i = 0; i < QUARTER; i++)
-                most[i] = vmaxq_s32(most[i], vabsq_s32(vld1q_s32(v + row * stride + c + 4 * i)));
+    for (size_t row = 0; row < rows; row++) {
+        const int32_t *at = v + row * stride;
+        size_t c = 0;
+        for (; c + 2 * LANES <= whole; c += 2 * LANES) enlarge(most, at + c, 2 * QUARTER);
+        if (c < whole) enlarge(most, at + c, QUARTER);
+    }
     *largest = vmaxvq_s32(vmaxq_s32(vmaxq_s32(most[0], most[1]), vmaxq_s32(most[2], most[3])));
     if (whole < columns) bnn_largest_i32_portable(v + whole, rows, columns - whole, stride, largest);
 }

@@ -4,7 +4,7 @@
  * portable functions.
  *
  *   per 64 elements        instructions (128 bits; A53 does one a cycle and half an ldr, A72 one or two)
- *   binarise_i32_u1        16 ldr, 16 cmgt, 14 bsl, 2 and, 1.5 addp, eor / 2
+ *   binarise_i32_u1        16 ldr, 16 cmgt, 14 bsl, 2 and, 2 addp, eor
  *   within_i32_u1          16 ldr, 16 sub, 16 cmhs, 14 bsl, 2 and, 2 addv
  *   mask_i8                4 ldr, 4 tbl, 4 cmtst, 4 and, 4 str
  */
@@ -15,7 +15,7 @@ bnn_binarise_i32_u1_fn bnn_binarise_i32_u1_portable;
 bnn_within_i32_u1_fn bnn_within_i32_u1_portable;
 bnn_mask_i8_fn bnn_mask_i8_portable;
 
-enum { HALF_WORD = 32, PER_HALF = HALF_WORD / QUARTER, SOME_ROWS = 4 };
+enum { HALF_WORD = 32, PER_HALF = HALF_WORD / QUARTER };
 
 /* y < threshold of 32 columns. */
 static BNN_INLINE uint32x4_t below(const int32_t *y, const int32x4_t limits[PER_HALF])
@@ -30,25 +30,19 @@ static inline void store_half(uint64_t *word, size_t half, uint32_t bits)
     memcpy((uint8_t *)word + half * sizeof bits, &bits, sizeof bits);
 }
 
-/* Half words, whose limits fit the registers beside several rows; half 0 are columns 0 ... 31. */
+/* Half words, whose limits fit the registers beside two rows; half 0 are columns 0 ... 31. */
 static void binarise_halves(const int32_t *y, size_t rows, size_t stride, const int32_t *threshold, uint32_t flips,
                             uint64_t *bits, size_t stride_words, size_t half)
 {
     int32x4_t limits[PER_HALF];
     BNN_UNROLL for (size_t i = 0; i < PER_HALF; i++) limits[i] = vld1q_s32(threshold + 4 * i);
-    for (; rows >= SOME_ROWS; rows -= SOME_ROWS, y += SOME_ROWS * stride, bits += SOME_ROWS * stride_words) {
-        uint32x4_t of[SOME_ROWS];
-        BNN_UNROLL for (size_t i = 0; i < SOME_ROWS; i++) of[i] = below(y + i * stride, limits);
-        const uint32x4_t words = veorq_u32(vpaddq_u32(vpaddq_u32(of[0], of[1]), vpaddq_u32(of[2], of[3])),
-                                           vdupq_n_u32(flips));
-        const uint64_t first = vgetq_lane_u64(vreinterpretq_u64_u32(words), 0);
-        const uint64_t last = vgetq_lane_u64(vreinterpretq_u64_u32(words), 1);
-        store_half(bits, half, (uint32_t)first);
-        store_half(bits + stride_words, half, (uint32_t)(first >> HALF_WORD));
-        store_half(bits + 2 * stride_words, half, (uint32_t)last);
-        store_half(bits + 3 * stride_words, half, (uint32_t)(last >> HALF_WORD));
+    for (; rows > 1; rows -= 2, y += 2 * stride, bits += 2 * stride_words) {
+        const uint32x4_t first = below(y, limits), second = below(y + stride, limits), both = vpaddq_u32(first, second);
+        const uint32x2_t words = veor_u32(vget_low_u32(vpaddq_u32(both, both)), vdup_n_u32(flips));
+        store_half(bits, half, vget_lane_u32(words, 0));
+        store_half(bits + stride_words, half, vget_lane_u32(words, 1));
     }
-    for (; rows; rows--, y += stride, bits += stride_words) store_half(bits, half, vaddvq_u32(below(y, limits)) ^ flips);
+    if (rows) store_half(bits, half, vaddvq_u32(below(y, limits)) ^ flips);
 }
 
 void BNN_NAME(binarise_i32_u1)(const int32_t *y, size_t rows, size_t columns, size_t stride,
