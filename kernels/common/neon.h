@@ -36,8 +36,9 @@ static inline uint64x2_t bnn_neon_words(const uint32x4_t first[2], const uint32x
 /* Element (i, j) of a matrix in 64 bits changes places with (j, i), for squares whose corners are SHIFT bits apart. */
 #define BNN_NEON_EXCHANGE(x, SHIFT, MASK)                                                                        \
     do {                                                                                                         \
-        const uint64x2_t moved_ = vandq_u64(veorq_u64(x, vshrq_n_u64(x, SHIFT)), vdupq_n_u64(UINT64_C(MASK)));   \
-        x = veorq_u64(veorq_u64(x, moved_), vshlq_n_u64(moved_, SHIFT));                                         \
+        const uint64x2_t up_ = vshlq_n_u64(x, SHIFT), down_ = vshrq_n_u64(x, SHIFT);                             \
+        x = vbslq_u64(vdupq_n_u64(UINT64_C(MASK)), down_, x);                                                    \
+        x = vbslq_u64(vdupq_n_u64(UINT64_C(MASK) << (SHIFT)), up_, x);                                           \
     } while (0)
 
 /* Eight words to 64 bytes: bit i of byte c is bit c of word i; words past the first `count` are 0. */
