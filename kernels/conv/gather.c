@@ -69,12 +69,15 @@ void bnn_gather(const struct bnn_conv *c, const struct piece *piece, void *patch
 static inline void gather_taps(const struct bnn_window *w, struct bnn_site site, const uint64_t *image, size_t all,
                                const size_t count, uint64_t *words)
 {
-    for (size_t ky = 0; ky < w->kernel; ky++) {
-        const uint64_t *row = image + ((site.y + (ptrdiff_t)ky) * (ptrdiff_t)w->width + site.x) * (ptrdiff_t)all;
-        for (size_t kx = 0; kx < w->kernel; kx++, words += count) {
-            const int seen = tap_inside(w, site, ky, kx);
-            for (size_t i = 0; i < count; i++) words[i] = seen ? row[kx * all + i] : 0;
-        }
+    const ptrdiff_t kernel = (ptrdiff_t)w->kernel, width = (ptrdiff_t)w->width;
+    /* Taps first ... end - 1 of a row lie in the image. */
+    const ptrdiff_t first = site.x < 0 ? -site.x : 0, end = site.x + kernel > width ? width - site.x : kernel;
+    memset(words, 0, (size_t)(kernel * kernel) * count * sizeof *words);
+    for (ptrdiff_t ky = 0; ky < kernel; ky++, words += (size_t)kernel * count) {
+        if ((size_t)(site.y + ky) >= w->height) continue;
+        const uint64_t *row = image + ((site.y + ky) * width + site.x + first) * (ptrdiff_t)all;
+        for (ptrdiff_t kx = first; kx < end; kx++, row += all)
+            memcpy(words + (size_t)kx * count, row, count * sizeof *words);
     }
 }
 

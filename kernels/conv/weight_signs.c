@@ -55,6 +55,15 @@ static void add_row(int32_t *sums, const int8_t *dy, size_t outputs)
     for (size_t o = 0; o < outputs; o++) sums[o] += dy[o];
 }
 
+/* The same in 16 bits, which hold BNN_CONV_CHUNK rows of 127: 32512. */
+static void add_to_class(int16_t *restrict sums, const int8_t *restrict dy, size_t outputs)
+{
+    if (outputs == BNN_TILE)
+        _Pragma("GCC unroll 64") for (size_t o = 0; o < BNN_TILE; o++) sums[o] = (int16_t)(sums[o] + dy[o]);
+    else
+        for (size_t o = 0; o < outputs; o++) sums[o] = (int16_t)(sums[o] + dy[o]);
+}
+
 /* What zero bits of skipped taps will have added to the sums: rows of dY, first by class of their site. */
 static void add_skipped(const struct bnn_conv *c, const struct bnn_block *b, size_t first, size_t rows, const int8_t *dy,
                         size_t stride, int32_t *skipped)
@@ -62,7 +71,7 @@ static void add_skipped(const struct bnn_conv *c, const struct bnn_block *b, siz
     const struct bnn_window *w = &c->window;
     const size_t positions = bnn_positions(w), taps = bnn_taps(w);
     const int by_class = has_edge_classes(w);
-    int32_t total[BNN_EDGE_CLASSES][BNN_TILE];
+    int16_t total[BNN_EDGE_CLASSES][BNN_TILE];
     struct bnn_site met[BNN_EDGE_CLASSES];
     uint8_t is_met[BNN_EDGE_CLASSES] = {0};
     for (size_t r = 0, place = first % positions; r < rows; r++, dy += stride) {
@@ -76,7 +85,7 @@ static void add_skipped(const struct bnn_conv *c, const struct bnn_block *b, siz
         }
         const size_t class = edge_class(w, site);
         if (!is_met[class]) memset(total[class], 0, sizeof total[class]), is_met[class] = 1, met[class] = site;
-        add_row(total[class], dy, b->outputs);
+        add_to_class(total[class], dy, b->outputs);
     }
     for (size_t class = 0; class < BNN_EDGE_CLASSES; class++)
         for (size_t tap = 0; is_met[class] && tap < taps; tap++)

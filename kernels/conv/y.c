@@ -78,6 +78,15 @@ static void add_skipped_sums(const struct bnn_conv *c, struct bnn_site site, siz
     }
 }
 
+/* y -= total.  Whole tiles, without a loop that counts, are what nearly all are. */
+static inline void subtract(int32_t *restrict y, const int32_t *restrict total, size_t width)
+{
+    if (width == BNN_TILE)
+        _Pragma("GCC unroll 64") for (size_t o = 0; o < BNN_TILE; o++) y[o] -= total[o];
+    else
+        for (size_t o = 0; o < width; o++) y[o] -= total[o];
+}
+
 /* Zero bits of skipped taps, and of words past the last channel, were counted as +1 times the sign of W. */
 static void correct(const struct bnn_conv *c, const struct piece *piece, size_t tile, int32_t *y)
 {
@@ -100,7 +109,7 @@ static void correct(const struct bnn_conv *c, const struct piece *piece, size_t 
             add_skipped_sums(c, site, tile, total[class]);
             met[class] = 1;
         }
-        for (size_t o = 0; o < width; o++) y[o] -= total[class][o];
+        subtract(y, total[class], width);
     }
 }
 
