@@ -32,13 +32,22 @@ static void lay_signs(const struct bnn_neon_block *block)
 
 static void lay_bytes(const struct bnn_neon_block *block)
 {
-    const size_t steps = bnn_ceil_div(block->depth, STEP);
-    for (size_t step = 0; step < steps; step++)
-        for (size_t j = 0; j < block->width; j += GROUP) {
-            int8x16x4_t depths;
+    const size_t steps = bnn_ceil_div(block->depth, STEP), whole_steps = block->depth / STEP;
+    for (size_t j = 0; j < block->width; j += GROUP) {
+        const int8_t *from = (const int8_t *)block->b + j;
+        int8_t *to = block->panel + j * steps * STEP;
+        size_t step = 0;
+        int8x16x4_t depths;
+        if (j + GROUP <= block->width)
+            for (; step < whole_steps; step++, from += STEP * block->stride, to += GROUP_BYTES) {
+                UNROLL for (size_t i = 0; i < STEP; i++) depths.val[i] = vld1q_s8(from + i * block->stride);
+                vst4q_s8(to, depths);
+            }
+        for (; step < steps; step++, to += GROUP_BYTES) {
             UNROLL for (size_t i = 0; i < STEP; i++) depths.val[i] = bnn_neon_columns(block, step * STEP + i, j);
-            vst4q_s8(block->panel + (j / GROUP * steps + step) * GROUP_BYTES, depths);
+            vst4q_s8(to, depths);
         }
+    }
 }
 
 /* Up to four rows of a, the others 0, in whole vectors of 16 depths. */
