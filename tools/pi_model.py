@@ -60,7 +60,7 @@ PRODUCTS = (
     Call("gemm_i8_u1_i32", (200, 64, 784, 0)),
     Call("gemm_i8_i8_i32", (64, 64, 200, 1)),
 )
-"""As steps have them: a piece of a convolution, dX and dW of one, the MLP's first layer and its dW."""
+"""As steps have them: a piece of a convolution, dX and dW of one, the MLP's first layer, its dW."""
 
 PROTOTYPES: dict[str, tuple[float | None, ...]] = {
     "xnor_gemm_u1_i32": (32, 53, 85),
