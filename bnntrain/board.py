@@ -10,9 +10,11 @@ Sources: the kernel's documentation of cpufreq and of the thermal class; Raspber
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 # Part numbers of Arm, which Linux gives instead of a name, of processors on common boards.
@@ -59,6 +61,24 @@ def condition(root: Path = Path("/")) -> dict[str, object]:
         "temperature_celsius": temperature(root),
         "throttling": throttling(root),
     }
+
+
+def word_bits() -> int:
+    """Return the word size of this Python, which decides on the kernels: 64 or 32."""
+    return 64 if sys.maxsize > 1 << 32 else 32
+
+
+def word_size_warning() -> str | None:
+    """Return what a 32-bit system costs here, in one line, or None on a 64-bit one."""
+    if word_bits() == 64:
+        return None
+    # A 32-bit Raspberry Pi OS may run on a 64-bit kernel, which tells its own name.
+    if platform.machine().startswith(("arm", "aarch64")):
+        return (
+            "32-bit system: a 64-bit one is several times faster on the same board, where its "
+            "processor can run one, and here arenas are limited to 2 GiB"
+        )
+    return "32-bit system: slower, and arenas are limited to 2 GiB. Use a 64-bit one"
 
 
 def clock(root: Path = Path("/")) -> dict[str, object] | None:

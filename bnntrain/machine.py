@@ -10,7 +10,6 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def examine(root: Path = Path("/")) -> dict[str, object]:
         "machine": platform.machine(),
         "board": board.board_name(root),
         "cpu": board.cpu_name(root),
-        "bits": 64 if sys.maxsize > 1 << 32 else 32,
+        "bits": board.word_bits(),
         "cores": len(os.sched_getaffinity(0)),
         **board.condition(root),
         "isa": {"supported": [], "selected": None, "variable": os.environ.get("BNNTRAIN_ISA")},
@@ -96,13 +95,9 @@ def _os_name() -> str:
 
 def _add_speed(facts: dict[str, object], warnings: list[str]) -> None:
     """Say what makes this machine slower than it need be."""
-    if facts["bits"] == 32 and facts["machine"].startswith(("arm", "aarch64")):
-        warnings.append(
-            "32-bit system: a 64-bit one is several times faster on the same board, where its "
-            "processor can run one, and here arenas are limited to 2 GiB"
-        )
-    elif facts["bits"] == 32:
-        warnings.append("32-bit system: slower, and arenas are limited to 2 GiB. Use a 64-bit one")
+    narrow = board.word_size_warning()
+    if narrow:
+        warnings.append(narrow)
     if facts["clock"] and facts["clock"]["held_low"]:
         warnings.append(
             "the CPU governor 'powersave' keeps the lowest frequency: set 'ondemand' or "

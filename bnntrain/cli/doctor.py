@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bnntrain.cli.options import json_option
-from bnntrain.cli.output import UNKNOWN, condition_lines, echo_json
+from bnntrain.cli.output import UNKNOWN, condition_lines, echo_json, warning_line
 from bnntrain.machine import examine
 from bnntrain.report import columns, size_text
 
@@ -72,7 +72,7 @@ def _folder(folder: dict | None) -> str:
 
 def _echo_verdict(warnings: list[str], problems: list[str]) -> None:
     for text in warnings:
-        click.echo(f"{click.style('warning', fg='yellow')}: {text}")
+        click.echo(warning_line(text))
     for text in problems:
         click.echo(f"{click.style('problem', fg='red')}: {text}")
     if not problems:

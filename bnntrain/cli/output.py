@@ -40,3 +40,8 @@ def condition_lines(facts: dict) -> list[tuple[str, str]]:
         now, earlier = (", ".join(throttling[name]) or "none" for name in ("now", "since_start"))
         found.append(("throttling", f"now: {now}; since the system started: {earlier}"))
     return found
+
+
+def warning_line(text: str) -> str:
+    """Write a warning as all verbs do; click drops the colour where it is not wanted."""
+    return f"{click.style('warning', fg='yellow')}: {text}"

@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from bnntrain import board
+from bnntrain.cli.output import warning_line
 from bnntrain.engine import Observer
 
 
@@ -18,6 +20,9 @@ class Lines(Observer):
     def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
         """Say what will be done."""
         self.epochs = epochs
+        narrow = board.word_size_warning()
+        if narrow:
+            click.echo(warning_line(narrow), err=True)
         if epoch or step:
             click.echo(
                 f"resuming in epoch {epoch + 1} of {epochs}, batch {step + 1} of {steps}", err=True
