@@ -56,7 +56,7 @@ class BuildKernels(build_ext):
         compile_one = self.compiler.compile
 
         def compile_all(sources: list[str], **options: object) -> list[str]:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
                 return list(pool.map(lambda source: compile_source(source, options), sources))
 
         def compile_source(source: str, options: dict) -> str:

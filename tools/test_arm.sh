@@ -1,40 +1,43 @@
 #!/usr/bin/env bash
 # Builds for ARM on an x86-64 Debian 12 with cross compilers, and runs the tests on emulated CPUs.
 #
-#   tools/test_arm.sh [kernels] [python] [fit] [32bit]       default: all
+#   tools/test_arm.sh [kernels] [python] [wheel] [fit] [convnet] [32bit] [python32]       default: all
 #
-# kernels  the C kernel tests, on every CPU model
-# python   a wheel for aarch64, and with it the Python tests that are about arithmetic and the command line
-# fit      trains the digits with that wheel and with one for this machine: the weights must be the same bytes
-# 32bit    compiles all C for 32-bit ARM and runs the C kernel tests there
+# kernels   the C kernel tests, on every CPU model, and that dot products run where there are any and nowhere else
+# python    the Python tests that are about arithmetic and the command line, with the wheel unpacked
+# wheel     installs the wheel as a user does, with an emulated pip, runs doctor and trains the digits: the weights must be
+#           the same bytes as on this machine
+# fit       trains the digits for two epochs with the wheel unpacked: the same bytes
+# convnet   trains CNV for 20 steps on images of CIFAR-10: the same bytes
+# 32bit     compiles all C for 32-bit ARM and runs the C kernel tests there
+# python32  builds the whole package for 32-bit ARM and runs the Python tests with Debian's NumPy of that architecture
 #
-# Root installs what is missing with apt-get. Nothing is configured on this machine: the interpreter of arm64 is unpacked,
-# not installed, and a script of that name starts it in the emulator, also where tests start it.
+# Root installs what is missing with apt-get, see tools/arm_kit.sh.
 #
-# Environment: ARM_CPUS ("cortex-a53 cortex-a72 cortex-a76", of Raspberry Pi 3, 4 and 5; python and fit leave out the second,
+# Environment: ARM_CPUS ("cortex-a53 cortex-a72 cortex-a76", of Raspberry Pi 3, 4 and 5; fit and convnet leave out the second,
 # which has the first one's instructions), ARM_CACHE (a folder for what is downloaded, to be kept; default: a temporary one),
-# ARM_TESTS (arguments of pytest instead of our selection).
+# ARM_TESTS (arguments of pytest instead of our selection), ARM_SHARE (3: of every Python test each processor runs one case in
+# three, and each others; default: 1, all), ARM_REFERENCE (bnntrain of this tree, installed for this machine; default: it is
+# built).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=tools/arm_kit.sh
+. tools/arm_kit.sh
 cpus=${ARM_CPUS:-cortex-a53 cortex-a72 cortex-a76}
 one_of_each=${ARM_CPUS:-cortex-a53 cortex-a76} # without and with SDOT
-suite=bookworm version=3.11 # a Debian and its Python
 # Emulated floats are slow: of the convolutional networks, `efficient` alone.
 tests=(tests/kernels tests/training/test_golden.py tests/training/test_step.py tests/training/test_determinism.py
     tests/cli/test_doctor_verb.py tests/cli/test_doctor_board.py tests/cli/test_trained_verbs.py
     -k "not (conv and (standard or wang2021))")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cache=${ARM_CACHE:-$work/cache}
-mkdir -p "$cache"
-cache=$(realpath "$cache")
+# shellcheck disable=SC2206
+[ -z "${ARM_TESTS-}" ] || tests=($ARM_TESTS)
 
 main() {
     local part
-    [ $# -gt 0 ] || set -- kernels python fit 32bit
+    [ $# -gt 0 ] || set -- kernels python wheel fit convnet 32bit python32
     for part in "$@"; do
         case $part in
-        kernels | python | fit | 32bit) ;;
+        kernels | python | wheel | fit | convnet | 32bit | python32) ;;
         *) sed -n '2,/^set/s/^# \{0,1\}//p' tools/test_arm.sh >&2 && exit 2 ;;
         esac
     done
@@ -45,40 +48,53 @@ main() {
     done
 }
 
-# Installs the Debian packages of each program that is missing: need PROGRAM=PACKAGE[,PACKAGE]...
-need() {
-    local missing=() each packages
-    for each in "$@"; do
-        if ! command -v "${each%%=*}" >/dev/null; then
-            IFS=, read -r -a packages <<<"${each##*=}"
-            missing+=("${packages[@]}")
-        fi
-    done
-    [ "${#missing[@]}" -eq 0 ] || install "${missing[@]}"
-}
-
-install() {
-    echo "== installing $*"
-    apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
-}
+# Kernels in C ------------------------------------------------------------------------------------------------------------
 
 test_kernels() {
-    need aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu,libc6-dev-arm64-cross qemu-aarch64-static=qemu-user-static
+    need_compiler arm64
+    need_emulator
+    need python3=python3
+    local cpu
+    for cpu in $cpus; do
+        check_traps "$cpu"
+    done
     cat >"$work/on_every_cpu" <<'RUN'
 #!/bin/sh
 set -eu
+objects=$(echo "$(dirname "$1")"/kernels_*.o)
+python3 tools/arm_code.py $objects --linked "$1"
 for cpu in $ARM_CPUS; do
     echo "== $cpu"
-    qemu-aarch64-static -cpu "$cpu" "$@"
+    qemu-aarch64-static -cpu "$cpu" -d in_asm -D "$ARM_LOG" "$@"
+    reached=$(python3 tools/arm_code.py $objects --linked "$1" --reached "$ARM_LOG")
+    echo "dot products executed: $reached"
+    case $cpu in
+    cortex-a53 | cortex-a72) [ "$reached" -eq 0 ] ;;
+    *) [ "$reached" -gt 0 ] ;;
+    esac
 done
 RUN
     chmod +x "$work/on_every_cpu"
-    ARM_CPUS=$cpus CC=aarch64-linux-gnu-gcc CFLAGS=-static VARIANTS=plain RUN="$work/on_every_cpu" tools/test_kernels.sh
+    ARM_CPUS=$cpus ARM_LOG=$work/log CC=aarch64-linux-gnu-gcc CFLAGS=-static VARIANTS=plain RUN="$work/on_every_cpu" \
+        tools/test_kernels.sh
+}
+
+# An emulated CPU must end a program for an instruction that the real one lacks; else passing tests would say nothing.
+check_traps() {
+    local instruction code expected=0
+    case $1 in cortex-a53 | cortex-a72) expected=132 ;; esac # SIGILL
+    for instruction in "sdot v0.4s, v0.16b, v0.16b" "fadd v0.8h, v0.8h, v0.8h"; do
+        echo "int main(void) { __asm__(\".arch armv8.2-a+dotprod+fp16; $instruction\" ::: \"v0\"); }" |
+            aarch64-linux-gnu-gcc -static -xc - -o "$work/trap"
+        code=0
+        (qemu-aarch64-static -cpu "$1" "$work/trap") >/dev/null 2>&1 || code=$?
+        [ "$code" -eq "$expected" ] || { echo "$1: ${instruction%% *} ended with $code, expected $expected" && return 1; }
+    done
 }
 
 test_32bit() {
-    need arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf,libc6-dev-armhf-cross qemu-arm-static=qemu-user-static
+    need_compiler armhf
+    need_emulator
     local source
     # The runner has the kernels alone; what composes them is compiled, as the sizes of pointers differ.
     for source in kernels/*/*.c; do
@@ -88,132 +104,203 @@ test_32bit() {
     CC=arm-linux-gnueabihf-gcc CFLAGS=-static VARIANTS=plain RUN="qemu-arm-static -cpu cortex-a7" tools/test_kernels.sh
 }
 
+# The package -------------------------------------------------------------------------------------------------------------
+
 test_python() {
-    local cpu
-    build_wheel
-    cp -r pyproject.toml tests "$work"
-    # shellcheck disable=SC2206
-    [ -z "${ARM_TESTS-}" ] || tests=($ARM_TESTS)
-    for cpu in $one_of_each; do
+    local cpu number=0
+    unpack_wheel
+    for cpu in $cpus; do
         echo "== $cpu"
-        (cd "$work" && "$work/$cpu/bin/python" -P -m pytest -q -n 2 -p no:cacheprovider "${tests[@]}")
+        ARM_SHARE="$number/${ARM_SHARE:-1}" run_pytest "$work/$cpu" "${tests[@]}"
+        number=$((number + 1))
     done
 }
 
-test_fit() {
-    local cpu sum expected
-    build_wheel
-    "$host" -m pip install -qq --no-build-isolation --no-deps --force-reinstall "$work/source"
-    expected=$(weights_of "$cache/host/bin/bnntrain")
-    echo "$expected  x86-64"
-    for cpu in $one_of_each; do
-        sum=$(weights_of "$work/$cpu/bin/bnntrain")
-        echo "$sum  $cpu"
-        [ "$sum" = "$expected" ] || exit 1
-    done
-}
-
-# The hash of the digits' weights that a command line trains in two epochs.
-weights_of() {
-    (cd "$work" && rm -rf run && BNNTRAIN_CACHE="$work/converted" BNNTRAIN_DATA="$work" \
-        "$1" fit digits --epochs 2 --threads 1 --run-dir run --quiet --json) |
-        sed -n 's/.*"weights_sha256": "\(.*\)".*/\1/p'
-}
-
-# A virtual environment of this machine with what wheels are built with: $host is its interpreter.
-make_host() {
-    host=$cache/host/bin/python
-    [ ! -e "$cache/host/ready" ] || return 0
-    local python
-    need gcc=gcc,libc6-dev
-    python=$(command -v "python$version" || command -v python3 || true)
-    # Debian has the headers and what makes environments in packages of their own.
-    if ! "${python:-false}" -c 'import ensurepip, os, sysconfig; assert os.path.exists(
-            sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then
-        install python3 python3-dev python3-venv
-        python=/usr/bin/python3
-    fi
-    rm -rf "$cache/host"
-    "$python" -m venv "$cache/host"
-    # shellcheck disable=SC2046
-    "$host" -m pip install -qq $(requirements build-system requires project dependencies) wheel
-    touch "$cache/host/ready"
-}
-
-# Prints lists of pyproject.toml: requirements TABLE KEY ...
-requirements() {
-    "$host" - "$@" <<'PYTHON'
-import sys
-import tomllib
-
-with open("pyproject.toml", "rb") as file:
-    project = tomllib.load(file)
-tables, keys = sys.argv[1::2], sys.argv[2::2]
-print(*(each.replace(" ", "") for table, key in zip(tables, keys) for each in project[table][key]))
-PYTHON
-}
-
-# Debian's interpreter of arm64 with its headers, unpacked: $root.
-make_root() {
-    root=$cache/$suite
-    [ ! -e "$root/ready" ] || return 0
-    need mmdebstrap=mmdebstrap
-    local mirror
-    # The mirror that this machine uses itself.
-    # shellcheck disable=SC2016
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '!/security/ && !found++')
-    rm -rf "$root"
-    mmdebstrap --quiet --variant=extract --architectures=arm64 \
-        --include="python$version,libpython$version-dev,libstdc++6,libgcc-s1,libgomp1" \
-        "$suite" "$root" "deb ${mirror:?no mirror of Debian among the sources of apt} $suite main"
-    # Debian's pyconfig.h only names the real one, from a folder that a cross compiler does not search.
-    ln -sfn ../aarch64-linux-gnu "$root/usr/include/python$version/aarch64-linux-gnu"
-    touch "$root/ready"
-}
-
-# Builds and unpacks the wheel of aarch64, with what it depends on, and makes $work/CPU/bin/{python,bnntrain}.
-build_wheel() {
-    [ ! -e "$work/wheel" ] || return 0
-    need aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu,libc6-dev-arm64-cross qemu-aarch64-static=qemu-user-static
+test_python32() {
+    local root=$cache/$suite-armhf site=$cache/site32 each stamp
+    need_compiler armhf
+    need_emulator
     make_host
-    make_root
-    local cpu
-    if [ ! -e "$cache/site/ready" ]; then
-        rm -rf "$cache/site"
+    make_root armhf libgomp1 python3-numpy python3-click python3-yaml python3-tqdm python3-pooch python3-psutil \
+        python3-memory-profiler python3-pil
+    # Debian links one of several libraries to these names when it configures them.
+    for each in blas lapack; do
+        ln -sfn "$each/lib$each.so.3" "$root/usr/lib/arm-linux-gnueabihf/lib$each.so.3"
+    done
+    stamp=$(cksum <pyproject.toml)
+    if ! is_made "$site" "$stamp"; then
+        rm -rf "$site"
+        # All but msgspec is Debian's or has no architecture.
+        "$host" -m pip download -qq --no-deps --no-binary :all: --no-build-isolation --dest "$work/sdist" msgspec
+        cross_wheel armhf "$work"/sdist/msgspec-* "$work/wheel32"
+        "$host" -m pip install -qq --target "$site" --only-binary=:all: --python-version "$version" \
+            --platform linux_armv7l pytest pytest-xdist hypothesis
+        "$host" -m zipfile -e "$work"/wheel32/msgspec-*.whl "$site"
+        made "$site" "$stamp"
+    fi
+    copy_source source32
+    cross_wheel armhf "$work/source32" "$work/wheel32"
+    "$host" -m zipfile -e "$work"/wheel32/bnntrain-*.whl "$work/package32"
+    mkdir -p "$work/plugins" && cp tools/arm_share.py "$work/plugins"
+    make_python "$work/cortex-a7/bin/python" armhf cortex-a7 "$work/package32:$site:$work/plugins"
+    make_program "$work/cortex-a7"
+    "$work/cortex-a7/bin/bnntrain" doctor
+    one_of_each=cortex-a7 same_weights digits --epochs 2 --threads 1
+    # The emulator tells a 32-bit program of less memory than this machine has.
+    ARM_SHARE=0/${ARM_SHARE:-1} run_pytest "$work/cortex-a7" "${tests[@]}" \
+        --deselect tests/cli/test_doctor_verb.py::test_facts
+}
+
+# Runs pytest in a folder of its own, so that what is imported is the package: run_pytest FOLDER ARGUMENT...
+run_pytest() {
+    cp -r pyproject.toml tests "$1"
+    (cd "$1" && "$1/bin/python" -P -m pytest -q -n 2 -p no:cacheprovider -p arm_share "${@:2}")
+}
+
+# Unpacks the wheel with what it and the tests depend on, and makes $work/CPU/bin/{python,bnntrain}.
+unpack_wheel() {
+    [ ! -e "$work/package" ] || return 0
+    build_wheel
+    need_emulator
+    local cpu site=$cache/site stamp
+    stamp=$(cksum <pyproject.toml)
+    if ! is_made "$site" "$stamp"; then
+        rm -rf "$site"
         # shellcheck disable=SC2046
-        "$host" -m pip install -qq --target "$cache/site" --only-binary=:all: --implementation cp --python-version $version \
+        "$host" -m pip install -qq --target "$site" --only-binary=:all: --implementation cp --python-version "$version" \
             --platform manylinux_2_28_aarch64 --platform manylinux2014_aarch64 \
             $(requirements project dependencies) pytest pytest-xdist hypothesis Pillow
-        touch "$cache/site/ready"
+        made "$site" "$stamp"
     fi
-
-    # This machine's Python builds as that of arm64 would: its compilers, names and headers are all in one module.
-    mkdir "$work/source" "$work/sysconfig"
-    cp -r setup.py pyproject.toml README.md LICENSE MANIFEST.in bnntrain kernels configs "$work/source"
-    sed "s#'/usr/include/python$version'#'$root/usr/include/python$version'#" \
-        "$root/usr/lib/python$version/_sysconfigdata__aarch64-linux-gnu.py" >"$work/sysconfig/_sysconfigdata_arm64.py"
-    PYTHONPATH="$work/sysconfig" _PYTHON_SYSCONFIGDATA_NAME=_sysconfigdata_arm64 _PYTHON_HOST_PLATFORM=linux-aarch64 \
-        "$host" -m pip wheel -qq --no-build-isolation --no-deps --wheel-dir "$work/wheel" "$work/source"
-    "$host" -m zipfile -e "$work"/wheel/*aarch64.whl "$work/package"
-
+    "$host" -m zipfile -e "$wheel" "$work/package"
+    mkdir -p "$work/plugins" && cp tools/arm_share.py "$work/plugins"
     for cpu in $cpus; do
-        mkdir -p "$work/$cpu/bin"
-        ln -s "$root/usr/lib" "$work/$cpu/lib"
-        # The emulated Python takes this script for itself, and tests that start sys.executable start it again.
-        cat >"$work/$cpu/bin/python" <<RUN
-#!/bin/sh
-unset PYTHONDONTWRITEBYTECODE PYTHONHOME
-export PYTHONPATH="$work/package:$cache/site" PYTHONPYCACHEPREFIX="$cache/bytecode" OPENBLAS_NUM_THREADS=1
-exec qemu-aarch64-static -cpu $cpu -L "$root" -0 "\$0" "$root/usr/bin/python$version" "\$@"
-RUN
-        cat >"$work/$cpu/bin/bnntrain" <<RUN
-#!$work/$cpu/bin/python -P
+        make_python "$work/$cpu/bin/python" arm64 "$cpu" "$work/package:$site:$work/plugins"
+        make_program "$work/$cpu"
+    done
+}
+
+# The command line of a Python as pip would install it: FOLDER/bin/bnntrain
+make_program() {
+    cat >"$1/bin/bnntrain" <<RUN
+#!$1/bin/python -P
 import sys
 from bnntrain.cli.main import main
 sys.exit(main())
 RUN
-        chmod +x "$work/$cpu"/bin/*
+    chmod +x "$1/bin/bnntrain"
+}
+
+test_wheel() {
+    local cpu expected
+    build_wheel
+    need_emulator
+    local module objects
+    module=$(echo "$work"/source/build/lib*/bnntrain/kernels/_native*.so)
+    mapfile -t objects < <(find "$work/source/build" -name '*.o')
+    "$host" tools/arm_code.py "${objects[@]}" --linked "$module"
+    make_reference
+    mkdir "$work/user" && cd "$work/user"
+    expected=$(weights_of "$reference" digits)
+    echo "$expected  x86-64"
+
+    make_python "$work/python/bin/python3" arm64 "" ""
+    export QEMU_CPU=${cpus%% *} PIP_CACHE_DIR=$cache/pip BNNTRAIN_CACHE=$work/converted
+    show "$work/python/bin/python3" -m venv .venv
+    show .venv/bin/pip install -q "$wheel"
+    for cpu in $cpus; do
+        export QEMU_CPU=$cpu
+        echo "== $cpu"
+        show .venv/bin/bnntrain doctor
+        show .venv/bin/bnntrain fit digits --run-dir "runs/$cpu" 2>&1 | tail -n 6
+        echo "$(recorded "runs/$cpu")  $cpu"
+        [ "$(recorded "runs/$cpu")" = "$expected" ] || return 1
+    done
+    unset QEMU_CPU BNNTRAIN_CACHE
+    cd - >/dev/null
+}
+
+# Runs a command after showing it.
+show() {
+    echo "\$ ${*//$work\//}"
+    "$@"
+}
+
+test_fit() {
+    unpack_wheel
+    same_weights digits --epochs 2 --threads 1
+}
+
+test_convnet() {
+    unpack_wheel
+    make_reference
+    make_images "$work/cnv.npz"
+    same_weights cnv_cifar10_quick -s "data.dataset=$work/cnv.npz" -s data.validation_fraction=0 --epochs 1 --threads 2
+}
+
+# Trains on this machine and on those of $one_of_each, and compares: same_weights ARGUMENT...
+same_weights() {
+    local cpu sum expected start
+    make_reference
+    expected=$(weights_of "$reference" "$@")
+    echo "$expected  x86-64"
+    for cpu in $one_of_each; do
+        start=$SECONDS
+        sum=$(weights_of "$work/$cpu/bin/bnntrain" "$@")
+        echo "$sum  $cpu, $((SECONDS - start)) s"
+        [ "$sum" = "$expected" ] || return 1
     done
 }
 
+# The hash of the weights that a command line trains: weights_of BNNTRAIN ARGUMENT...
+weights_of() {
+    rm -rf "$work/run"
+    BNNTRAIN_CACHE="$work/converted" "$1" fit "${@:2}" --run-dir "$work/run" --quiet >/dev/null
+    recorded "$work/run"
+}
+
+# The hash that a run folder tells.
+recorded() {
+    sed -n 's/.*"weights_sha256": "\(.*\)".*/\1/p' "$1/run.json"
+}
+
+# 20 batches of 100 images to train on and 100 images to test on: of CIFAR-10 where it is at hand, else enlarged digits.
+make_images() {
+    "$(dirname "$reference")/python" - "$1" <<'PYTHON'
+import sys
+
+import numpy as np
+
+from bnntrain.data.catalog import open_dataset
+from bnntrain.errors import DataError
+
+try:
+    data, name = open_dataset("cifar10"), "CIFAR-10"
+except DataError:
+    data, name = open_dataset("digits"), "enlarged digits"
+print(f"images: {name}")
+arrays = {}
+for part, split, count in (("train", data.train, 2000), ("test", data.test, 100)):
+    # From all of the set: files may be sorted by class.
+    records = [split.read(int(index)) for index in np.linspace(0, split.count - 1, count)]
+    images = np.array([image for image, _ in records])
+    factors = 32 // images.shape[1], 32 // images.shape[2], 3 // images.shape[3]
+    arrays[f"x_{part}"] = np.kron(images, np.ones((*factors,), np.uint8))
+    arrays[f"y_{part}"] = np.array([label for _, label in records])
+np.savez(sys.argv[1], **arrays)
+PYTHON
+}
+
+# bnntrain for this machine: $reference.
+make_reference() {
+    reference=${ARM_REFERENCE:-$cache/host/bin/bnntrain}
+    [ -z "${ARM_REFERENCE-}" ] || reference=$(realpath "$ARM_REFERENCE")
+    [ -z "${ARM_REFERENCE-}${have_reference-}" ] || return 0
+    make_host
+    copy_source native
+    "$host" -m pip install -qq --no-build-isolation --no-deps --force-reinstall "$work/native"
+    have_reference=yes
+}
+
 main "$@"
+exit # the file may have changed since

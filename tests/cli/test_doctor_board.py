@@ -38,6 +38,12 @@ def programs(tmp_path, monkeypatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    """A 64-bit system, about whose word size there is nothing to say."""
+    monkeypatch.setattr(board, "word_bits", lambda: 64)
+
+
 @pytest.fixture
 def root(tmp_path):
     """Writes files and returns the folder that they are in."""

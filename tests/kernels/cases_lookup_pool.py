@@ -32,6 +32,7 @@ def _panel(isa: str | None, bits: np.ndarray) -> np.ndarray:
     """Return the panel of bits [taps, depth, columns], tap after tap."""
     taps, depth, columns = bits.shape
     panel = aligned_bytes((taps, _groups(depth) * kernels.LOOKUP_PANEL_BYTES))
+    panel[...] = 0  # an instruction set may use a part of it, and both calls of a check must agree
     for tap in range(taps):
         words = np.zeros((depth, 1), np.uint64) if columns == 0 else oracle.pack(bits[tap])
         kernels.lookup_lay_u1(words, columns, panel[tap], isa=isa)

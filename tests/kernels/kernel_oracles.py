@@ -205,9 +205,9 @@ def optimise(
     if name == "adam":
         m = s["beta1"] * m + (one - s["beta1"]) * g
         v = s["beta2"] * v + (one - s["beta2"]) * (g * g)
-        w = w - s["learning_rate"] * (m * s["correction1"]) / (
-            np.sqrt(v * s["correction2"]) + s["epsilon"]
-        )
+        # NumPy's float32 roots are approximate on 32-bit ARM; a float64 root rounds to the right one.
+        root = np.sqrt((v * s["correction2"]).astype(float)).astype(F32)
+        w = w - s["learning_rate"] * (m * s["correction1"]) / (root + s["epsilon"])
     elif name == "sgd":
         m = s["beta1"] * m + g
         w = w - s["learning_rate"] * m
