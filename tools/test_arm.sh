@@ -192,33 +192,34 @@ RUN
 }
 
 test_wheel() {
-    local cpu expected
+    local module objects
     build_wheel
     need_emulator
-    local module objects
     module=$(echo "$work"/source/build/lib*/bnntrain/kernels/_native*.so)
     mapfile -t objects < <(find "$work/source/build" -name '*.o')
     "$host" tools/arm_code.py "${objects[@]}" --linked "$module"
     make_reference
-    mkdir "$work/user" && cd "$work/user"
+    make_python "$work/python/bin/python3" arm64 "" ""
+    use_wheel
+}
+
+# Does what the README says on a machine that has nothing of bnntrain yet; in a shell of its own, as settings are exported.
+use_wheel() (
     expected=$(weights_of "$reference" digits)
     echo "$expected  x86-64"
-
-    make_python "$work/python/bin/python3" arm64 "" ""
     export QEMU_CPU=${cpus%% *} PIP_CACHE_DIR=$cache/pip BNNTRAIN_CACHE=$work/converted
+    mkdir "$work/user" && cd "$work/user"
     show "$work/python/bin/python3" -m venv .venv
     show .venv/bin/pip install -q "$wheel"
     for cpu in $cpus; do
         export QEMU_CPU=$cpu
         echo "== $cpu"
         show .venv/bin/bnntrain doctor
-        show .venv/bin/bnntrain fit digits --run-dir "runs/$cpu" 2>&1 | tail -n 6
+        show .venv/bin/bnntrain fit digits --run-dir "runs/$cpu" 2>&1 | sed '2,59d'
         echo "$(recorded "runs/$cpu")  $cpu"
-        [ "$(recorded "runs/$cpu")" = "$expected" ] || return 1
+        [ "$(recorded "runs/$cpu")" = "$expected" ] || exit 1
     done
-    unset QEMU_CPU BNNTRAIN_CACHE
-    cd - >/dev/null
-}
+)
 
 # Runs a command after showing it.
 show() {

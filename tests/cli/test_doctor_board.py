@@ -41,7 +41,7 @@ def programs(tmp_path, monkeypatch) -> Path:
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch):
     """A 64-bit system, about whose word size there is nothing to say."""
-    monkeypatch.setattr(board, "word_bits", lambda: 64)
+    monkeypatch.setattr(sys, "maxsize", 2**63 - 1)
 
 
 @pytest.fixture

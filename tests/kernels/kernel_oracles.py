@@ -205,7 +205,7 @@ def optimise(
     if name == "adam":
         m = s["beta1"] * m + (one - s["beta1"]) * g
         v = s["beta2"] * v + (one - s["beta2"]) * (g * g)
-        # NumPy's float32 roots are approximate on 32-bit ARM; a float64 root rounds to the right one.
+        # NumPy's float32 roots are approximate on 32-bit ARM; those of float64 are not.
         root = np.sqrt((v * s["correction2"]).astype(float)).astype(F32)
         w = w - s["learning_rate"] * (m * s["correction1"]) / (root + s["epsilon"])
     elif name == "sgd":
