@@ -8,7 +8,7 @@
 # Environment: ARM_CACHE (a folder for what is downloaded, to be kept; default: a temporary one).
 suite=bookworm version=3.11 # a Debian and its Python
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'jobs -p | xargs -r kill; rm -rf "$work"' EXIT
 cache=${ARM_CACHE:-$work/cache}
 mkdir -p "$cache"
 cache=$(realpath "$cache")

@@ -23,8 +23,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/arm_kit.sh
 . tools/arm_kit.sh
-cpus=${ARM_CPUS:-cortex-a53 cortex-a72 cortex-a76}
-one_of_each=${ARM_CPUS:-cortex-a53 cortex-a76} # without and with SDOT
+read -r -a cpus <<<"${ARM_CPUS:-cortex-a53 cortex-a72 cortex-a76}"
+read -r -a one_of_each <<<"${ARM_CPUS:-cortex-a53 cortex-a76}" # without and with SDOT
 # Emulated floats are slow: of the convolutional networks, `efficient` alone.
 tests=(tests/kernels tests/training/test_golden.py tests/training/test_step.py tests/training/test_determinism.py
     tests/cli/test_doctor_verb.py tests/cli/test_doctor_board.py tests/cli/test_trained_verbs.py
@@ -34,6 +34,7 @@ tests=(tests/kernels tests/training/test_golden.py tests/training/test_step.py t
 
 main() {
     local part
+    [ "${1-}" != run_kernels ] || { run_kernels "${@:2}" && return; }
     [ $# -gt 0 ] || set -- kernels python wheel fit convnet 32bit python32
     for part in "$@"; do
         case $part in
@@ -55,34 +56,55 @@ test_kernels() {
     need_emulator
     need python3=python3
     local cpu
-    for cpu in $cpus; do
+    for cpu in "${cpus[@]}"; do
         check_traps "$cpu"
     done
-    cat >"$work/on_every_cpu" <<'RUN'
-#!/bin/sh
-set -eu
-objects=$(echo "$(dirname "$1")"/kernels_*.o)
-python3 tools/arm_code.py $objects --linked "$1"
-for cpu in $ARM_CPUS; do
-    echo "== $cpu"
-    qemu-aarch64-static -cpu "$cpu" -d in_asm -D "$ARM_LOG" "$@"
-    reached=$(python3 tools/arm_code.py $objects --linked "$1" --reached "$ARM_LOG")
+    # The program and its objects are there only while the script runs that builds them; it calls us back.
+    CC=aarch64-linux-gnu-gcc CFLAGS=-static VARIANTS=plain RUN="tools/test_arm.sh run_kernels" tools/test_kernels.sh
+}
+
+# Runs the program of the kernel tests on every CPU: run_kernels PROGRAM [TEXT]
+run_kernels() {
+    local objects
+    objects=("$(dirname "$1")"/kernels_*.o)
+    program=("$@")
+    check_code=(python3 tools/arm_code.py "${objects[@]}" --linked "$1")
+    "${check_code[@]}"
+    on_each kernels_on "${cpus[@]}"
+}
+
+kernels_on() {
+    local reached
+    qemu-aarch64-static -cpu "$1" -d in_asm -D "$work/$1.asm" "${program[@]}"
+    reached=$("${check_code[@]}" --reached "$work/$1.asm")
     echo "dot products executed: $reached"
-    case $cpu in
-    cortex-a53 | cortex-a72) [ "$reached" -eq 0 ] ;;
-    *) [ "$reached" -gt 0 ] ;;
-    esac
-done
-RUN
-    chmod +x "$work/on_every_cpu"
-    ARM_CPUS=$cpus ARM_LOG=$work/log CC=aarch64-linux-gnu-gcc CFLAGS=-static VARIANTS=plain RUN="$work/on_every_cpu" \
-        tools/test_kernels.sh
+    if has_dot "$1"; then [ "$reached" -gt 0 ]; else [ "$reached" -eq 0 ]; fi
+}
+
+has_dot() {
+    case $1 in cortex-a53 | cortex-a72) return 1 ;; esac
+}
+
+# Calls a function for every CPU, all at once, and shows what each has printed: on_each FUNCTION CPU...
+on_each() {
+    local cpu failed=0
+    local -A jobs
+    for cpu in "${@:2}"; do
+        "$1" "$cpu" >"$work/$1.$cpu" 2>&1 &
+        jobs[$cpu]=$!
+    done
+    for cpu in "${@:2}"; do
+        wait "${jobs[$cpu]}" || failed=1
+        echo "== $cpu"
+        cat "$work/$1.$cpu"
+    done
+    return $failed
 }
 
 # An emulated CPU must end a program for an instruction that the real one lacks; else passing tests would say nothing.
 check_traps() {
     local instruction code expected=0
-    case $1 in cortex-a53 | cortex-a72) expected=132 ;; esac # SIGILL
+    has_dot "$1" || expected=132 # SIGILL
     for instruction in "sdot v0.4s, v0.16b, v0.16b" "fadd v0.8h, v0.8h, v0.8h"; do
         echo "int main(void) { __asm__(\".arch armv8.2-a+dotprod+fp16; $instruction\" ::: \"v0\"); }" |
             aarch64-linux-gnu-gcc -static -xc - -o "$work/trap"
@@ -107,13 +129,17 @@ test_32bit() {
 # The package -------------------------------------------------------------------------------------------------------------
 
 test_python() {
-    local cpu number=0
     unpack_wheel
-    for cpu in $cpus; do
-        echo "== $cpu"
-        ARM_SHARE="$number/${ARM_SHARE:-1}" run_pytest "$work/$cpu" "${tests[@]}"
-        number=$((number + 1))
+    on_each python_on "${cpus[@]}"
+}
+
+python_on() {
+    local first=0 workers=0 # the CPUs run side by side
+    [ "${#cpus[@]}" -gt 1 ] || workers=2
+    while [ "${cpus[first]}" != "$1" ]; do
+        first=$((first + 1))
     done
+    ARM_SHARE="$first/${ARM_SHARE:-1}" run_pytest "$work/$1" -n "$workers" "${tests[@]}"
 }
 
 test_python32() {
@@ -145,16 +171,16 @@ test_python32() {
     make_python "$work/cortex-a7/bin/python" armhf cortex-a7 "$work/package32:$site:$work/plugins"
     make_program "$work/cortex-a7"
     "$work/cortex-a7/bin/bnntrain" doctor
-    one_of_each=cortex-a7 same_weights digits --epochs 2 --threads 1
+    same_weights cortex-a7 digits --epochs 2 --threads 1
     # The emulator tells a 32-bit program of less memory than this machine has.
-    ARM_SHARE=0/${ARM_SHARE:-1} run_pytest "$work/cortex-a7" "${tests[@]}" \
+    ARM_SHARE=0/${ARM_SHARE:-1} run_pytest "$work/cortex-a7" -n 2 "${tests[@]}" \
         --deselect tests/cli/test_doctor_verb.py::test_facts
 }
 
 # Runs pytest in a folder of its own, so that what is imported is the package: run_pytest FOLDER ARGUMENT...
 run_pytest() {
     cp -r pyproject.toml tests "$1"
-    (cd "$1" && "$1/bin/python" -P -m pytest -q -n 2 -p no:cacheprovider -p arm_share "${@:2}")
+    (cd "$1" && "$1/bin/python" -P -m pytest -q -p no:cacheprovider -p arm_share "${@:2}")
 }
 
 # Unpacks the wheel with what it and the tests depend on, and makes $work/CPU/bin/{python,bnntrain}.
@@ -174,7 +200,7 @@ unpack_wheel() {
     fi
     "$host" -m zipfile -e "$wheel" "$work/package"
     mkdir -p "$work/plugins" && cp tools/arm_share.py "$work/plugins"
-    for cpu in $cpus; do
+    for cpu in "${cpus[@]}"; do
         make_python "$work/$cpu/bin/python" arm64 "$cpu" "$work/package:$site:$work/plugins"
         make_program "$work/$cpu"
     done
@@ -199,27 +225,31 @@ test_wheel() {
     mapfile -t objects < <(find "$work/source/build" -name '*.o')
     "$host" tools/arm_code.py "${objects[@]}" --linked "$module"
     make_reference
+    expected=$(weights_of "$reference" "$work/run" digits)
+    echo "$expected  x86-64"
     make_python "$work/python/bin/python3" arm64 "" ""
-    use_wheel
+    (
+        be_user "${cpus[0]}"
+        show "$work/python/bin/python3" -m venv .venv
+        show .venv/bin/pip install -q "$wheel"
+    )
+    on_each wheel_on "${cpus[@]}"
 }
 
-# Does what the README says on a machine that has nothing of bnntrain yet; in a shell of its own, as settings are exported.
-use_wheel() (
-    expected=$(weights_of "$reference" digits)
-    echo "$expected  x86-64"
-    export QEMU_CPU=${cpus%% *} PIP_CACHE_DIR=$cache/pip BNNTRAIN_CACHE=$work/converted
-    mkdir "$work/user" && cd "$work/user"
-    show "$work/python/bin/python3" -m venv .venv
-    show .venv/bin/pip install -q "$wheel"
-    for cpu in $cpus; do
-        export QEMU_CPU=$cpu
-        echo "== $cpu"
-        show .venv/bin/bnntrain doctor
-        show .venv/bin/bnntrain fit digits --run-dir "runs/$cpu" 2>&1 | sed '2,59d'
-        echo "$(recorded "runs/$cpu")  $cpu"
-        [ "$(recorded "runs/$cpu")" = "$expected" ] || exit 1
-    done
-)
+wheel_on() {
+    be_user "$1"
+    show .venv/bin/bnntrain doctor
+    show .venv/bin/bnntrain fit digits --run-dir "runs/$1" 2>&1 | sed '2,59d'
+    echo "$(recorded "runs/$1")  $1"
+    [ "$(recorded "runs/$1")" = "$expected" ]
+}
+
+# Goes to the folder of a user, on a CPU: to be called in a shell of its own.
+be_user() {
+    export QEMU_CPU=$1 PIP_CACHE_DIR=$cache/pip BNNTRAIN_CACHE=$work/converted
+    mkdir -p "$work/user"
+    cd "$work/user"
+}
 
 # Runs a command after showing it.
 show() {
@@ -229,35 +259,40 @@ show() {
 
 test_fit() {
     unpack_wheel
-    same_weights digits --epochs 2 --threads 1
+    same_weights "${one_of_each[*]}" digits --epochs 2 --threads 1
 }
 
 test_convnet() {
     unpack_wheel
     make_reference
     make_images "$work/cnv.npz"
-    same_weights cnv_cifar10_quick -s "data.dataset=$work/cnv.npz" -s data.validation_fraction=0 --epochs 1 --threads 2
+    same_weights "${one_of_each[*]}" \
+        cnv_cifar10_quick -s "data.dataset=$work/cnv.npz" -s data.validation_fraction=0 --epochs 1 --threads 2
 }
 
-# Trains on this machine and on those of $one_of_each, and compares: same_weights ARGUMENT...
+# Trains on this machine and on emulated ones, and compares: same_weights "CPU..." ARGUMENT...
 same_weights() {
-    local cpu sum expected start
+    local chosen
     make_reference
-    expected=$(weights_of "$reference" "$@")
+    read -r -a chosen <<<"$1"
+    training=("${@:2}")
+    expected=$(weights_of "$reference" "$work/run" "${training[@]}")
     echo "$expected  x86-64"
-    for cpu in $one_of_each; do
-        start=$SECONDS
-        sum=$(weights_of "$work/$cpu/bin/bnntrain" "$@")
-        echo "$sum  $cpu, $((SECONDS - start)) s"
-        [ "$sum" = "$expected" ] || return 1
-    done
+    on_each same_weights_on "${chosen[@]}"
 }
 
-# The hash of the weights that a command line trains: weights_of BNNTRAIN ARGUMENT...
+same_weights_on() {
+    local sum
+    sum=$(weights_of "$work/$1/bin/bnntrain" "$work/$1/run" "${training[@]}")
+    echo "$sum  $1"
+    [ "$sum" = "$expected" ]
+}
+
+# The hash of the weights that a command line trains: weights_of BNNTRAIN FOLDER ARGUMENT...
 weights_of() {
-    rm -rf "$work/run"
-    BNNTRAIN_CACHE="$work/converted" "$1" fit "${@:2}" --run-dir "$work/run" --quiet >/dev/null
-    recorded "$work/run"
+    rm -rf "$2"
+    BNNTRAIN_CACHE="$work/converted" "$1" fit "${@:3}" --run-dir "$2" --quiet >/dev/null
+    recorded "$2"
 }
 
 # The hash that a run folder tells.
