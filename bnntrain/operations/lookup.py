@@ -9,7 +9,8 @@ from bnntrain.operations.counter import TILE, ceil_div, pieces_of, shares_of
 
 _TABLE_ROW, _PANEL_GROUP = 64, 256  # BNN_LOOKUP_TABLE_BYTES, BNN_LOOKUP_PANEL_BYTES
 _TABLES = 32768  # BNN_PANEL_BYTES
-_SUMS, _INDICES = 16384, 16384  # BNN_LOOKUP_SUM_BYTES, BNN_LOOKUP_INDEX_BYTES
+_ROWS = 32  # BNN_LOOKUP_ROWS
+_SUMS, _INDICES = 8192, 16384  # BNN_LOOKUP_SUM_BYTES, BNN_LOOKUP_INDEX_BYTES
 _INT32 = 4
 
 
@@ -33,7 +34,7 @@ class SignedProduct:
 
     @property
     def _most_rows(self) -> int:
-        return min(TILE, _TABLES // (self._groups * _TABLE_ROW))
+        return min(_ROWS, _TABLES // (self._groups * _TABLE_ROW))
 
     @property
     def _most_tiles(self) -> int:

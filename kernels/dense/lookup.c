@@ -11,7 +11,7 @@
 struct room {
     uint8_t *tables, *indices;
     int32_t *sums;
-    const uint8_t *rows[BNN_TILE];
+    const uint8_t *rows[BNN_LOOKUP_ROWS];
 };
 
 /* How a product is cut: depths of a piece, rows of a block, tiles of a group. */
@@ -26,7 +26,7 @@ static struct cut cut_of(const struct bnn_signed_product *p, size_t batch)
     cut.pieces = bnn_ceil_div(p->depth, cut.depth);
     cut.row_bytes = bnn_lookup_table_bytes(cut.depth);
     cut.tile_bytes = bnn_lookup_groups(cut.depth) * BNN_LOOKUP_PANEL_BYTES;
-    cut.rows = bnn_min(BNN_TILE, TABLE_BYTES / cut.row_bytes);
+    cut.rows = bnn_min(BNN_LOOKUP_ROWS, TABLE_BYTES / cut.row_bytes);
     cut.tiles = cut.pieces > 1 ? 1 : index_bytes / cut.tile_bytes;
     return cut;
 }

@@ -34,8 +34,9 @@ struct scratch {
 
 /* Rows of dX that a thread computes at a time in the real path. */
 #define BNN_ROW_BLOCK 16
-/* A product by look-up: sums of up to BNN_TILE rows, and at least so many bytes for indices, where others have a tile. */
-#define BNN_LOOKUP_SUM_BYTES (BNN_TILE * BNN_TILE * sizeof(int32_t))
+/* A product by look-up: rows of a block, and where others have a tile their sums and at least so many bytes for indices. */
+#define BNN_LOOKUP_ROWS 32
+#define BNN_LOOKUP_SUM_BYTES (BNN_LOOKUP_ROWS * BNN_TILE * sizeof(int32_t))
 #define BNN_LOOKUP_INDEX_BYTES 16384
 
 static inline size_t bnn_dense_tile_bytes(size_t batch)
@@ -110,7 +111,7 @@ void bnn_dense_factor(const struct bnn_kernels *k, const struct bnn_dense *d, si
                       double *mean_t);
 
 /* A product [rows][columns] of int8 rows, |a| <= 31, and signs b [depth][words(columns)], a tile of columns at a time:
- * `use` gets each block of at most BNN_TILE rows of it, [rows][BNN_TILE], from row `row` on. */
+ * `use` gets each block of at most BNN_LOOKUP_ROWS rows of it, [rows][BNN_TILE], from row `row` on. */
 struct bnn_signed_product {
     const int8_t *a;
     size_t rows, a_stride, depth;
