@@ -57,6 +57,7 @@ def _methods(context: click.Context, parameter: click.Parameter, value: str) -> 
     is_flag=True,
     help="Go on with the runs in --run-dir: what has finished is not trained again.",
 )
+@options.meter_options
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @options.json_option
 @click.pass_context
@@ -178,8 +179,8 @@ def _forwarded(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen, list[
 def _echo_comparison(runs: list[Summary]) -> None:
     """Print one row per method, and how the first one's figures relate to the last one's."""
     head = [
-        ["", "accuracy", "time", "arena", "growth", "peak", "published", "energy"],
-        ["method", "%", "ms/batch", "MiB", "MiB", "MiB", "MiB", "J/batch"],
+        ["", "accuracy", "time", "arena", "growth", "sampled", "peak", "published", "energy"],
+        ["method", "%", "ms/batch", *["MiB"] * 5, "J/batch"],
     ]
     rows: list[list[str] | None] = [_row(run) for run in runs]
     first, last = runs[0], runs[-1]
@@ -189,7 +190,8 @@ def _echo_comparison(runs: list[Summary]) -> None:
         rows += [None, [label, "", *(times(a, b) for a, b in pairs)]]
     echo_table(head, rows)
     click.echo()
-    click.echo("growth: resident memory at its peak less that before training; peak: all of it")
+    click.echo("growth: resident memory at its peak less that before training; peak: all of it,")
+    click.echo("        by the kernel's mark; sampled: the highest sample of memory.dat")
     click.echo("published: modelled by Wang et al. for their standard or their low-memory method")
     if len(runs) > 1:
         points = last["test_accuracy"] - first["test_accuracy"]
@@ -211,6 +213,11 @@ def _figures(run: Summary) -> tuple[float | None, ...]:
     """Return seconds per batch, bytes by column (arena to published), joules per batch."""
     growth = run["rss_peak_bytes"] - run["rss_before_bytes"]
     return (
-        run["seconds_per_batch"], run["arena_bytes"], growth, run["rss_peak_bytes"],
-        run["published_bytes"], run["energy_j_per_batch"],
+        run["seconds_per_batch"], run["arena_bytes"], growth, _sampled_peak(run),
+        run["rss_peak_bytes"], run["published_bytes"], run["energy_j_per_batch"],
     )  # fmt: skip
+
+
+def _sampled_peak(run: Summary) -> int | None:
+    # Runs from before there were meters have no such section.
+    return run.get("memory", {}).get("sampled_peak_bytes")

@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from bnntrain.meters.energy_record import EnergyRecord, warnings_of
-from bnntrain.meters.integral import Integral
+from bnntrain.meters.integral import Integral, Phase
 from bnntrain.meters.power import MeterLost, OverRange, Power, PowerSource, SampleLost
 from bnntrain.meters.power_csv import PowerWriter
 
@@ -80,6 +80,20 @@ class EnergyMeter:
     def joules(self) -> float | None:
         """Energy so far without the idle phases; None where nothing is, or can be, measured."""
         return None if self._failure or not self._samples else self._integral.joules
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing is measured or written any more; None while all is well."""
+        return self._failure or (self._writer.failure if self._writer is not None else None)
+
+    def so_far(self, phases: Collection[str]) -> Phase:
+        """Return the sums of some phases up to the last sample."""
+        spent = [each for name, each in list(self._integral.phases.items()) if name in phases]
+        return Phase(
+            math.fsum(each.seconds for each in spent),
+            math.fsum(each.joules for each in spent),
+            sum(each.samples for each in spent),
+        )
 
     def start(self) -> None:
         """Begin to sample in a thread of its own; does not raise."""
