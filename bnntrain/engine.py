@@ -309,12 +309,11 @@ class Trainer:
         load_checkpoint(self.folder.best, self.model.inference_state())
         summary["best_test_accuracy"] = evaluate(self.model, test, path)["accuracy"]
         self.recording.mark("other")
-        summary["rss_peak_bytes"] = self.meter.peak_bytes()
         if self.recording.has_idle:
             self.folder.write_summary(summary)  # whatever happens now, the run has finished
             self.recording.idle_after(stop)
         self._stop_recording()
-        summary |= self._recorded()
+        summary |= self._recorded() | {"rss_peak_bytes": self.meter.peak_bytes()}
         self.folder.write_summary(summary)
         return summary
 

@@ -15,11 +15,12 @@ from pathlib import Path
 import click
 
 from bnntrain import api
+from bnntrain.accounting import MEASURED_BOARD, Measured
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_json, echo_table
 from bnntrain.config import Config
 from bnntrain.errors import BnntrainError, Interrupted, RunError, UsageError
-from bnntrain.footprint import published_counterpart
+from bnntrain.footprint import measured, published_counterpart
 from bnntrain.method import METHODS
 from bnntrain.report import NONE, mib, times
 
@@ -97,7 +98,7 @@ def compare(
     if as_json:
         echo_json(runs)
     else:
-        _echo_comparison(runs)
+        _echo_comparison(runs, measured(prepared[0]))
         click.echo(f"runs: {folder}")
 
 
@@ -176,7 +177,7 @@ def _forwarded(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen, list[
             signal.signal(number, handler)
 
 
-def _echo_comparison(runs: list[Summary]) -> None:
+def _echo_comparison(runs: list[Summary], published: Measured | None) -> None:
     """Print one row per method, and how the first one's figures relate to the last one's."""
     head = [
         ["", "accuracy", "time", "arena", "growth", "sampled", "peak", "published", "energy"],
@@ -193,6 +194,11 @@ def _echo_comparison(runs: list[Summary]) -> None:
     click.echo("growth: resident memory at its peak less that before training; peak: all of it,")
     click.echo("        by the kernel's mark; sampled: the highest sample of memory.dat")
     click.echo("published: modelled by Wang et al. for their standard or their low-memory method")
+    if published is not None:
+        click.echo(
+            f"           and measured on {MEASURED_BOARD}, low-memory: {published.seconds:.2f} s, "
+            f"{published.mib:.2f} MiB, {published.joules:.2f} J per batch"
+        )
     if len(runs) > 1:
         points = last["test_accuracy"] - first["test_accuracy"]
         click.echo(f"accuracy of {last['method']}: {points:+.2f} points against {first['method']}")
