@@ -153,7 +153,7 @@ class Meters(_Section):
     gain : int
         Divider in front of its shunt side: 1, 2, 4, 8 measure up to 40, 80, 160, 320 mV.
     averaging : int
-        Conversions of 0.532 ms that one reading is the mean of.
+        Conversions of 0.532 ms that one reading of the shunt is the mean of.
     file : str
         Recording that ``replay`` plays.
     """
@@ -168,7 +168,7 @@ class Meters(_Section):
     shunt_ohm: Annotated[float, Meta(gt=0, le=100)] = 0.1
     bus_range: Literal[16, 32] = 32
     gain: Literal[1, 2, 4, 8] = 8
-    averaging: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 32
+    averaging: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 64
     file: Annotated[str, Meta(min_length=1, extra={"allowed": RECORDING_FORM})] | None = None
 
 

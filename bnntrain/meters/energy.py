@@ -3,13 +3,14 @@
 The training thread only leaves marks. Samples are not kept: memory does not grow with the run. A
 meter that fails never ends a run; its record says `available: false` and why.
 
-Sample times wander by up to an interval around an even grid (a golden-ratio sequence), so that a
-load that repeats in step with the grid, as batches do, is not always met at the same point.
+Every interval has one sample, at a random point: a load that repeats in step with an even grid, as
+batches may, would always be met at the same point of it.
 """
 
 from __future__ import annotations
 
 import math
+import random
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -25,8 +26,7 @@ LOST_AFTER_S = 5.0
 
 _LOST_AFTER_INTERVALS = 20
 _GAP_S, _GAP_INTERVALS = 1.0, 10
-_GOLDEN = (math.sqrt(5) - 1) / 2
-# After `stop` samples are taken until one is about a time behind it: a meter that averages is late.
+# After `stop`, samples are taken until one is of a time behind it: what averages comes late.
 _LAST_WAIT_S = 0.002
 _LAST_LIMIT_S = 1.0
 _JOIN_S = 5.0
@@ -71,7 +71,9 @@ class EnergyMeter:
         self._asked_to_stop = threading.Event()
         self._end = math.inf
         self._start = self._last_sign = 0.0
-        self._samples = self._lost = self._over_range = 0
+        self._samples = self._lost = self._over_range = self._number = 0
+        self._random = random.Random(0).random
+        self._age_s = 0.0
         self._failure: str | None = None
         self._lost_reason: str | None = None
         self._record: EnergyRecord | None = None
@@ -83,7 +85,12 @@ class EnergyMeter:
 
     @property
     def failure(self) -> str | None:
-        """Why nothing is measured or written any more; None while all is well."""
+        """Why the meter has stopped before its time, if it has."""
+        return self._failure
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is measured, or nothing written, any more; None while all is well."""
         return self._failure or (self._writer.failure if self._writer is not None else None)
 
     def so_far(self, phases: Collection[str]) -> Phase:
@@ -148,6 +155,7 @@ class EnergyMeter:
         except Exception as error:  # whatever a meter does, the run goes on
             return self._give_up(f"{type(error).__name__}: {error}")
         at = (before + self._clock()) / 2 if power.at is None else power.at
+        self._age_s = min(max(0.0, before - at), _LAST_LIMIT_S)
         self._take(at, power)
         return at < self._end and before < self._end + _LAST_LIMIT_S
 
@@ -175,16 +183,19 @@ class EnergyMeter:
         self._failure = f"stopped after {after:.1f} s: {reason}"
         return False
 
+    def wait_s(self) -> float:
+        """Return the time until the next step is due."""
+        if self._asked_to_stop.is_set():
+            return max(_LAST_WAIT_S, self._age_s)
+        passed = (self._clock() - self._start) / self.interval_s
+        self._number = max(self._number + 1, math.floor(passed))
+        return max(0.0, self._number + self._random() - passed) * self.interval_s
+
     def _loop(self) -> None:
-        number = 0
         while self.step():
-            if self._asked_to_stop.is_set():
-                time.sleep(min(_LAST_WAIT_S, self.interval_s))
-                continue
-            passed = (self._clock() - self._start) / self.interval_s
-            number = max(number + 1, math.ceil(passed))
-            due = number + number * _GOLDEN % 1
-            self._asked_to_stop.wait((due - passed) * self.interval_s)
+            wait_s = self.wait_s()
+            if self._asked_to_stop.wait(wait_s):
+                time.sleep(max(_LAST_WAIT_S, self._age_s))
 
     def _finish(self) -> EnergyRecord:
         if self._writer is not None:

@@ -141,6 +141,8 @@ def warnings_of(
             f"{_samples(record.over_range)} beyond the meter's range; {over_range_s:.2f} s around "
             "them are not counted. Raise meters.gain, or take a smaller shunt"
         )
+    if record.joules < 0:
+        found.append("the power is negative: VIN+ and VIN- of the meter are swapped")
     if missing_s > _NOTABLE_S * (record.seconds + missing_s) or missing_s > 1:
         found.append(f"{missing_s:.2f} s without samples are not counted")
     if period_s is not None and period_s > record.interval_s:

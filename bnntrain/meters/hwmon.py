@@ -47,7 +47,7 @@ class Hwmon:
     def __init__(
         self, shunt_ohm: float, bus: int = 1, address: int = 0x40, root: Path = Path("/")
     ) -> None:
-        self._folder = _find(root, f"{bus}-{address:04x}")
+        self._folder = _find(root, bus, address)
         chip = text_of(self._folder / "name")
         self._limit = _LIMITS.get(chip)
         kernel_ohm = _shunt(self._folder)
@@ -71,13 +71,14 @@ class Hwmon:
         """Nothing is open."""
 
 
-def _find(root: Path, place: str) -> Path:
+def _find(root: Path, bus: int, address: int) -> Path:
+    place = f"{bus}-{address:04x}"
     folders = sorted((root / _FOLDER).glob("hwmon*"))
     found = [each for each in folders if text_of(each / "name") in _CHIPS]
     if not found:
         message = (
-            "no INA219 is known to the kernel. Use meters.energy: ina219, or load its driver with "
-            "'dtoverlay=i2c-sensor,ina219,addr=0x40' in /boot/firmware/config.txt"
+            "the kernel drives no INA219. Set meters.energy: ina219, or run "
+            f"'echo ina219 {address:#04x} | sudo tee /sys/bus/i2c/devices/i2c-{bus}/new_device'"
         )
         raise MeterError(f"/{_FOLDER}", message)
     there = [each for each in found if (each / "device").resolve().name == place]

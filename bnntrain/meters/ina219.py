@@ -33,6 +33,8 @@ _BUS_SHIFT = 3
 _RANGE_32V = 1 << 13
 _GAIN_SHIFT, _BUS_ADC_SHIFT, _SHUNT_ADC_SHIFT = 11, 7, 3
 _AVERAGING = 0b1000  # of 12 bits; the low three bits are the logarithm of the number
+# The two are converted in turn. The bus hardly moves; its time is the shunt's loss.
+_BUS_AVERAGING = 4
 _CONTINUOUS = 0b111  # shunt and bus in turn
 _SHUNT_LIMIT = 4000  # steps, at gain 1
 _BUS_LIMIT = {16: 4000, 32: 8000}
@@ -66,14 +68,16 @@ def configuration(bus_range: int, gain: int, averaging: int) -> int:
     gain : int
         1, 2, 4, 8: up to 40, 80, 160, 320 mV over the shunt.
     averaging : int
-        1, 2, 4 ... 128 conversions.
+        1, 2, 4 ... 128 conversions of the shunt; of the bus 4 at most.
     """
-    adc = _AVERAGING | averaging.bit_length() - 1
+    shunt, bus = (
+        _AVERAGING | count.bit_length() - 1 for count in (averaging, min(averaging, _BUS_AVERAGING))
+    )
     return (
         (_RANGE_32V if bus_range == 32 else 0)
         | gain.bit_length() - 1 << _GAIN_SHIFT
-        | adc << _BUS_ADC_SHIFT
-        | adc << _SHUNT_ADC_SHIFT
+        | bus << _BUS_ADC_SHIFT
+        | shunt << _SHUNT_ADC_SHIFT
         | _CONTINUOUS
     )
 
@@ -121,7 +125,7 @@ class Ina219:
         shunt_ohm: float = 0.1,
         bus_range: int = 32,
         gain: int = 8,
-        averaging: int = 32,
+        averaging: int = 64,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -130,11 +134,10 @@ class Ina219:
         self._configuration = configuration(bus_range, gain, averaging)
         self._shunt_limit = _SHUNT_LIMIT * gain
         self._bus_limit = _BUS_LIMIT[bus_range]
-        conversion_s = _CONVERSION_S * averaging
-        self.period_s = 2 * conversion_s
-        # The last shunt conversion ended one conversion ago on average, and its middle is half a
-        # conversion before that.
-        self._age_s = 1.5 * conversion_s
+        shunt_s = _CONVERSION_S * averaging
+        self.period_s = shunt_s + _CONVERSION_S * min(averaging, _BUS_AVERAGING)
+        # The shunt's last conversion ended half a period ago on average.
+        self._age_s = self.period_s / 2 + shunt_s / 2
         self.resets = 0
         self._is_converted = False
         place = f"{device.address:#04x} on {device.path}"

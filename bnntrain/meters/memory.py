@@ -159,8 +159,8 @@ class MemoryMeter:
 
     Attributes
     ----------
-    failure : str or None
-        Why the recording ended early.
+    trouble : str or None
+        Why the file ends early.
 
     Examples
     --------
@@ -189,7 +189,7 @@ class MemoryMeter:
         self._batches = 0
 
     @property
-    def failure(self) -> str | None:
+    def trouble(self) -> str | None:
         """Why the file ends early, or why there is none."""
         return self._writer.failure if self._writer is not None else None
 

@@ -88,7 +88,7 @@ class Recording:
         running = [meter.mark for meter in (self._memory, self._energy) if meter is not None]
         if running:
             self.mark = running[0] if len(running) == 1 else self._mark_both
-        self._pass_on_failures()
+        self._pass_on_troubles()
 
     def _start_memory(self) -> None:
         meter = MemoryMeter(self.meters.memory_interval, self.folder / MEMORY_FILE)
@@ -162,7 +162,7 @@ class Recording:
         """An epoch has ended, its checkpoint is written."""
         if self._memory is not None:
             self._memory.end_epoch()
-        self._pass_on_failures()
+        self._pass_on_troubles()
 
     def _training(self) -> Phase:
         """Return the sums of the phases of a batch so far."""
@@ -184,7 +184,7 @@ class Recording:
             Sections ``memory`` and ``energy`` of ``run.json``.
         """
         self.close()
-        self._pass_on_failures()
+        self._pass_on_troubles()
         return self.sections(batches, batch_size)
 
     def sections(self, batches: int = 0, batch_size: int = 1) -> dict[str, dict[str, object]]:
@@ -222,10 +222,10 @@ class Recording:
                 found[f"{name}_image"] = found[f"{name}_batch"] / batch_size
         return found
 
-    def _pass_on_failures(self) -> None:
+    def _pass_on_troubles(self) -> None:
         for meter, what in ((self._memory, "memory"), (self._energy, "energy")):
-            if meter is not None and meter.failure:
-                self._say(f"{what}: {meter.failure}. {_GOES_ON}")
+            if meter is not None and meter.trouble:
+                self._say(f"{what}: {meter.trouble}. {_GOES_ON}")
 
     def _say(self, line: str) -> None:
         if line not in self._warned:

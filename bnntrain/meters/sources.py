@@ -96,9 +96,10 @@ class Found:
     watts: float | None = None
 
 
-def survey(meters: Meters, root: Path = Path("/")) -> list[Found]:
-    """Try every kind of meter that a board may have, and take one reading of each."""
-    return [_look(kind, meters, root) for kind in AUTOMATIC]
+def survey(meters: Meters, kind: str | None = None, root: Path = Path("/")) -> list[Found]:
+    """Try every kind of meter that a board may have, or one kind, and take a reading of each."""
+    kinds = AUTOMATIC if kind in (None, "auto") else (kind,)
+    return [_look(each, meters, root) for each in kinds]
 
 
 def _look(kind: str, meters: Meters, root: Path) -> Found:
