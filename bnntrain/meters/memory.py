@@ -223,14 +223,13 @@ class MemoryMeter:
     def begin_epoch(self) -> None:
         """Open the bracket of an epoch."""
         self._batches = 0
-        self._epoch = self._resident(), time.monotonic()
+        self._epoch = self._edge()
 
     def end_epoch(self) -> None:
         """Close what is open, the epoch too."""
         self.mark(OTHER)
         if self._epoch is not None:
-            end = self._resident(), time.monotonic()
-            self._brackets.append(Bracket(_EPOCH, *self._epoch, *end, 0))
+            self._brackets.append(Bracket(_EPOCH, *self._epoch, *self._edge(), 0))
             self._epoch = None
 
     def stop(self) -> MemoryRecord:
@@ -256,12 +255,17 @@ class MemoryMeter:
 
     def _turn(self, phase: str | None, at: float | None) -> None:
         """Close the open bracket and open that of a phase."""
-        now, resident = time.monotonic() if at is None else at, self._resident()
-        self._taken.append((now, resident))
+        edge = self._edge(at)
         if self._open is not None:
             level = 0 if self._epoch is None else 1
-            self._brackets.append(Bracket(*self._open, resident, now, level))
-        self._open = None if phase is None else (phase, resident, now)
+            self._brackets.append(Bracket(*self._open, *edge, level))
+        self._open = None if phase is None else (phase, *edge)
+
+    def _edge(self, at: float | None = None) -> tuple[int, float]:
+        """Take a sample; return bytes and time."""
+        resident, now = self._resident(), time.monotonic() if at is None else at
+        self._taken.append((now, resident))
+        return resident, now
 
     def _resident(self) -> int:
         """Return the resident set size in bytes."""
@@ -293,6 +297,7 @@ class MemoryMeter:
         taken = [self._taken.popleft() for _ in range(len(self._taken))]
         for at, resident in sorted(taken):
             self._writer.add_sample(resident, at)
+            self.record.peak_bytes = max(self.record.peak_bytes or 0, resident)
         with contextlib.suppress(IndexError):
             while True:
                 bracket = self._brackets.popleft()
@@ -304,5 +309,4 @@ class MemoryMeter:
     def _peak(self, phase: str, resident: int) -> PhasePeak:
         peak = self.record.phases.setdefault(phase, PhasePeak())
         peak.peak_bytes = max(peak.peak_bytes, resident)
-        self.record.peak_bytes = max(self.record.peak_bytes or 0, resident)
         return peak

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_any_course_of_a_run_gives_well_formed_brackets(steps, tmp_path_factory)
         assert phase in record.phases or not count
     stamps, sizes = found["timestamp"], found["mem_usage"]
     assert stamps == sorted(stamps)
-    for begin, end, *edges, level in sum(brackets.values(), []):
+    for begin, end, *edges, level in itertools.chain(*brackets.values()):
         assert stamps[0] <= begin <= end <= stamps[-1]
         assert all(min(sizes) - 1e-3 <= edge <= max(sizes) + 1e-3 for edge in edges)
         assert level in (0, 1)
@@ -129,7 +130,8 @@ def test_a_full_disk_ends_the_file_and_not_the_meter(tmp_path):
     path.symlink_to("/dev/full")
     meter = MemoryMeter(NEVER, path)
     meter.start()
-    assert meter.trouble == "memory.dat could not be written (No space left on device); it ends early"
+    reason = "memory.dat could not be written (No space left on device); it ends early"
+    assert meter.trouble == reason
     meter.begin_epoch()
     meter.mark("load")
     record = meter.stop()
