@@ -214,7 +214,7 @@ class Trainer:
         self.recording.start()
         self.recording.idle_before(stop)
         while progress.epoch < self.config.train.epochs:
-            self.recording.begin_epoch()
+            self.recording.begin_epoch(is_whole=progress.step == 0)
             self._train_epoch(stop)
             self._end_epoch()
             self.recording.end_epoch()

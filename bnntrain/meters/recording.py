@@ -73,7 +73,7 @@ class Recording:
         self._memory_record = MemoryRecord(False, _NOT_ENDED if meters.memory else off)
         self._energy_record = EnergyRecord.unavailable("no meter was chosen: meters.energy is none")
         self._warned: set[str] = set()
-        self._at_epoch = Phase()
+        self._at_epoch, self._is_whole = Phase(), True
         if meters.energy != "none":
             # Now, before the arena is made: what it takes is not the training's. Most runs need no
             # driver and do without.
@@ -141,20 +141,22 @@ class Recording:
             stop.wait(self.meters.idle)
             self.mark(OTHER)
 
-    def begin_epoch(self) -> None:
-        """An epoch begins."""
+    def begin_epoch(self, is_whole: bool = True) -> None:
+        """An epoch begins; it is not whole where a former process trained on its first batches."""
+        self._is_whole = is_whole
         if self._memory is not None:
             self._memory.begin_epoch()
         self._at_epoch = self._training()
 
     def training_joules(self) -> float | None:
-        """Return the energy of the epoch's training; None where too little of it was measured.
+        """Return the energy of the epoch's training; None where it was not measured as a whole.
 
         The last samples may still be missing right after the training: ask when the epoch has been
         evaluated.
         """
         before, now = self._at_epoch, self._training()
-        if now.samples - before.samples < FEWEST_SAMPLES:
+        is_lost = self._energy is None or self._energy.failure
+        if is_lost or not self._is_whole or now.samples - before.samples < FEWEST_SAMPLES:
             return None
         return now.joules - before.joules
 

@@ -119,6 +119,17 @@ def test_a_baseline_ends_when_the_run_is_asked_to_stop(record, source):
     recording.stop(0, 10)
 
 
+def test_the_rest_of_an_epoch_is_no_epoch(record, source):
+    recording = record(energy="replay", interval=0.001)
+    recording.begin_epoch(is_whole=False)
+    for _ in range(10):
+        batch(recording, source)
+    recording.mark("evaluate")
+    source.wait(3)
+    assert recording.training_joules() is None
+    recording.stop(10, 10)
+
+
 def test_too_few_samples_give_no_figure_of_an_epoch(record, source):
     recording = record(energy="replay", interval=3600)
     recording.begin_epoch()
