@@ -237,16 +237,19 @@ class MemoryMeter:
         if self._thread is not None:
             self._stopping.set()
             self._thread.join(_JOIN_S)
+            if self._thread.is_alive():
+                self.record.reason = f"its file has not answered for {_JOIN_S:g} s"
+            else:
+                self._finish()
             self._thread = None
-            self.end_epoch()
-            self._sample()
-            self._flush()
-            self._writer.close()
-            os.close(self._statm)
-            self._finish()
         return self.record
 
     def _finish(self) -> None:
+        self.end_epoch()
+        self._sample()
+        self._flush()
+        self._writer.close()
+        os.close(self._statm)
         record = self.record
         record.available, record.reason = True, None
         record.seconds = time.monotonic() - self._start

@@ -105,15 +105,16 @@ class Recording:
 
         meters = self.meters
         try:
-            source = open_source(meters)
-        except MeterError as error:
-            reason = str(error)
+            meter = EnergyMeter(open_source(meters), meters.interval, self.folder / POWER_FILE)
+            meter.start()
+        except Exception as error:  # whatever a meter does, the run goes on
+            reason = str(error) if isinstance(error, MeterError) else repr(error)
             self._energy_record = EnergyRecord.unavailable(reason, meters.energy, meters.interval)
             self._say(f"no energy is recorded: {reason}. {_GOES_ON}")
             return
-        self._energy_record = EnergyRecord.unavailable(_NOT_ENDED, source.kind, meters.interval)
-        self._energy = EnergyMeter(source, meters.interval, self.folder / POWER_FILE)
-        self._energy.start()
+        kind = meter.source.kind
+        self._energy_record = EnergyRecord.unavailable(_NOT_ENDED, kind, meters.interval)
+        self._energy = meter
 
     def _mark_both(self, phase: str) -> None:
         now = time.monotonic()

@@ -154,6 +154,16 @@ def test_a_meter_that_cannot_be_opened(record, monkeypatch):
     assert energy["j_per_batch"] is None
 
 
+def test_a_meter_with_a_fault_of_its_own(record, monkeypatch):
+    def fail(meters):
+        raise ZeroDivisionError("no shunt")
+
+    monkeypatch.setattr(sources, "open_source", fail)
+    recording = record(energy="ina219")
+    assert len(recording.warned) == 1
+    assert "no shunt" in recording.stop(5, 10)["energy"]["reason"]
+
+
 def test_a_meter_that_is_lost_is_reported_once(record, source):
     recording = record(energy="replay", interval=0.001)
     recording.begin_epoch()
