@@ -73,6 +73,7 @@ def load_config(
             raw[section][name] = {inner: raw[section][name]}
     for key, value in given.items():
         _apply(raw, key, value, source)
+    _read_address(raw)
     where = Where(source, frozenset(given), ConfigFile)
     file = read_struct(ConfigFile, raw, where, "")
     name = file.name or _name_of(source)
@@ -118,6 +119,7 @@ def load_meters(
     given = dict(_flatten(overrides or {}))
     for key, value in given.items():
         _apply(raw, key, value, OVERRIDE)
+    _read_address(raw)
     where = Where(OVERRIDE, frozenset(given), _MetersAlone)
     meters = read_struct(_MetersAlone, raw, where, "").meters
     _check_meters(meters, where)
@@ -256,6 +258,14 @@ def _apply(raw: dict[str, object], key: str, value: object, source: str) -> None
         place[section] = inner = {} if inner is None else inner
         place = inner
     place[name] = value
+
+
+def _read_address(raw: dict[str, object]) -> None:
+    """Turn an I2C address as the world writes it, 0x41, into a number; our YAML leaves it text."""
+    meters = raw.get("meters")
+    text = meters.get("address") if isinstance(meters, dict) else None
+    if isinstance(text, str) and re.fullmatch(r"0x[0-9a-fA-F]{1,4}", text):
+        meters["address"] = int(text, 16)
 
 
 def _name_of(source: str) -> str:

@@ -49,14 +49,16 @@ class Bench:
         meter.begin()
         start = self.clock()
         pending = sorted((events or {}).items(), key=lambda each: each[0])
+        is_asked = False
         while meter.step():
             due = self.clock() + meter.wait_s()
             while pending and start + pending[0][0] <= due:
                 when, event = pending.pop(0)
                 self.clock.now = max(self.clock.now, start + when)
                 event(meter)
-            if self.clock() < start + seconds <= due:
-                self.clock.now = start + seconds
+            if start + seconds <= due and not is_asked:
+                self.clock.now = max(self.clock.now, start + seconds)
                 meter.ask_to_stop()
+                is_asked = True
             self.clock.now = max(self.clock.now, due)
         return meter.stop(), start, start + seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 class Waveform:
@@ -85,5 +86,5 @@ def energy(amps: Waveform, volts: Waveform, start: float, end: float, pieces: in
     step = (end - start) / pieces
     edges = [start + step * number for number in range(pieces + 1)]
     return math.fsum(
-        amps.integral(a, b) * volts.mean(a, b) for a, b in zip(edges, edges[1:], strict=False)
+        amps.integral(a, b) * volts.mean(a, b) for a, b in pairwise(edges)
     )
