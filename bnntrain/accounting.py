@@ -131,6 +131,39 @@ PRINTED = {
 """By name of the model. Source: the tables of arXiv 2102.04270."""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one batch of the published low-memory prototype.
+
+    Attributes
+    ----------
+    batch : int
+        Samples per step.
+    seconds, mib, joules : float
+        Per batch; memory is the heap of the MLP, and all that was resident for BinaryNet.
+    """
+
+    batch: int
+    seconds: float
+    mib: float
+    joules: float
+
+
+MEASURED_BOARD = "a Raspberry Pi 3B+"
+MEASURED = {
+    "mlp": Measured(200, 0.98, 5.00, 1.42),
+    "binarynet": Measured(40, 121.20, 154.37, 136.53),
+}
+"""By name of the model. Source: the table of the prototype in arXiv 2102.04270."""
+
+
+def measured_batch(name: str, layers: Sequence[LayerSize], batch: int) -> Measured | None:
+    """Return what was measured of a network and batch size; arguments as for `printed_totals`."""
+    row = MEASURED.get(name)
+    is_it = row is not None and row.batch == batch and _is_network(PRINTED[name], layers)
+    return row if is_it else None
+
+
 def printed_totals(name: str, layers: Sequence[LayerSize], batch: int) -> Printed | None:
     """Return what the published table prints for a network; None if it has no such row.
 
@@ -144,5 +177,9 @@ def printed_totals(name: str, layers: Sequence[LayerSize], batch: int) -> Printe
     row = PRINTED.get(name)
     if row is None or batch != PRINTED_BATCH:
         return None
+    return row if _is_network(row, layers) else None
+
+
+def _is_network(row: Printed, layers: Sequence[LayerSize]) -> bool:
     sizes = tuple(layer.inputs for layer in layers), sum(layer.weights for layer in layers)
-    return row if sizes == (row.inputs, row.weights) else None
+    return sizes == (row.inputs, row.weights)

@@ -168,7 +168,8 @@ def _check_unchanged(folder: RunFolder, config: Config) -> None:
     there, here = (dict(_leaves(msgspec.to_builtins(each))) for each in (former, config))
     apart = {"name", "source", "model.name", "train.threads"}
     key = next(
-        key for key in {**there, **here} if key not in apart and there.get(key) != here.get(key)
+        key for key in {**there, **here}
+        if key not in apart and not key.startswith("meters.") and there.get(key) != here.get(key)
     )
     change = f"{there.get(key)} there, now {here.get(key)}"
     if key == "model.layers":

@@ -23,6 +23,7 @@ from bnntrain.data.feeds import Feeds
 from bnntrain.errors import BnntrainError, Interrupted, KernelError, RunError
 from bnntrain.evaluation import evaluate, make_model, read
 from bnntrain.meters import PeakMeter, rss_bytes
+from bnntrain.meters.recording import SECTIONS, Recording, earlier_sections
 from bnntrain.method import Method
 from bnntrain.plan import MIB, Plan
 from bnntrain.records import Progress, RunFolder, load_checkpoint, save_checkpoint
@@ -40,6 +41,9 @@ class Observer:
 
     def epoch(self, row: dict[str, float]) -> None:
         """An epoch ended; `row` has the columns of metrics.csv."""
+
+    def warning(self, line: str) -> None:
+        """Something will be missing from the records; the training goes on."""
 
 
 def selected_isa() -> str:
@@ -122,6 +126,10 @@ class Trainer:
         )
         self.progress = Progress()
         self.digest = config_digest(config)
+        self.recording = Recording(config.meters, folder.path, observer.warning)
+        self.batches = 0  # that this process has trained on
+        self.sections = self.recording.sections()
+        self.earlier = earlier_sections({})
         self.meter = PeakMeter()
         self.rss_before = rss_bytes()
         try:
@@ -196,19 +204,25 @@ class Trainer:
         recorded = self.folder.read_summary()
         if recorded.get("status") == "finished" and progress.epoch >= self.config.train.epochs:
             return recorded  # with the figures of the process that trained
+        self.earlier = earlier_sections(recorded)
         if progress.epoch < self.config.train.epochs:
             self.observer.start(
                 self.config.train.epochs, self.steps, self.plan.batch_size, progress.epoch,
                 progress.step,
             )
             self.folder.write_summary(self.summary("running"))
+        self.recording.start()
+        self.recording.idle_before(stop)
         while progress.epoch < self.config.train.epochs:
+            self.recording.begin_epoch(is_whole=progress.step == 0)
             self._train_epoch(stop)
             self._end_epoch()
-        return self._finish()
+            self.recording.end_epoch()
+        return self._finish(stop)
 
     def _train_epoch(self, stop: threading.Event) -> None:
         progress, model, batch = self.progress, self.model, self.plan.batch_size
+        mark = self.recording.mark
         self.feeds.shuffle(progress.epoch)
         train = self.feeds.train
         for step in range(progress.step, self.steps):
@@ -216,8 +230,11 @@ class Trainer:
                 self._interrupt()
             start = time.perf_counter()
             number = progress.epoch * self.steps + step
+            mark("load")
             read(train, step * batch, model, batch, self.dataset.train.path)
-            loss, hits = model.train_batch(batch, number, self.rate.at(number))
+            loss, hits = model.train_batch(batch, number, self.rate.at(number), mark)
+            mark("other")
+            self.batches += 1
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is no longer a number in step {number}")
             elapsed = time.perf_counter() - start
@@ -234,6 +251,7 @@ class Trainer:
 
     def _interrupt(self) -> None:
         self.save()
+        self._stop_recording()
         self.folder.write_summary(self.summary("interrupted"))
         message = "interrupted; a checkpoint is saved. Continue with --resume"
         raise Interrupted(self.folder.path, message)
@@ -251,14 +269,18 @@ class Trainer:
             "seconds": progress.seconds,
             "images_per_second": seen / progress.seconds,
         }
-        accuracy = row["accuracy"]
+        accuracy, mark = row["accuracy"], self.recording.mark
         if self.feeds.validation.count:
+            mark("evaluate")
             result = evaluate(self.model, self.feeds.validation, self.dataset.train.path)
             row |= {"val_loss": result["loss"], "val_accuracy": result["accuracy"]}
             accuracy = row["val_accuracy"]
+            mark("other")
         row["rss_peak_mib"] = self.meter.peak_bytes() / MIB
+        row["energy_j"] = self.recording.training_joules()
         self.folder.append_metrics(row)
-        self.folder.log(" ".join(f"{name}={value:.6g}" for name, value in row.items()))
+        known = {name: value for name, value in row.items() if value is not None}
+        self.folder.log(" ".join(f"{name}={value:.6g}" for name, value in known.items()))
         self.rate.end_epoch(accuracy)
         better = accuracy > progress.best_accuracy
         progress.best_accuracy = max(accuracy, progress.best_accuracy)
@@ -266,15 +288,18 @@ class Trainer:
         progress.epoch += 1
         progress.step = progress.hits = 0
         progress.loss = progress.seconds = 0.0
+        mark("checkpoint")
         if better:
             state = {"epoch": progress.epoch}
             save_checkpoint(self.folder.best, self.model.inference_state(), state)
         self.save()
-        self.observer.epoch(row)
+        mark("other")
+        self.observer.epoch(known)
 
-    def _finish(self) -> dict[str, object]:
+    def _finish(self, stop: threading.Event) -> dict[str, object]:
         """Evaluate the test set with the last and with the best weights, and write the summary."""
         test, path = self.feeds.test, self.dataset.test.path
+        self.recording.mark("evaluate")
         last = evaluate(self.model, test, path)
         summary = self.summary("finished")
         summary |= {
@@ -283,9 +308,29 @@ class Trainer:
         }
         load_checkpoint(self.folder.best, self.model.inference_state())
         summary["best_test_accuracy"] = evaluate(self.model, test, path)["accuracy"]
-        summary["rss_peak_bytes"] = self.meter.peak_bytes()
+        self.recording.mark("other")
+        if self.recording.has_idle:
+            self.folder.write_summary(summary)  # whatever happens now, the run has finished
+            self.recording.idle_after(stop)
+        self._stop_recording()
+        summary |= self._recorded() | {"rss_peak_bytes": self.meter.peak_bytes()}
         self.folder.write_summary(summary)
         return summary
+
+    def _stop_recording(self) -> None:
+        self.sections = self.recording.stop(self.batches, self.plan.batch_size)
+
+    def _recorded(self) -> dict[str, object]:
+        """Return the fields of ``run.json`` that the meters fill."""
+        per_batch = self.sections["energy"]["j_per_batch"]
+        if per_batch is None and not self.batches:  # it has trained nothing itself
+            per_batch = self.folder.read_summary().get("energy_j_per_batch")
+        epochs = [row["energy_j"] for row in self.folder.read_metrics() if "energy_j" in row]
+        self.sections["energy"]["j_per_epoch"] = statistics.fmean(epochs) if epochs else None
+        sections = {
+            name: self.sections[name] | {"earlier": self.earlier[name]} for name in SECTIONS
+        }
+        return {"energy_j_per_batch": per_batch} | sections
 
     def summary(self, status: str) -> dict[str, object]:
         """Return the fields of ``run.json``; figures that are not known yet are None."""
@@ -324,12 +369,12 @@ class Trainer:
                 statistics.median(times) if times else former.get("seconds_per_batch")
             ),
             "seconds_total": progress.seconds_total + progress.seconds,
-            "energy_j_per_batch": None,
             "weights_sha256": None,
-        }
+        } | self._recorded()
 
     def close(self) -> None:
-        """Close the data files."""
+        """Close the data files, and the meters where the run did not come to its end."""
+        self.recording.close()
         self.feeds.close()
 
 

@@ -10,7 +10,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bnntrain.accounting import LayerSize, Printed, printed_totals, published_bytes
+from bnntrain.accounting import (
+    LayerSize,
+    Measured,
+    Printed,
+    measured_batch,
+    printed_totals,
+    published_bytes,
+)
 from bnntrain.api import Prepared
 from bnntrain.compatibility import train_count
 from bnntrain.config import LayerSpec
@@ -109,6 +116,13 @@ def printed(prepared: Prepared) -> Printed | None:
     model = prepared.config.model
     sizes = layer_sizes(model.layers, prepared.shape)
     return printed_totals(model.name, sizes, prepared.plan.batch_size)
+
+
+def measured(prepared: Prepared) -> Measured | None:
+    """Return what the publication measured of this network and batch size; None if nothing."""
+    model = prepared.config.model
+    sizes = layer_sizes(model.layers, prepared.shape)
+    return measured_batch(model.name, sizes, prepared.plan.batch_size)
 
 
 def published_counterpart(prepared: Prepared) -> int:

@@ -19,7 +19,7 @@ from bnntrain.errors import BnntrainError
 from bnntrain.meters import available_bytes
 
 # Distribution and module of what optional extras bring, by extra.
-EXTRAS = {"images": ("Pillow", "PIL")}
+EXTRAS = {"images": ("Pillow", "PIL"), "energy": ("smbus2", "smbus2")}
 _SMALLEST_AVAILABLE = 64 << 20
 # Celsius; at 80 a Raspberry Pi begins to slow down.
 _HOT = 78

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,6 +25,10 @@ weights forgets how it was drawn (docs/accuracy.md)."""
 
 # What evaluation needs of a trained network, apart from the packed signs of the weights.
 _INFERENCE = ("latent", "gamma", "beta", "running_mean", "running_spread")
+
+
+def _unmarked(_phase: str) -> None:
+    """Take no notice of a phase."""
 
 
 class Model:
@@ -103,7 +107,13 @@ class Model:
             latent = self.arena.views[f"{block.name}.latent"].reshape(-1)
             kernels.init_latent(latent, range=self.method.latent_range, sigma=sigma, key=key)
 
-    def train_batch(self, rows: int, step: int, learning_rate: float) -> tuple[float, int]:
+    def train_batch(
+        self,
+        rows: int,
+        step: int,
+        learning_rate: float,
+        mark: Callable[[str], None] = _unmarked,
+    ) -> tuple[float, int]:
         """Take one step on the first `rows` samples of the batch buffers.
 
         Parameters
@@ -114,6 +124,8 @@ class Model:
             Number of the step from 0, over the whole run; with the seed it fixes all randomness.
         learning_rate : float
             Of this step.
+        mark : callable
+            Told the name of each phase as it begins: ``forward``, ``backward``, ``update``.
 
         Returns
         -------
@@ -122,12 +134,15 @@ class Model:
         hits : int
             Samples classified rightly, before the update.
         """
+        mark("forward")
         for block in self.blocks:
             block.forward(rows, True, step == 0)
         result = self.loss(rows, True)
+        mark("backward")
         for block, of_block in zip(reversed(self.blocks), reversed(self.steps), strict=True):
             of_block.set(step, learning_rate, rows)
             block.backward(rows, of_block)
+        mark("update")
         for block, of_block in zip(self.blocks, self.steps, strict=True):
             block.update(of_block)
         return result

@@ -334,7 +334,13 @@ CHANGES = {
     "representation.latent": "int16", "representation.latent_range": 0.1,
     "representation.momentum": "float16", "model": "mlp",
 }  # fmt: skip
-NEUTRAL = {"name": "other", "model.name": "other", "train.threads": 2}
+NEUTRAL = {
+    "name": "other", "model.name": "other", "train.threads": 2,
+    "meters.memory": False, "meters.memory_interval": 1.0, "meters.energy": "rapl",
+    "meters.interval": 0.1, "meters.idle": 60, "meters.bus": 2, "meters.address": 0x41,
+    "meters.shunt_ohm": 0.0987, "meters.bus_range": 16, "meters.gain": 2, "meters.averaging": 1,
+    "meters.file": "power.csv",
+}  # fmt: skip
 
 
 def all_keys(value, key=""):

@@ -80,6 +80,16 @@ CONFIGS = st.fixed_dictionaries(
     optional={
         "name": NAMES,
         "method": st.sampled_from(["standard", "wang2021", "efficient"]),
+        "meters": section(
+            memory=st.booleans(),
+            energy=st.sampled_from(["none", "auto", "ina219"]),
+            interval=st.floats(0.001, 3600),
+            idle=st.floats(0, 86400),
+            address=st.integers(0x40, 0x4F),
+            shunt_ohm=st.floats(0, 100, exclude_min=True),
+            gain=st.sampled_from([1, 2, 4, 8]),
+            file=st.none() | st.text("abc./ ", min_size=1),
+        ),
         "representation": section(
             latent=st.sampled_from(["int8", "float16", None]),
             latent_range=POSITIVE,

@@ -53,7 +53,7 @@ ONLY = {
     "accounting": {"errors"},
     "schedule": {"config"},
     "data": {"errors"},
-    "meters": set(),
+    "meters": {"errors", "config"},
     "records": {"errors"},
     "report": set(),
     "images": {"errors"},

@@ -15,11 +15,12 @@ from pathlib import Path
 import click
 
 from bnntrain import api
+from bnntrain.accounting import MEASURED_BOARD, Measured
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_json, echo_table
 from bnntrain.config import Config
 from bnntrain.errors import BnntrainError, Interrupted, RunError, UsageError
-from bnntrain.footprint import published_counterpart
+from bnntrain.footprint import measured, published_counterpart
 from bnntrain.method import METHODS
 from bnntrain.report import NONE, mib, times
 
@@ -57,6 +58,7 @@ def _methods(context: click.Context, parameter: click.Parameter, value: str) -> 
     is_flag=True,
     help="Go on with the runs in --run-dir: what has finished is not trained again.",
 )
+@options.meter_options
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @options.json_option
 @click.pass_context
@@ -96,7 +98,7 @@ def compare(
     if as_json:
         echo_json(runs)
     else:
-        _echo_comparison(runs)
+        _echo_comparison(runs, measured(prepared[0]))
         click.echo(f"runs: {folder}")
 
 
@@ -175,11 +177,11 @@ def _forwarded(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen, list[
             signal.signal(number, handler)
 
 
-def _echo_comparison(runs: list[Summary]) -> None:
+def _echo_comparison(runs: list[Summary], published: Measured | None) -> None:
     """Print one row per method, and how the first one's figures relate to the last one's."""
     head = [
-        ["", "accuracy", "time", "arena", "growth", "peak", "published", "energy"],
-        ["method", "%", "ms/batch", "MiB", "MiB", "MiB", "MiB", "J/batch"],
+        ["", "accuracy", "time", "arena", "growth", "sampled", "peak", "published", "energy"],
+        ["method", "%", "ms/batch", *["MiB"] * 5, "J/batch"],
     ]
     rows: list[list[str] | None] = [_row(run) for run in runs]
     first, last = runs[0], runs[-1]
@@ -189,8 +191,14 @@ def _echo_comparison(runs: list[Summary]) -> None:
         rows += [None, [label, "", *(times(a, b) for a, b in pairs)]]
     echo_table(head, rows)
     click.echo()
-    click.echo("growth: resident memory at its peak less that before training; peak: all of it")
+    click.echo("growth: resident memory at its peak less that before training; peak: all of it,")
+    click.echo("        by the kernel's mark; sampled: the highest sample of memory.dat")
     click.echo("published: modelled by Wang et al. for their standard or their low-memory method")
+    if published is not None:
+        click.echo(
+            f"           and measured on {MEASURED_BOARD}, low-memory: {published.seconds:.2f} s, "
+            f"{published.mib:.2f} MiB, {published.joules:.2f} J per batch"
+        )
     if len(runs) > 1:
         points = last["test_accuracy"] - first["test_accuracy"]
         click.echo(f"accuracy of {last['method']}: {points:+.2f} points against {first['method']}")
@@ -211,6 +219,11 @@ def _figures(run: Summary) -> tuple[float | None, ...]:
     """Return seconds per batch, bytes by column (arena to published), joules per batch."""
     growth = run["rss_peak_bytes"] - run["rss_before_bytes"]
     return (
-        run["seconds_per_batch"], run["arena_bytes"], growth, run["rss_peak_bytes"],
-        run["published_bytes"], run["energy_j_per_batch"],
+        run["seconds_per_batch"], run["arena_bytes"], growth, _sampled_peak(run),
+        run["rss_peak_bytes"], run["published_bytes"], run["energy_j_per_batch"],
     )  # fmt: skip
+
+
+def _sampled_peak(run: Summary) -> int | None:
+    # Runs from before there were meters have no such section.
+    return run.get("memory", {}).get("sampled_peak_bytes")

@@ -9,8 +9,7 @@ import click
 
 from bnntrain import api
 from bnntrain.cli import options
-from bnntrain.cli.progress import Bar, Lines
-from bnntrain.engine import Observer
+from bnntrain.cli.progress import Bar, Lines, Quiet
 from bnntrain.errors import UsageError
 from bnntrain.plan import MIB
 
@@ -24,6 +23,7 @@ from bnntrain.plan import MIB
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Continue the run in --run-dir, to the same weights.")
 @options.memory_limit_option
+@options.meter_options
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @options.json_option
 def fit(
@@ -43,7 +43,7 @@ def fit(
     if run_dir == "":  # of an unset shell variable: it would stand for the working directory
         raise UsageError("--run-dir is empty. Give the name of a folder")
     overrides = options.overrides_of(parameters)
-    observer = Observer() if quiet else Bar() if _is_terminal() else Lines()
+    observer = Quiet() if quiet else Bar() if _is_terminal() else Lines()
     try:
         run = api.fit(config, overrides, run_dir, resume, memory_limit, observer)
     finally:
@@ -76,4 +76,16 @@ def report(run: api.Run) -> str:
             f"time: {1e3 * s['seconds_per_batch']:.2f} ms per batch of {s['batch_size']} "
             f"({s['isa']}, {s['threads']} threads), {s['seconds_total']:.1f} s in all"
         )
+    if s["energy"]["available"]:
+        lines.append(energy_line(s["energy"], s["energy_j_per_batch"]))
     return "\n".join([*lines, f"run: {click.format_filename(run.path)}"])
+
+
+def energy_line(energy: dict, per_batch: float | None) -> str:
+    """The energy of a run in words."""
+    parts = [f"{energy['joules']:.4g} J in {energy['seconds']:.1f} s"]
+    if per_batch is not None:
+        parts.insert(0, f"{per_batch:.3g} J per batch")
+    if energy["net_joules"] is not None:
+        parts.append(f"{energy['net_joules']:.4g} J above idle")
+    return f"energy: {', '.join(parts)} ({energy['meter']})"

@@ -28,6 +28,7 @@ _VERBS = {
     "summary": "Show a network's layers, parameters, operations and sizes.",
     "compare": "Train a network by several methods and compare them.",
     "bench": "Measure the speed of kernels or of a training step.",
+    "energy": "Record power, calibrate a meter, list what this board has.",
     "data": "List, fetch and check data sets.",
     "config": "Show configurations, or write a copy to start from.",
     "doctor": "Examine the machine and the installation.",

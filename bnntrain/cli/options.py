@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 from click.shell_completion import CompletionItem
@@ -98,14 +98,27 @@ _SHORTCUTS = (
 )
 
 
+# Likewise, of the verbs that train.
+_METERS = (
+    ("--memory/--no-memory", "meters.memory", bool, "Record resident memory."),
+    (
+        "--energy",
+        "meters.energy",
+        click.Choice(["none", "auto", "ina219", "hwmon", "pmic", "rapl", "replay"]),
+        "Meter to record energy from.",
+    ),
+    ("--idle", "meters.idle", float, "Seconds of idle power to measure before and after."),
+)
+
+
+def meter_options(command: Callable) -> Callable:
+    """Add the short options of what is recorded; read by `overrides_of`."""
+    return _add_shortcuts(command, _METERS)
+
+
 def override_options(command: Callable, without: str = "") -> Callable:
     """Add ``-s key=value`` and the short options, but for `without`; read by `overrides_of`."""
-    for flag, key, kind, text in reversed(_SHORTCUTS):
-        if flag == without:
-            continue
-        command = click.option(
-            flag, _parameter(key), type=kind, default=None, help=f"{text} [{key}]"
-        )(command)
+    command = _add_shortcuts(command, [each for each in _SHORTCUTS if each[0] != without])
     return click.option(
         "-s",
         "--set",
@@ -114,6 +127,14 @@ def override_options(command: Callable, without: str = "") -> Callable:
         metavar="KEY=VALUE",
         help="Replace any value of the configuration, read as YAML; may be given again.",
     )(command)
+
+
+def _add_shortcuts(command: Callable, shortcuts: Sequence[tuple]) -> Callable:
+    for flag, key, kind, text in reversed(shortcuts):
+        command = click.option(
+            flag, _parameter(key), type=kind, default=None, help=f"{text} [{key}]"
+        )(command)
+    return command
 
 
 def _parameter(key: str) -> str:
@@ -139,7 +160,7 @@ def overrides_of(parameters: dict[str, object]) -> dict[str, object]:
         One key is given twice with different values.
     """
     given = [parse_override(text) for text in parameters.pop("assignments")]
-    for _, key, _, _ in _SHORTCUTS:
+    for _, key, _, _ in (*_SHORTCUTS, *_METERS):
         value = parameters.pop(_parameter(key), None)
         if value is not None:
             given.append((key, value))

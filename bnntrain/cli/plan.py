@@ -6,7 +6,9 @@ import click
 
 from bnntrain import api
 from bnntrain.cli import options
+from bnntrain.cli.measured import echo_measured, is_run, measured_json
 from bnntrain.cli.output import echo_json, echo_table
+from bnntrain.errors import UsageError
 from bnntrain.footprint import Footprint, footprints, printed, training_samples
 from bnntrain.layers import ROLES, Times
 from bnntrain.meters import available_bytes
@@ -38,10 +40,14 @@ def plan(
 
     Compares the published methods with what bnntrain allocates, and names the largest batch that
     fits. Needs no data files. With --memory-limit all figures are those of the batch that 'fit'
-    would take under the same limit.
+    would take under the same limit. For a run's folder in place of CONFIG, shows beside the plan
+    what that run's memory was.
     """
     overrides = options.overrides_of(parameters)
-    asked = api.prepare(config, overrides)
+    run = is_run(config)
+    if run and (overrides or memory_limit is not None):
+        raise UsageError(f"{config} is a run, whose plan is made. Give its config.yaml to vary it")
+    asked = api.prepare_run(config) if run else api.prepare(config, overrides)
     prepared = asked if memory_limit is None else api.prepare(config, overrides, memory_limit)
     columns = footprints(prepared)
     ram = available_bytes() if ram is None else ram
@@ -51,7 +57,8 @@ def plan(
         configured = _configured(columns, prepared)
         report = _report(prepared, columns)
         limit = {"memory_limit_bytes": memory_limit, "ram_bytes": ram}
-        echo_json(report | limit | {"largest_batch": largest[configured]})
+        found = {"measured": measured_json(config)} if run else {}
+        echo_json(report | limit | {"largest_batch": largest[configured]} | found)
         return
     click.echo(
         f"{prepared.config.name}: batch {prepared.plan.batch_size}, "
@@ -61,6 +68,9 @@ def plan(
         click.echo(_choice(asked.plan, prepared.plan, memory_limit))
     click.echo()
     _echo_columns(prepared, columns, ram, largest)
+    if run:
+        click.echo()
+        echo_measured(config)
     if buffers:
         click.echo()
         _echo_buffers(prepared.plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -11,7 +12,19 @@ from bnntrain.cli.output import warning_line
 from bnntrain.engine import Observer
 
 
-class Lines(Observer):
+class Quiet(Observer):
+    """Nothing but what is amiss, on standard error."""
+
+    def warning(self, line: str) -> None:
+        """Say what will be missing."""
+        self.write(f"{click.style('Warning', fg='yellow')}: {line}")
+
+    def write(self, line: str) -> None:
+        """Print a line."""
+        click.echo(line, err=True, color=False if os.environ.get("NO_COLOR") else None)
+
+
+class Lines(Quiet):
     """One line per epoch on standard error."""
 
     def __init__(self) -> None:
@@ -31,10 +44,6 @@ class Lines(Observer):
     def epoch(self, row: dict[str, float]) -> None:
         """Print an epoch's figures."""
         self.write(epoch_line(row, self.epochs))
-
-    def write(self, line: str) -> None:
-        """Print a line."""
-        click.echo(line, err=True)
 
 
 class Bar(Lines):
@@ -70,7 +79,10 @@ class Bar(Lines):
 
     def write(self, line: str) -> None:
         """Print a line above the bar."""
-        self.bar.write(line, file=sys.stderr)
+        if hasattr(self, "bar"):
+            self.bar.write(line, file=sys.stderr)
+        else:
+            super().write(line)
 
     def close(self) -> None:
         """Take the bar away."""

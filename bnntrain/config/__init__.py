@@ -10,12 +10,19 @@ Layout, each file importing only from those above it::
     load.py          load_config and its relatives
 """
 
-from bnntrain.config.load import config_digest, dump_config, load_config, parse_override
+from bnntrain.config.load import (
+    config_digest,
+    dump_config,
+    load_config,
+    load_meters,
+    parse_override,
+)
 from bnntrain.config.schema import (
     Augment,
     Config,
     Data,
     LayerSpec,
+    Meters,
     Model,
     Optimizer,
     Representation,
@@ -29,6 +36,7 @@ __all__ = [
     "Config",
     "Data",
     "LayerSpec",
+    "Meters",
     "Model",
     "Optimizer",
     "Representation",
@@ -37,6 +45,7 @@ __all__ = [
     "config_digest",
     "dump_config",
     "load_config",
+    "load_meters",
     "parse_override",
     "shipped_configs",
     "shipped_models",

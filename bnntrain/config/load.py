@@ -14,7 +14,15 @@ import msgspec
 from bnntrain.config import shipped
 from bnntrain.config.check import OVERRIDE, Where, did_you_mean, read_struct, show
 from bnntrain.config.models import read_model, write_model
-from bnntrain.config.schema import MODEL_FORMS, Augment, Config, ConfigFile, Model
+from bnntrain.config.schema import (
+    MODEL_FORMS,
+    RECORDING_FORM,
+    Augment,
+    Config,
+    ConfigFile,
+    Meters,
+    Model,
+)
 from bnntrain.config.strict_yaml import dump_yaml, parse_yaml
 from bnntrain.errors import ConfigError
 
@@ -22,6 +30,10 @@ _SUFFIXES = (".yaml", ".yml")
 _MAX_BYTES = 1 << 20
 # `schedule: cosine` is short for `schedule: {kind: cosine}`.
 _SHORTHAND = {"train.schedule": "kind", "train.optimizer": "name"}
+
+
+class _MetersAlone(msgspec.Struct, frozen=True):
+    meters: Meters = Meters()
 
 
 def load_config(
@@ -61,6 +73,7 @@ def load_config(
             raw[section][name] = {inner: raw[section][name]}
     for key, value in given.items():
         _apply(raw, key, value, source)
+    _read_address(raw)
     where = Where(source, frozenset(given), ConfigFile)
     file = read_struct(ConfigFile, raw, where, "")
     name = file.name or _name_of(source)
@@ -73,8 +86,44 @@ def load_config(
         train=file.train,
         method=file.method,
         representation=file.representation,
+        meters=file.meters,
         source=source,
     )
+
+
+def load_meters(
+    reference: str | os.PathLike[str] | None, overrides: Mapping[str, object] | None = None
+) -> Meters:
+    """Read the section ``meters`` alone: that of a configuration, or the defaults.
+
+    Parameters
+    ----------
+    reference : str, path or None
+        As for `load_config`; None starts from the defaults.
+    overrides : mapping, optional
+        As for `load_config`; without a configuration only keys of ``meters`` have a meaning.
+
+    Returns
+    -------
+    Meters
+        Checked.
+
+    Raises
+    ------
+    ConfigError
+        One line with file (or ``override``), dotted key and remedy.
+    """
+    if reference is not None:
+        return load_config(reference, overrides).meters
+    raw: dict[str, object] = {}
+    given = dict(_flatten(overrides or {}))
+    for key, value in given.items():
+        _apply(raw, key, value, OVERRIDE)
+    _read_address(raw)
+    where = Where(OVERRIDE, frozenset(given), _MetersAlone)
+    meters = read_struct(_MetersAlone, raw, where, "").meters
+    _check_meters(meters, where)
+    return meters
 
 
 def parse_override(text: str) -> tuple[str, object]:
@@ -116,9 +165,10 @@ def dump_config(config: Config) -> str:
 def config_digest(config: Config) -> str:
     """Return the SHA-256 (hex) of all that may influence the trained weights.
 
-    Names, the file and the number of threads do not.
+    Names, the file, the meters and the number of threads do not.
     """
     values = _plain(config)
+    del values["meters"]
     del values["name"], values["model"]["name"], values["train"]["threads"]
     if config.data.augment == Augment():
         # Runs from before there was augmentation can still be resumed.
@@ -130,9 +180,9 @@ def config_digest(config: Config) -> str:
 def _plain(config: Config) -> dict[str, object]:
     values = {
         name: msgspec.to_builtins(getattr(config, name))
-        for name in ("data", "train", "representation")
+        for name in ("data", "train", "representation", "meters")
     }
-    for section in (values["representation"], values["train"]["optimizer"]):
+    for section in (values["representation"], values["train"]["optimizer"], values["meters"]):
         for name in [name for name, value in section.items() if value is None]:
             del section[name]
     head = {"name": config.name, "method": config.method, "model": write_model(config.model)}
@@ -210,6 +260,14 @@ def _apply(raw: dict[str, object], key: str, value: object, source: str) -> None
     place[name] = value
 
 
+def _read_address(raw: dict[str, object]) -> None:
+    """Turn an I2C address as the world writes it, 0x41, into a number; our YAML leaves it text."""
+    meters = raw.get("meters")
+    text = meters.get("address") if isinstance(meters, dict) else None
+    if isinstance(text, str) and re.fullmatch(r"0x[0-9a-fA-F]{1,4}", text):
+        meters["address"] = int(text, 16)
+
+
 def _name_of(source: str) -> str:
     """Turn a file's name into a run's name."""
     return re.sub(r"[^\w.+=@ -]", "_", PurePath(source).stem)[:100].lstrip(" .+=@-") or "config"
@@ -261,3 +319,9 @@ def _check_together(file: ConfigFile, where: Where) -> None:
     if augment.shift and augment.crop_padding:
         message = f"a crop is a shift, and shift is {augment.shift:g} already. Give one of the two"
         raise where.error("data.augment.crop_padding", message)
+    _check_meters(file.meters, where)
+
+
+def _check_meters(meters: Meters, where: Where) -> None:
+    if meters.energy == "replay" and meters.file is None:
+        raise where.error("meters.file", f"missing. replay plays a file: give {RECORDING_FORM}")

@@ -15,6 +15,8 @@ NAME_PATTERN = r"\A\w[\w .+=@-]*\Z"
 NAME_FORM = "a name of 1 to 100 letters, digits, spaces and _ . + = @ -"
 MODEL_FORMS = "the name of a shipped model, a .yaml file, or a mapping with the key layers"
 DATASET_FORMS = "the name of a data set (see 'bnntrain data list') or the path of one"
+ADDRESS_FORM = "a whole number from 0x40 to 0x4F, as 'i2cdetect -y 1' shows it"
+RECORDING_FORM = "the path of a power.csv"
 # `allowed` is what messages say about a field whose type alone says too little.
 Name = Annotated[str, Meta(max_length=100, pattern=NAME_PATTERN, extra={"allowed": NAME_FORM})]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -129,6 +131,47 @@ class Train(_Section):
     threads: Annotated[int, Meta(ge=0, le=256)] = 0
 
 
+class Meters(_Section):
+    """What is measured beside the training; it does not influence the weights.
+
+    Attributes
+    ----------
+    memory : bool
+        Sample the resident memory into ``memory.dat``.
+    memory_interval, interval : float
+        Seconds between two samples of memory, and of power.
+    energy : str
+        The meter: ``auto`` takes the first that works, ``none`` measures no energy.
+    idle : float
+        Seconds of baseline before and after the training.
+    bus, address : int
+        Where an INA219 is: number of the I2C bus (``/dev/i2c-1``) and address on it.
+    shunt_ohm : float
+        Resistance of the shunt in ohm, as ``bnntrain energy calibrate`` found it.
+    bus_range : int
+        Highest voltage of the INA219's bus side, in volts.
+    gain : int
+        Divider in front of its shunt side: 1, 2, 4, 8 measure up to 40, 80, 160, 320 mV.
+    averaging : int
+        Conversions of 0.532 ms that one reading of the shunt is the mean of.
+    file : str
+        Recording that ``replay`` plays.
+    """
+
+    memory: bool = True
+    memory_interval: Annotated[float, Meta(ge=0.001, le=3600)] = 0.1
+    energy: Literal["none", "auto", "ina219", "hwmon", "pmic", "rapl", "replay"] = "none"
+    interval: Annotated[float, Meta(ge=0.001, le=3600)] = 0.05
+    idle: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    bus: Annotated[int, Meta(ge=0, le=255)] = 1
+    address: Annotated[int, Meta(ge=0x40, le=0x4F, extra={"allowed": ADDRESS_FORM})] = 0x40
+    shunt_ohm: Annotated[float, Meta(gt=0, le=100)] = 0.1
+    bus_range: Literal[16, 32] = 32
+    gain: Literal[1, 2, 4, 8] = 8
+    averaging: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 64
+    file: Annotated[str, Meta(min_length=1, extra={"allowed": RECORDING_FORM})] | None = None
+
+
 class Representation(_Section):
     """Single cells of the method table; None keeps the method's own (see `bnntrain.method`)."""
 
@@ -217,6 +260,7 @@ class ConfigFile(_Section):
     name: Name | None = None
     method: Literal["standard", "wang2021", "efficient"] = "efficient"
     representation: Representation = Representation()
+    meters: Meters = Meters()
 
 
 class Config(msgspec.Struct, frozen=True, eq=False):
@@ -240,6 +284,7 @@ class Config(msgspec.Struct, frozen=True, eq=False):
     train: Train
     method: str = "efficient"
     representation: Representation = Representation()
+    meters: Meters = Meters()
     source: str = ""
 
     def __eq__(self, other: object) -> bool:

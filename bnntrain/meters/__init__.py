@@ -1,4 +1,16 @@
-"""Meters: what a run costs in memory (and, later, energy)."""
+"""Meters: what a run costs in memory and energy.
+
+Power, each file importing only from those above it::
+
+    power.py          what a power source is, and how it may fail
+    i2c.py, files.py  words of an I2C device, numbers in the kernel's files
+    ina219.py, hwmon.py, pmic.py, rapl.py, replay.py   the sources
+    sources.py        the one that a configuration names
+    integral.py       samples -> joules by phase
+    power_csv.py      samples -> power.csv, and back
+    energy_record.py  what is said at the end
+    energy.py         the thread that samples
+"""
 
 from bnntrain.meters.memory import PeakMeter, available_bytes, rss_bytes
 

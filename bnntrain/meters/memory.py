@@ -3,14 +3,39 @@
 Sampling misses short peaks; the kernel's high-water mark (``VmHWM``) does not. It covers the whole
 life of the process unless it is reset, which Linux allows a process to do for itself.
 
-Source: proc(5), ``/proc/pid/status`` and ``/proc/pid/clear_refs``.
+A sample is what memory_profiler takes for one, the resident set size in MiB. It is read from the
+same table that memory_profiler reads by way of psutil: importing the two would add to the memory
+that is to be measured.
+
+Source: proc(5), ``/proc/pid/statm``, ``/proc/pid/status`` and ``/proc/pid/clear_refs``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bnntrain.meters.mprof_file import Bracket, MprofWriter
+
+STEP_PHASES = ("load", "forward", "backward", "update")
+"""What a batch goes through."""
+
+BRACKETED_BATCHES = 2
+"""So many batches of an epoch have their phases in ``memory.dat``; all would make it grow with the
+number of batches."""
+
+OTHER = "other"
+_EPOCH = "epoch"
+_FLUSH_S = 2.0
+_JOIN_S = 5.0
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_STATM = Path("/proc/self/statm")
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
@@ -55,3 +80,236 @@ class PeakMeter:
     def peak_bytes(self) -> int:
         """Return the peak in bytes."""
         return _field(_STATUS, "VmHWM") or rss_bytes()
+
+
+@dataclass
+class PhasePeak:
+    """The samples that fell into a phase, and the highest of them or of the phase's edges."""
+
+    samples: int = 0
+    peak_bytes: int = 0
+
+
+@dataclass
+class MemoryRecord:
+    """What sampling found.
+
+    Attributes
+    ----------
+    available : bool
+        Whether anything was sampled.
+    reason : str or None
+        Why not.
+    interval_s, seconds, cpu_seconds : float
+        Time between samples, of the whole recording, and what the sampling thread took of a core.
+    samples : int
+        How many.
+    start_bytes, peak_bytes, end_bytes : int or None
+        First, highest and last sample.
+    phases : dict of str to PhasePeak
+        By phase, in the order in which they were met.
+    warnings : list of str
+        One line each.
+    """
+
+    available: bool
+    reason: str | None = None
+    interval_s: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    samples: int = 0
+    start_bytes: int | None = None
+    peak_bytes: int | None = None
+    end_bytes: int | None = None
+    phases: dict[str, PhasePeak] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, object]:
+        """Return what ``run.json`` holds: seconds, bytes."""
+        return {
+            "available": self.available,
+            "reason": self.reason,
+            "interval_s": self.interval_s,
+            "seconds": self.seconds,
+            "sampling_cpu_seconds": self.cpu_seconds,
+            "samples": self.samples,
+            "start_bytes": self.start_bytes,
+            "sampled_peak_bytes": self.peak_bytes,
+            "end_bytes": self.end_bytes,
+            "phases": {
+                name: {"samples": each.samples, "peak_bytes": each.peak_bytes}
+                for name, each in self.phases.items()
+            },
+            "warnings": list(self.warnings),
+        }
+
+
+class MemoryMeter:
+    """Samples resident memory in a thread of its own.
+
+    Epochs, evaluations, checkpoints and baselines become brackets of ``memory.dat``, and so do the
+    phases of an epoch's first `BRACKETED_BATCHES` batches.
+
+    Parameters
+    ----------
+    interval_s : float
+        Seconds between samples.
+    path : Path
+        ``memory.dat``; one that is there is continued.
+
+    Attributes
+    ----------
+    trouble : str or None
+        Why the file ends early.
+
+    Examples
+    --------
+    >>> meter = MemoryMeter(0.1, run_dir / "memory.dat")
+    >>> meter.start()
+    >>> meter.mark("forward")
+    >>> record = meter.stop()
+    >>> record.to_json()["sampled_peak_bytes"]
+    """
+
+    def __init__(self, interval_s: float, path: Path) -> None:
+        self.interval_s, self.path = interval_s, path
+        self.record = MemoryRecord(False, "the recording has not ended", interval_s)
+        self._statm: int | None = None
+        self._writer: MprofWriter | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._start = 0.0
+        # The thread turns these into lines; a mark does no more than put one there. The edges of
+        # brackets are samples too: else mprof finds none in the short ones.
+        self._brackets: deque[Bracket] = deque()
+        self._taken: deque[tuple[float, int]] = deque()
+        self._phase = OTHER
+        self._open: tuple[str, int, float] | None = None
+        self._epoch: tuple[int, float] | None = None
+        self._batches = 0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the file ends early, or why there is none."""
+        return self._writer.failure if self._writer is not None else None
+
+    def start(self) -> None:
+        """Begin to sample.
+
+        Raises
+        ------
+        OSError
+            The system does not tell how much memory a process has.
+        """
+        self._statm = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
+        self._start = time.monotonic()
+        self._writer = MprofWriter(self.path, self._start)
+        self._sample()
+        self._thread = threading.Thread(target=self._loop, name="memory meter", daemon=True)
+        self._thread.start()
+
+    def mark(self, phase: str, at: float | None = None) -> None:
+        """Begin a phase, now or at a time of CLOCK_MONOTONIC."""
+        self._phase = phase
+        if phase in STEP_PHASES:
+            if phase == "load":
+                self._batches += 1
+            is_bracketed = self._batches <= BRACKETED_BATCHES
+        else:
+            is_bracketed = phase != OTHER
+        if is_bracketed or self._open is not None:
+            self._turn(phase if is_bracketed else None, at)
+
+    def begin_epoch(self) -> None:
+        """Open the bracket of an epoch."""
+        self._batches = 0
+        self._epoch = self._edge()
+
+    def end_epoch(self) -> None:
+        """Close what is open, the epoch too."""
+        self.mark(OTHER)
+        if self._epoch is not None:
+            self._brackets.append(Bracket(_EPOCH, *self._epoch, *self._edge(), 0))
+            self._epoch = None
+
+    def stop(self) -> MemoryRecord:
+        """End the recording, close the file and return what was found."""
+        if self._thread is not None:
+            self._stopping.set()
+            self._thread.join(_JOIN_S)
+            if self._thread.is_alive():
+                self.record.reason = f"its file has not answered for {_JOIN_S:g} s"
+            else:
+                self._finish()
+            self._thread = None
+        return self.record
+
+    def _finish(self) -> None:
+        self.end_epoch()
+        self._sample()
+        self._flush()
+        self._writer.close()
+        os.close(self._statm)
+        record = self.record
+        record.available, record.reason = True, None
+        record.seconds = time.monotonic() - self._start
+        if self._writer.failure:
+            record.warnings.append(self._writer.failure)
+
+    def _turn(self, phase: str | None, at: float | None) -> None:
+        """Close the open bracket and open that of a phase."""
+        edge = self._edge(at)
+        if self._open is not None:
+            level = 0 if self._epoch is None else 1
+            self._brackets.append(Bracket(*self._open, *edge, level))
+        self._open = None if phase is None else (phase, *edge)
+
+    def _edge(self, at: float | None = None) -> tuple[int, float]:
+        """Take a sample; return bytes and time."""
+        resident, now = self._resident(), time.monotonic() if at is None else at
+        self._taken.append((now, resident))
+        return resident, now
+
+    def _resident(self) -> int:
+        """Return the resident set size in bytes."""
+        return int(os.pread(self._statm, 128, 0).split(None, 2)[1]) * _PAGE_BYTES
+
+    # The thread ---------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        due, flushed = self._start + self.interval_s, self._start
+        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+            self._sample()
+            now = time.monotonic()
+            due = max(due + self.interval_s, now)
+            if now - flushed >= _FLUSH_S:
+                flushed = now
+                self._flush()
+        self.record.cpu_seconds = time.thread_time()
+
+    def _sample(self) -> None:
+        record, phase, resident = self.record, self._phase, self._resident()
+        self._taken.append((time.monotonic(), resident))
+        record.samples += 1
+        if record.start_bytes is None:
+            record.start_bytes = resident
+        record.end_bytes = resident
+        self._peak(phase, resident).samples += 1
+
+    def _flush(self) -> None:
+        taken = [self._taken.popleft() for _ in range(len(self._taken))]
+        for at, resident in sorted(taken):
+            self._writer.add_sample(resident, at)
+            self.record.peak_bytes = max(self.record.peak_bytes or 0, resident)
+        with contextlib.suppress(IndexError):
+            while True:
+                bracket = self._brackets.popleft()
+                self._writer.add_bracket(bracket)
+                if bracket.name != _EPOCH:
+                    self._peak(bracket.name, max(bracket.start_bytes, bracket.end_bytes))
+        self._writer.flush()
+
+    def _peak(self, phase: str, resident: int) -> PhasePeak:
+        peak = self.record.phases.setdefault(phase, PhasePeak())
+        peak.peak_bytes = max(peak.peak_bytes, resident)
+        return peak

@@ -24,7 +24,7 @@ FIT = ("fit", "tiny.yaml", "--run-dir", "run")
 RECORDS = "/bnntrain/records/"
 _DRIVER = str(Path(__file__).with_name("at_moments.py"))
 _FILES = {
-    "config.yaml", "plan.json", "run.json", "metrics.csv", "log.txt",
+    "config.yaml", "plan.json", "run.json", "metrics.csv", "memory.dat", "log.txt",
     "checkpoint/last.npz", "checkpoint/best.npz",
 }  # fmt: skip
 

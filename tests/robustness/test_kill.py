@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 
+import mprof
 import pytest
 from long_run import (
     CONV_EPOCHS,
@@ -195,6 +196,51 @@ def test_interrupted_in_another_verb(run_folder, place):
     result = at(place, "call:evaluate_batch::2:SIGINT", arguments=("evaluate", "run"))
     assert_one_line(result, "stopped at once")
     assert place.snapshot() == before
+
+
+# Meters -----------------------------------------------------------------------------------------
+
+
+def metered(place: Place) -> tuple[str, ...]:
+    """Return the options of a run with both meters and a baseline that nobody would wait for."""
+    path = place.write("constant.csv", "t,watts\n0,4\n1000000,4\n")
+    return ("--energy", "replay", "-s", f"meters.file={path}", "--idle", "3600")
+
+
+def test_interrupted_in_the_baseline_before(home, reference):
+    result = at(home, "call:idle_before::1:SIGINT", arguments=(*FIT, *metered(home)))
+    assert_one_line(result, "a checkpoint is saved")
+    assert (progress_of(home)["epoch"], progress_of(home)["step"]) == (0, 0)
+    (home.work / "run/power.csv").unlink()
+    assert_resumes(home, reference)
+
+
+def test_interrupted_in_the_baseline_after(home, reference):
+    moments = "call:idle_before::1:SIGINT", "call:idle_after::1:SIGINT"
+    at(home, moments[0], arguments=(*FIT, *metered(home)))
+    again = (*FIT, "--resume", *metered(home)[:-1], "0.001", "--json", "-q")
+    result = at(home, moments[1], arguments=again)
+    # All was trained and recorded: there is nothing to go on with.
+    assert (result.code, result.err) == (0, "")
+    summary = json.loads(result.out)
+    assert summary["weights_sha256"] == reference.summary["weights_sha256"]
+    assert summary["energy"]["available"]
+
+
+def test_killed_in_the_baseline_after(home, reference):
+    again = (*FIT, *metered(home)[:-1], "0.001")
+    assert at(home, "call:idle_after::1:SIGKILL", arguments=again).code == -signal.SIGKILL
+    (home.work / "run/power.csv").unlink()
+    assert_resumes(home, reference)
+
+
+@pytest.mark.parametrize("moment", ["call:train_batch::700:SIGKILL", "call:_flush::1:SIGKILL"])
+def test_what_a_killed_process_recorded_can_be_read(home, reference, moment):
+    assert at(home, moment).code == -signal.SIGKILL
+    path = home.work / "run/memory.dat"
+    assert mprof.read_mprofile_file(path)["cmd_line"]
+    assert_resumes(home, reference)
+    assert len(mprof.read_mprofile_file(path)["mem_usage"]) > 10
 
 
 # Convolutions -----------------------------------------------------------------------------------

@@ -1,0 +1,190 @@
+"""The meter as a run uses it: a thread, marks from outside, failures of every kind."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from simulator import Clock
+
+from bnntrain.meters.energy import EnergyMeter
+from bnntrain.meters.integral import Integral
+from bnntrain.meters.power import MeterLost, Power, SampleLost
+from bnntrain.meters.power_csv import read_rows
+
+KEYS = [
+    "available", "reason", "meter", "kind", "interval_s", "samples", "lost_samples", "over_range",
+    "resets", "warnings", "seconds", "joules", "phases", "idle_watts_before", "idle_watts_after",
+    "drift_watts", "net_joules",
+]  # fmt: skip
+
+
+class Fake:
+    """A source that does what it is told; `seen` is set when it has been read `enough` times."""
+
+    label, kind = "a fake", "replay"
+
+    def __init__(self, answer, enough=20):
+        self.answer, self.enough = answer, enough
+        self.seen = threading.Event()
+        self.count = 0
+        self.is_closed = False
+
+    def read(self):
+        self.count += 1
+        if self.count >= self.enough:
+            self.seen.set()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def close(self):
+        self.is_closed = True
+
+
+def measure(source, path=None):
+    meter = EnergyMeter(source, 0.001, path)
+    meter.start()
+    meter.mark("forward")
+    assert source.seen.wait(30)
+    return meter.stop()
+
+
+def test_thread_measures_and_closes(tmp_path):
+    source = Fake(Power(5.0, 5.0, 1.0))
+    record = measure(source, tmp_path / "power.csv")
+    got = record.to_json()
+    assert list(got) == KEYS
+    assert json.loads(json.dumps(got, allow_nan=False)) == got
+    assert got["available"]
+    assert got["joules"] == pytest.approx(5 * got["seconds"])
+    assert set(got["phases"]) <= {"other", "forward"}
+    assert source.is_closed
+    rows = list(read_rows(tmp_path / "power.csv"))
+    assert len(rows) == got["samples"]
+    assert {row.phase for row in rows} <= {"other", "forward"}
+    head = (tmp_path / "power.csv").read_text().splitlines()[:3]
+    assert head[0] == "# a fake"
+    assert head[1].startswith("# started 20")
+    assert head[2] == "t,watts,volts,amps,phase"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (MeterLost("the bus is gone"), "the bus is gone"),
+        (SampleLost("no acknowledgement"), "no sample could be taken (no acknowledgement)"),
+        (ZeroDivisionError("a defect"), "ZeroDivisionError: a defect"),
+        (Power(float("nan")), "no sample could be taken"),
+    ],
+)
+def test_whatever_the_source_does_stop_returns_a_record(answer, words):
+    record = measure(Fake(answer, enough=1))
+    assert not record.available
+    assert words in record.reason
+    assert record.joules == 0
+
+
+def test_stop_twice_and_without_a_mark():
+    meter = EnergyMeter(Fake(Power(1.0)), 0.001, None)
+    meter.start()
+    assert meter.stop() is meter.stop()
+
+
+def test_a_file_that_cannot_be_written_ends_the_recording_only(tmp_path):
+    record = measure(Fake(Power(5.0)), tmp_path / "no folder" / "power.csv")
+    assert record.available
+    assert record.joules > 0
+    assert any("power.csv could not be written (No such file" in text for text in record.warnings)
+
+
+def test_a_full_disk_ends_the_recording_only():
+    """/dev/full takes no byte."""
+    from pathlib import Path
+
+    record = measure(Fake(Power(5.0), enough=2000), Path("/dev/full"))
+    assert record.available
+    assert record.joules > 0
+    assert any("could not be written" in text for text in record.warnings)
+
+
+def test_a_resumed_run_continues_the_file(tmp_path):
+    path = tmp_path / "power.csv"
+    measure(Fake(Power(5.0)), path)
+    first = list(read_rows(path))
+    path.write_text(path.read_text() + "99.5,1")  # what a power cut leaves
+    measure(Fake(Power(7.0)), path)
+    rows = list(read_rows(path))
+    assert [row.t for row in rows[: len(first)]] == [row.t for row in first]
+    assert rows[-1].power.watts == 7.0
+    assert path.read_text().count("t,watts") == 1
+
+
+def test_memory_does_not_grow_with_the_run():
+    """Neither samples nor passed marks are kept."""
+    integral = Integral(1.0)
+    integral.start = 0.0
+    for number in range(10_000):
+        integral.mark("forward" if number % 2 else "backward", number * 0.1)
+        integral.add(number * 0.1 + 0.05, Power(2.0))
+    assert len(integral._marks) == 0
+    assert len(integral.phases) == 2
+
+
+PHASES = ["load", "forward", "backward", "idle_before"]
+
+
+@given(
+    samples=st.lists(
+        st.tuples(st.floats(0.001, 0.9), st.floats(0, 20)), min_size=2, max_size=40
+    ),
+    marks=st.lists(st.tuples(st.floats(0, 20), st.sampled_from(PHASES)), max_size=30),
+)
+def test_phases_add_up_to_the_whole_wherever_the_marks_are(samples, marks):
+    integral = Integral(1.0)
+    integral.start = 0.0
+    for at, phase in sorted(marks):
+        integral.mark(phase, at)
+    now, last, total = 0.0, None, 0.0
+    for gap, watts in samples:
+        integral.add(now, Power(watts))
+        if last is not None:
+            total += (now - last[0]) * (watts + last[1]) / 2
+        last = now, watts
+        now += gap
+    assert sum(each.joules for each in integral.phases.values()) == pytest.approx(total)
+    assert sum(each.seconds for each in integral.phases.values()) == pytest.approx(last[0])
+    assert sum(each.samples for each in integral.phases.values()) == len(samples)
+
+
+def test_an_edge_within_an_interval_is_interpolated():
+    integral = Integral(1.0)
+    integral.start = 0.0
+    integral.mark("load", 0.0)
+    integral.mark("forward", 0.25)
+    integral.add(0.0, Power(0.0))
+    integral.add(1.0, Power(8.0))
+    assert integral.phases["load"].joules == pytest.approx(0.25 * 1.0)
+    assert integral.phases["forward"].joules == pytest.approx(0.75 * 5.0)
+
+
+def test_means_are_constant_over_their_interval():
+    integral = Integral(0.5)
+    integral.start = 0.0
+    integral.add(0.0, Power(99.0, is_mean=True))
+    integral.add(2.0, Power(3.0, is_mean=True))
+    assert integral.joules == pytest.approx(6.0)
+
+
+def test_energy_so_far():
+    clock = Clock(0.0)
+    meter = EnergyMeter(Fake(Power(2.0)), 1.0, None, clock=clock)
+    assert meter.joules is None
+    meter.begin()
+    for _ in range(5):
+        meter.step()
+        clock.sleep(1.0)
+    assert meter.joules == pytest.approx(8.0)
