@@ -52,7 +52,7 @@ def render_page(runs: Sequence[RunRecord]) -> bytes:
 
 
 def _title(runs: Sequence[RunRecord]) -> str:
-    names = list(dict.fromkeys(run.text("name") or run.path.resolve().name for run in runs))
+    names = list(dict.fromkeys(filter(None, (run.text("name") for run in runs)))) or ["bnntrain"]
     what = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
     return f"{what}: {' against '.join(run.label for run in runs)}" if 1 < len(runs) < 5 else (
         f"{what}: {len(runs)} runs" if len(runs) > 1 else what)  # fmt: skip

@@ -85,7 +85,7 @@ def make_axis(
     low, high = least, most
     smallest = max(abs(low), abs(high), 1e-9) * (1e-9 if tight else 1e-3)
     if high - low < smallest:  # one value, or all alike
-        margin = 0.5 if whole else max(abs(high) * 0.05, 1e-9)
+        margin = max(0.5, abs(high) * 1e-6) if whole else max(abs(high) * 0.05, 1e-9)
         low, high = low - margin, high + margin
     step = round_step(high - low, count, whole)
     if not tight:
@@ -102,11 +102,11 @@ def make_axis(
 
 def step_text(value: float, step: float) -> str:
     """Write a multiple of `step`."""
+    value = 0.0 if abs(value) < 1e-6 * step else value
     if value and not 1e-4 <= abs(value) < 1e7:
         return f"{value:.3g}"
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    text = f"{value:.{min(decimals, 9)}f}"
-    return text.removeprefix("-") if not float(text) else text
+    return f"{value:.{min(decimals, 9)}f}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -173,6 +173,8 @@ def _labels(folders: Sequence[Path], summaries: Sequence[Mapping[str, object]]) 
     ]
     if len({run.get("name") for run in summaries}) > 1:
         del choices[0]
+    if not all(run.get("method") for run in summaries):
+        choices = choices[-2:]
     for choose in choices:
         labels = [choose(folder, run) for folder, run in pairs]
         if len(set(labels)) == len(labels) and all(labels):

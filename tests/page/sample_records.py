@@ -1,10 +1,17 @@
-"""Records as the meters write them, made up: memory.dat, power.csv and their part of run.json."""
+"""Runs that never ran: folders as `fit` and the meters write them, with figures made up."""
 
 from __future__ import annotations
 
 import json
 import random
+import re
+from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
+
+from bnntrain import api
+from bnntrain.config import dump_config
+from bnntrain.records import METRICS
 
 START = 1_700_000_000.0
 MIB = 1 << 20
@@ -123,3 +130,86 @@ def add_records(
     energy = energy_json(spans)
     summary |= {"energy": energy, "energy_j_per_batch": energy["j_per_batch"]}
     path.write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def make_run(
+    folder: Path, epochs: int = 3, method: str = "efficient", /, **changes: object
+) -> Path:
+    """Make a run folder of digits that finished; `changes` replace fields of run.json."""
+    prepared = api.prepare("digits", {"method": method, "train.threads": 1})
+    plan = prepared.plan
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(dump_config(prepared.config))
+    record = {"batch_size": plan.batch_size, "method": method, "total_bytes": plan.total_bytes,
+              "buffers": plan.to_json()}  # fmt: skip
+    (folder / "plan.json").write_text(json.dumps(record))
+    summary = {
+        "status": "finished", "name": "digits", "method": method, "model": "digits_mlp",
+        "dataset": "digits", "batch_size": plan.batch_size, "epochs": epochs,
+        "epochs_done": epochs, "seed": 0, "threads": 1, "isa": "neon",
+        "versions": {"bnntrain": "0.1.0"}, "test_accuracy": 97.5, "best_test_accuracy": 97.25,
+        "test_loss": 0.31, "best_val_accuracy": 97.0, "plan_bytes": plan.total_bytes,
+        "arena_bytes": plan.total_bytes, "rss_before_bytes": 39 * MIB, "rss_peak_bytes": 40 * MIB,
+        "rss_peak_exact": True, "seconds_per_batch": 0.002, "seconds_total": 5.0,
+        "energy_j_per_batch": None, "weights_sha256": "0" * 64,
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(summary | changes))
+    write_metrics(folder, [
+        {"epoch": n, "lr": 1e-3, "loss": 1 / n, "accuracy": 98 - 20 / n, "val_loss": 1.1 / n,
+         "val_accuracy": 97 - 20 / n, "seconds": 0.1, "images_per_second": 9e3,
+         "rss_peak_mib": 40.0}
+        for n in range(1, epochs + 1)
+    ])  # fmt: skip
+    return folder
+
+
+def write_metrics(folder: Path, rows: list[dict[str, float]]) -> None:
+    """Write metrics.csv."""
+    lines = [",".join(str(row.get(name, "")) for name in METRICS) for row in rows]
+    (folder / "metrics.csv").write_text("\n".join([",".join(METRICS), *lines]) + "\n")
+
+
+class _Reader(HTMLParser):
+    """Checks that every element is closed in order, and gathers what a user reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+        assert tag not in ("script", "link", "img", "iframe", "object", "embed")
+        self.links += [value for name, value in attrs if name in ("href", "src", "srcset", "data")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+
+def read_page(page: bytes) -> str:
+    """Check that a page is whole, well-formed and on its own; return its text."""
+    text = page.decode("utf-8")
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    assert reader.open == []
+    assert reader.links == []
+    assert not re.search(r"https?:|//|@import|javascript:", text.replace("</", "<"))
+    assert set(re.findall(r"url\((.*?)\)", text)) <= {f"#{name}" for name in _ids(text)}
+    drawings = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    assert text.count("<svg") == len(drawings)
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)
+    assert len(_ids(text)) == len(set(_ids(text)))
+    assert "nan" not in re.sub(r">[^<]*<", "><", text).lower().replace("aria-label", "")
+    return " ".join(" ".join(reader.words).split())
+
+
+def _ids(text: str) -> list[str]:
+    return re.findall(r'\bid="([^"]*)"', text)
