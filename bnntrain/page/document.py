@@ -89,7 +89,7 @@ def _lead(runs: Sequence[RunRecord]) -> str:
 
 
 def _warnings(runs: Sequence[RunRecord]) -> Iterator[str]:
-    """Say what makes figures incomplete."""
+    """Say which runs did not end."""
     for run in runs:
         prefix = f"{run.label}: " if len(runs) > 1 else ""
         done, planned = (f"{run.figure(key) or 0:.0f}" for key in ("epochs_done", "epochs"))
@@ -99,10 +99,6 @@ def _warnings(runs: Sequence[RunRecord]) -> Iterator[str]:
             yield f"{prefix}interrupted after {done} of {planned} epochs; it can be resumed."
         elif run.text("status") != "finished":
             yield f"{prefix}not finished, {done} of {planned} epochs are recorded."
-        energy = run.summary.get("energy")
-        if isinstance(energy, dict):
-            for text in energy.get("warnings") or ():
-                yield f"{prefix}energy: {text}"
 
 
 # Cards ------------------------------------------------------------------------------------------
@@ -183,6 +179,9 @@ def _memory(gallery: Gallery, runs: Sequence[RunRecord]) -> Iterator[Markup]:
         reasons = dict.fromkeys(filter(None, (run.text("memory", "reason") for run in runs)))
         reason = "; ".join(reasons) or "there is no memory.dat"
         yield tag("p", f"Not recorded over time: {names} ({reason}).", class_="note")
+    for run in runs:
+        for text in run.warnings("memory"):
+            yield tag("p", f"{run.label}: {text}", class_="warn")
     yield from map(_figure, gallery.variables)
     sheet = variables(runs)
     if sheet.rows:
@@ -203,6 +202,8 @@ def _energy(gallery: Gallery, runs: Sequence[RunRecord]) -> Iterator[Markup]:
             yield tag("p", f"{prefix}energy was not measured: {reason}", class_="note")
         elif not run.phases and not run.power:
             yield tag("p", f"{prefix}no power meter was used.", class_="note")
+        for text in run.warnings("energy"):
+            yield tag("p", f"{prefix}{text}", class_="warn")
 
 
 def _figure(figure: Figure) -> Markup:

@@ -170,7 +170,8 @@ def _memory_record(run: RunRecord, color: int, axis: Axis) -> LineFigure:
     trace = run.memory
     caption = (
         f"{run.label}: resident memory as sampled ({len(trace.values):,} samples), with what the "
-        "plan says before the run starts. Rows below: when each epoch and phase ran."
+        "plan says before the run starts. Rows below: epochs and phases as memory.dat marks them; "
+        "of the steps of an epoch it may mark the first ones only."
     )
     name, title = _file_name("memory", run, color), f"Memory over time, {run.label}"
     return _record(name, title, caption, trace, "resident memory, MiB", "MiB", color, axis,

@@ -76,6 +76,12 @@ class RunRecord:
             value = value.get(key) if isinstance(value, Mapping) else None
         return value if isinstance(value, str) else ""
 
+    def warnings(self, section: str) -> list[str]:
+        """Return what a meter warns of."""
+        record = self.summary.get(section)
+        found = record.get("warnings") if isinstance(record, Mapping) else None
+        return [str(text) for text in found] if isinstance(found, list) else []
+
     @property
     def growth_bytes(self) -> float | None:
         """Resident memory at its peak less that before training."""

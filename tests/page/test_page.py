@@ -109,7 +109,7 @@ def test_a_meter_with_no_joules_and_warnings(tmp_path):
         "phases": {"forward": {"seconds": 0.0, "joules": 0.0, "samples": 0}, "new phase": {}},
     }  # fmt: skip
     (run / "run.json").write_text(json.dumps(summary))
-    assert "energy: forward: only 3 samples" in text_of(run)
+    assert "forward: only 3 samples" in text_of(run)
 
 
 @pytest.mark.parametrize(
