@@ -7,9 +7,9 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bnntrain.errors import UsageError, WriteError
+from bnntrain.errors import BnntrainError, UsageError, WriteError
 from bnntrain.page.tables import Sheet
-from bnntrain.records.atomic import replace_file
+from bnntrain.records.atomic import write_atomically
 
 GENERATOR = "bnntrain report"
 """How a page, and a picture, tells who wrote it."""
@@ -82,9 +82,11 @@ def write_pages(files: Mapping[Path, bytes]) -> list[Path]:
     for path, content in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, lambda file, content=content: file.write(content))
-        except OSError as error:
-            reason = error.strerror or error
+            write_atomically(path, lambda file, content=content: file.write(content))
+        except (OSError, BnntrainError) as error:
+            # Its remedies are those of a run; what failed is what it was made from.
+            cause = error if isinstance(error, OSError) else error.__context__
+            reason = getattr(cause, "strerror", None) or error
             raise WriteError(path, f"cannot be written ({reason}). Give another name") from None
     return list(files)
 

@@ -75,24 +75,18 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None], remains: str
     WriteError
         Disk full, no permission, ...; `path` is as before and nothing else is left behind.
     """
-    with reported(path, remains):
-        replace_file(path, write)
-
-
-def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Replace a file in one step, as `write_atomically` does, but let OSError through."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):  # what stopped us is what is reported
+    with reported(path, remains):
+        try:
+            with temporary.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
             temporary.unlink(missing_ok=True)
-        raise
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -179,9 +179,13 @@ def test_a_damaged_file_is_named_in_one_line(program, run, name, content):
 
 def test_a_page_that_cannot_be_written(program, run, tmp_path):
     (tmp_path / "file").write_text("x")
-    line = program.error("report", run, "-o", tmp_path / "file" / "page.html", expect=1)
-    assert line.startswith("WriteError: ")
-    assert "run-dir" not in line
+    for page, reason in (
+        (tmp_path / "file" / "page.html", "File exists"),
+        (tmp_path / f"{'x' * 245}.html", "File name too long"),
+    ):
+        line = program.error("report", run, "-o", page, expect=1)
+        assert line == f"WriteError: {page}: cannot be written ({reason}). Give another name"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run"]
 
 
 def test_matplotlib_waits_until_it_is_needed():
