@@ -46,6 +46,7 @@ ORDER = (
     "benchmark",
     "board",
     "machine",
+    "page",
     "cli",
 )
 # Units that are narrower than their place in the order allows.

@@ -27,6 +27,7 @@ _VERBS = {
     "plan": "Show the memory of a run by variable, before it starts.",
     "summary": "Show a network's layers, parameters, operations and sizes.",
     "compare": "Train a network by several methods and compare them.",
+    "report": "Write a page about runs: curves, memory, energy, comparison.",
     "bench": "Measure the speed of kernels or of a training step.",
     "energy": "Record power, calibrate a meter, list what this board has.",
     "data": "List, fetch and check data sets.",
