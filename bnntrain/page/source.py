@@ -62,8 +62,14 @@ class RunRecord:
     trouble: str = ""
 
     def figure(self, *keys: str) -> float | None:
-        """Return a number of run.json, within sections; None if there is none."""
+        """Return a number of run.json, within sections; None if there is none.
+
+        A meter that was unavailable has no figures, whatever stands in its section.
+        """
         value: object = self.summary
+        section = self.summary.get(keys[0])
+        if isinstance(section, Mapping) and section.get("available") is False:
+            return None
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
         is_number = isinstance(value, int | float) and not isinstance(value, bool)

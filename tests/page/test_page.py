@@ -93,12 +93,15 @@ def test_a_run_without_meters_says_so(tmp_path):
     run = sample.make_run(tmp_path / "run")
     assert "no power meter was used" in text_of(run)
     summary = json.loads((run / "run.json").read_text())
-    summary["energy"] = {"available": False, "reason": "no I2C bus 1. Enable it", "phases": {}}
+    summary["energy"] = {"available": False, "reason": "no I2C bus 1. Enable it", "phases": {},
+                         "joules": 0.0, "seconds": 0.0, "j_per_epoch": 0.0}  # fmt: skip
     summary["memory"] = {"available": False, "reason": "switched off"}
     (run / "run.json").write_text(json.dumps(summary))
     text = text_of(run)
     assert "energy was not measured: no I2C bus 1. Enable it" in text
     assert "Not recorded over time: this run (switched off)" in text
+    assert "energy of the run" not in text
+    assert "energy per epoch" not in text
 
 
 def test_a_meter_with_no_joules_and_warnings(tmp_path):
