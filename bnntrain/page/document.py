@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from bnntrain.accounting import MEASURED_BOARD
 from bnntrain.page.bars import bar_legend, draw_bars, draw_hatches
 from bnntrain.page.drawings import Gallery, all_figures
 from bnntrain.page.figures import BarFigure, Figure
@@ -165,6 +166,11 @@ def _comparison_notes(runs: Sequence[RunRecord]) -> Iterator[Markup]:
             "Published: Wang et al., arXiv 2102.04270, with Adam, for the standard or the "
             "low-memory method, whichever retains activations as the run does; modelled by their "
             "formula, printed in their table where it has this network and batch."
+        )
+    for theirs in dict.fromkeys(run.measured for run in runs if run.measured):
+        texts.append(
+            f"Measured by them on {MEASURED_BOARD}, low-memory, batch {theirs.batch}: "
+            f"{theirs.seconds:.2f} s, {theirs.mib:.2f} MiB, {theirs.joules:.2f} J per batch."
         )
     texts += [f"{run.label}: no published figures ({run.trouble})." for run in runs if run.trouble]
     yield tag("p", " ".join(texts), class_="note")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnntrain.accounting import Printed
+from bnntrain.accounting import Measured, Printed
 from bnntrain.api import prepare_run
 from bnntrain.errors import BnntrainError, RunError, UsageError
-from bnntrain.footprint import Footprint, footprints, printed, published_counterpart
+from bnntrain.footprint import Footprint, footprints, measured, printed, published_counterpart
 from bnntrain.method import METHODS
 from bnntrain.page.traces import Trace, read_memory, read_power
 from bnntrain.plan import ALIGNMENT, MIB
@@ -44,6 +44,8 @@ class RunRecord:
         That of the published method that corresponds to this run's.
     printed : Printed or None
         What the published table prints for this network.
+    measured : Measured or None
+        What was measured of this network and batch by the publication's authors.
     trouble : str
         Why the published figures are missing; empty where they are not.
     """
@@ -59,6 +61,7 @@ class RunRecord:
     published: tuple[Footprint, ...] = ()
     counterpart_bytes: int | None = None
     printed: Printed | None = None
+    measured: Measured | None = None
     trouble: str = ""
 
     def figure(self, *keys: str) -> float | None:
@@ -196,17 +199,18 @@ def _labels(folders: Sequence[Path], summaries: Sequence[Mapping[str, object]]) 
 
 def _read(path: Path, label: str, summary: Mapping[str, object]) -> RunRecord:
     roles, total = _plan(path / "plan.json")
-    published, counterpart, row, trouble = (), None, None, ""
+    published, counterpart, row, theirs, trouble = (), None, None, None, ""
     try:
         prepared = prepare_run(path)
         published = tuple(each for each in footprints(prepared) if each.source == "published")
         counterpart, row = published_counterpart(prepared), printed(prepared)
+        theirs = measured(prepared)
     except BnntrainError as error:
         trouble = str(error)
     return RunRecord(
         path, label, summary, RunFolder.open(path).read_metrics(), roles, total,
         read_memory(path / "memory.dat"), read_power(path / "power.csv"),
-        published, counterpart, row, trouble,
+        published, counterpart, row, theirs, trouble,
     )
 
 

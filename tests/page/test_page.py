@@ -10,6 +10,7 @@ import pytest
 import sample_records as sample
 
 from bnntrain import page
+from bnntrain.config import dump_config, load_config
 from bnntrain.errors import UsageError
 from bnntrain.page.drawings import all_figures
 from bnntrain.page.svg import NARROW, WIDE, draw_lines
@@ -215,6 +216,17 @@ def test_a_data_set_that_is_gone_costs_only_the_published_figures(tmp_path):
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("dataset: digits", "dataset: /gone.npz"))
     assert "no published figures" in text_of(run)
+
+
+def test_what_the_publication_measured_stands_below_the_comparison(tmp_path):
+    mlp = sample.make_run(tmp_path / "mlp", dataset="mnist", sample_shape=[28, 28, 1],
+                          classes=[*"0123456789"], train_samples=54_000, validation_samples=6000,
+                          test_samples=10_000)  # fmt: skip
+    settings = {"train.batch_size": 200}
+    config = load_config("mlp_mnist_quick", settings)
+    (mlp / "config.yaml").write_text(dump_config(config))
+    assert "low-memory, batch 200: 0.98 s, 5.00 MiB, 1.42 J per batch" in text_of(mlp)
+    assert "Measured by them" not in text_of(sample.make_run(tmp_path / "digits"))
 
 
 def test_drawings_stay_within_their_frame(compared):
