@@ -6,7 +6,14 @@ from itertools import pairwise
 
 import pytest
 
-from bnntrain.accounting import PRINTED, LayerSize, printed_totals, published_bytes
+from bnntrain.accounting import (
+    MEASURED,
+    PRINTED,
+    LayerSize,
+    measured_batch,
+    printed_totals,
+    published_bytes,
+)
 from bnntrain.config import load_config
 from bnntrain.footprint import layer_sizes
 
@@ -117,3 +124,12 @@ def test_printed_totals_belong_to_one_network_and_batch(name):
     for low_memory, total in zip((False, True), printed, strict=True):
         mib = sum(published_bytes(layers, 100, low_memory).values()) / MIB
         assert abs(mib - total) < (0.04 * total if name == "cnv" else 0.045)
+
+
+def test_what_was_measured_stands_beside_the_same_network_and_batch_only():
+    mlp = dense_chain(784, 256, 256, 256, 256, 10)
+    assert measured_batch("mlp", mlp, 200) == MEASURED["mlp"]
+    assert MEASURED["mlp"].joules == 1.42
+    assert measured_batch("mlp", mlp, 100) is None
+    assert measured_batch("mlp", mlp[1:], 200) is None
+    assert measured_batch("other", mlp, 200) is None

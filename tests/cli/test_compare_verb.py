@@ -76,20 +76,21 @@ def test_table(program, compared):
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 100
-    columns = ["accuracy", "time", "arena", "growth", "peak", "published", "energy"]
+    columns = ["accuracy", "time", "arena", "growth", "sampled", "peak", "published", "energy"]
     assert lines[0].split() == columns
-    assert lines[1].split() == ["method", "%", "ms/batch", *["MiB"] * 4, "J/batch"]
+    assert lines[1].split() == ["method", "%", "ms/batch", *["MiB"] * 5, "J/batch"]
     runs = [json.loads((folder / m / "run.json").read_text()) for m in ("wang2021", "efficient")]
     for line, run in zip(lines[2:4], runs, strict=True):
         cells = line.split()
         assert cells[:2] == [run["method"], f"{run['test_accuracy']:.2f}"]
         assert cells[3] == f"{run['arena_bytes'] / 2**20:.2f}"
         assert cells[4] == f"{(run['rss_peak_bytes'] - run['rss_before_bytes']) / 2**20:.2f}"
-        assert cells[5] == f"{run['rss_peak_bytes'] / 2**20:.2f}"
-        assert cells[6] == f"{PUBLISHED['low_memory'] / 2**20:.2f}"
-        assert cells[7] == "-"
+        assert cells[5] == f"{run['memory']['sampled_peak_bytes'] / 2**20:.2f}"
+        assert cells[6] == f"{run['rss_peak_bytes'] / 2**20:.2f}"
+        assert cells[7] == f"{PUBLISHED['low_memory'] / 2**20:.2f}"
+        assert cells[8] == "-"
     assert lines[5].startswith("wang2021 / efficient")
-    seconds, arena, _, peak, published, energy = lines[5].split()[3:]
+    seconds, arena, _, _, peak, published, energy = lines[5].split()[3:]
     for cell, name in ((seconds, "seconds_per_batch"), (arena, "arena_bytes")):
         assert cell == f"{runs[0][name] / runs[1][name]:.2f}x"
     assert peak == f"{runs[0]['rss_peak_bytes'] / runs[1]['rss_peak_bytes']:.2f}x"
@@ -111,7 +112,7 @@ def test_convolutions_beside_the_published_formula(program):
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()[2:5]}
     sizes = (planned["standard"], planned["low_memory"], planned["low_memory"])
     for row, size in zip(rows.values(), sizes, strict=True):
-        assert row[6] == f"{size / 2**20:.2f}"
+        assert row[7] == f"{size / 2**20:.2f}"
     assert list(rows) == ["standard", "wang2021", "efficient"]
     ratio = planned["standard"] / planned["low_memory"]
     assert done.stdout.splitlines()[6].split()[-2] == f"{ratio:.2f}x"
