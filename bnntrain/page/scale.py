@@ -89,7 +89,9 @@ def make_axis(
         low, high = low - margin, high + margin
     step = round_step(high - low, count, whole)
     if not tight:
-        low, high = math.floor(low / step) * step, math.ceil(high / step) * step
+        # A value that is nothing beside a step would round to 0, and lie beyond it.
+        low = min(math.floor(low / step) * step, low)
+        high = max(math.ceil(high / step) * step, high)
     if floor is not None:
         low = max(low, min(floor, least))
     if ceiling is not None:
