@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
 
 from bnntrain.meters.power import MeterError, MeterLost, Power
 from bnntrain.meters.power_csv import read_rows
+
+_QUANTITIES = ("watts", "volts", "amps")
 
 
 class Replay:
@@ -30,10 +34,16 @@ class Replay:
     kind = "replay"
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rows = list(read_rows(path))
-        if len(self._rows) < 2:
+        # 32 bytes a row: memory that is measured at the same time is to be the training's.
+        self._times = array("d")
+        self._values = {name: array("d") for name in _QUANTITIES}
+        for row in read_rows(path):
+            self._times.append(row.t)
+            for name, values in self._values.items():
+                value = getattr(row.power, name)
+                values.append(math.nan if value is None else value)
+        if len(self._times) < 2:
             raise MeterError(path, "has fewer than two rows. Give a longer recording")
-        self._times = [row.t for row in self._rows]
         self._clock = clock
         self._start: float | None = None
         self.label = f"replay of {path}"
@@ -46,17 +56,16 @@ class Replay:
         if t > self._times[-1]:
             length = self._times[-1] - self._times[0]
             raise MeterLost(f"the recording ends after {length:.1f} s. Give a longer one")
-        index = min(bisect_right(self._times, t), len(self._rows) - 1)
-        left, right = self._rows[index - 1], self._rows[index]
-        share = (t - left.t) / (right.t - left.t) if right.t > left.t else 1.0
-        values = (
-            None if a is None or b is None else a + share * (b - a)
-            for a, b in (
-                (getattr(left.power, name), getattr(right.power, name))
-                for name in ("watts", "volts", "amps")
-            )
-        )
-        return Power(*values, at=now)
+        right = min(bisect_right(self._times, t), len(self._times) - 1)
+        left = right - 1
+        length = self._times[right] - self._times[left]
+        share = (t - self._times[left]) / length if length > 0 else 1.0
+        between = {
+            name: values[left] + share * (values[right] - values[left])
+            for name, values in self._values.items()
+        }
+        known = {name: None if math.isnan(value) else value for name, value in between.items()}
+        return Power(**known, at=now)
 
     def close(self) -> None:
         """Nothing is open."""
