@@ -362,3 +362,8 @@ def test_digest_follows_what_affects_the_weights_and_nothing_else(tmp_path):
         assert config_digest(changed) == config_digest(config), key
     digests = {config_digest(load_config(path, {key: value})) for key, value in CHANGES.items()}
     assert len(digests | {config_digest(config)}) == len(CHANGES) + 1
+
+
+def test_a_value_that_is_no_text_is_one_line():
+    with pytest.raises(ConfigError, match=r"^override: name: .* is not allowed\. Give a name"):
+        load_config("digits", {"name": "a\ud800"})

@@ -116,7 +116,7 @@ def _read_value(kind: object, value: object, where: Where, key: str) -> object:
         value = os.fspath(value)
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         hint = _nearest_choice(kind, value)
         message = f"{show(value)} is not allowed. Give {_allowed(kind)}{hint}"
         raise where.error(key, message) from None
