@@ -34,7 +34,7 @@ def complete(program, *words: str) -> list[str]:
         (("co",), ["compare", "config", "completion"]),
         (("config", ""), ["init", "show"]),
         (("plan", "dig"), ["digits"]),
-        (("fit", "digits", "--me"), ["--method", "--memory-limit"]),
+        (("fit", "digits", "--me"), ["--method", "--memory-limit", "--memory"]),
         (("evaluate", "run", "--checkpoint", ""), ["last", "best"]),
     ],
 )
