@@ -240,7 +240,8 @@ def test_what_a_killed_process_recorded_can_be_read(home, reference, moment):
     path = home.work / "run/memory.dat"
     assert mprof.read_mprofile_file(path)["cmd_line"]
     assert_resumes(home, reference)
-    assert len(mprof.read_mprofile_file(path)["mem_usage"]) >= 2  # the first and the last of the run
+    samples = mprof.read_mprofile_file(path)["mem_usage"]
+    assert len(samples) >= 2  # the first and the last of the run
 
 
 # Convolutions -----------------------------------------------------------------------------------
