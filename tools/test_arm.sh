@@ -17,7 +17,7 @@
 # Environment: ARM_CPUS ("cortex-a53 cortex-a72 cortex-a76", of Raspberry Pi 3, 4 and 5; fit and convnet leave out the second,
 # which has the first one's instructions), ARM_CACHE (a folder for what is downloaded, to be kept; default: a temporary one),
 # ARM_TESTS (arguments of pytest instead of our selection), ARM_SHARE (3: of every Python test each processor runs one case in
-# three, and each others; default: 1, all), ARM_REFERENCE (bnntrain of this tree, installed for this machine; default: it is
+# three, and each others; default: 1, all), ARM_EPOCHS (of part wheel; default: 60, all of them), ARM_REFERENCE (bnntrain of this tree, installed for this machine; default: it is
 # built).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,6 +25,7 @@ cd "$(dirname "$0")/.."
 . tools/arm_kit.sh
 read -r -a cpus <<<"${ARM_CPUS:-cortex-a53 cortex-a72 cortex-a76}"
 read -r -a one_of_each <<<"${ARM_CPUS:-cortex-a53 cortex-a76}" # without and with SDOT
+epochs=${ARM_EPOCHS:-60}
 # Emulated floats are slow: of the convolutional networks, `efficient` alone.
 tests=(tests/kernels tests/training/test_golden.py tests/training/test_step.py tests/training/test_determinism.py
     tests/cli/test_doctor_verb.py tests/cli/test_doctor_board.py tests/cli/test_trained_verbs.py
@@ -225,7 +226,7 @@ test_wheel() {
     mapfile -t objects < <(find "$work/source/build" -name '*.o')
     "$host" tools/arm_code.py "${objects[@]}" --linked "$module"
     make_reference
-    expected=$(weights_of "$reference" "$work/run" digits)
+    expected=$(weights_of "$reference" "$work/run" digits --epochs "$epochs")
     echo "$expected  x86-64"
     make_python "$work/python/bin/python3" arm64 "" ""
     (
@@ -239,7 +240,7 @@ test_wheel() {
 wheel_on() {
     be_user "$1"
     show .venv/bin/bnntrain doctor
-    show .venv/bin/bnntrain fit digits --run-dir "runs/$1" 2>&1 | sed '2,59d'
+    show .venv/bin/bnntrain fit digits --epochs "$epochs" --run-dir "runs/$1" 2>&1 | sed "2,$((epochs - 1))d"
     echo "$(recorded "runs/$1")  $1"
     [ "$(recorded "runs/$1")" = "$expected" ]
 }
