@@ -17,8 +17,8 @@
 # Environment: ARM_CPUS ("cortex-a53 cortex-a72 cortex-a76", of Raspberry Pi 3, 4 and 5; fit and convnet leave out the second,
 # which has the first one's instructions), ARM_CACHE (a folder for what is downloaded, to be kept; default: a temporary one),
 # ARM_TESTS (arguments of pytest instead of our selection), ARM_SHARE (3: of every Python test each processor runs one case in
-# three, and each others; default: 1, all), ARM_EPOCHS (of part wheel; default: 60, all of them), ARM_REFERENCE (bnntrain of this tree, installed for this machine; default: it is
-# built).
+# three, and each others; default: 1, all), ARM_EPOCHS (of part wheel; default: 60, all of them), ARM_REFERENCE (bnntrain of
+# this tree, installed for this machine; default: it is built).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/arm_kit.sh
