@@ -116,13 +116,10 @@ def read_steps(path: str, what: tuple[str, str, int, int], board: str | None) ->
     try:
         text = Path(path).read_bytes()
         found = msgspec.json.decode(text, type=Step | list[Step])
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path}: {error}. Give what 'tools/pi_model.py --json' or 'bench --step CONFIG "
-            "--json' printed"
-        ) from None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        remedy = "Give what 'tools/pi_model.py --json' or 'bench --step CONFIG --json' printed"
+        raise UsageError(f"{path}: {reason}. {remedy}") from None
     steps = found if isinstance(found, list) else [found]
     same = [step for step in steps if step.what == what]
     if not same:
