@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bnntrain.layers import ROLES
+from bnntrain.meters.integral import IDLE
 from bnntrain.page.figures import (
     DASHED,
     DOTTED,
@@ -25,7 +26,7 @@ from bnntrain.page.figures import (
 from bnntrain.page.sampling import dominant, merge, thin
 from bnntrain.page.scale import Axis, finite, make_axis, number, time_unit
 from bnntrain.page.source import RunRecord
-from bnntrain.page.traces import IDLE, PHASES, Trace
+from bnntrain.page.traces import PHASES, Trace
 from bnntrain.plan import MIB
 
 _MARKS = ("circle", "square", "triangle", "diamond")

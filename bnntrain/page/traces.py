@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bnntrain.errors import RunError
+from bnntrain.meters.integral import IDLE_AFTER, IDLE_BEFORE, OTHER
+from bnntrain.meters.memory import STEP_PHASES
+from bnntrain.meters.power_csv import COLUMNS
 
-POWER_COLUMNS = ("t", "watts", "volts", "amps", "phase")
-IDLE = ("idle_before", "idle_after")
-PHASES = ("idle_before", "load", "forward", "backward", "update", "evaluate", "checkpoint",
-          "other", "idle_after")  # fmt: skip
+PHASES = (IDLE_BEFORE, *STEP_PHASES, "evaluate", "checkpoint", OTHER, IDLE_AFTER)
 """Phases in the order in which a reader expects them."""
 
 
@@ -174,7 +174,7 @@ def read_power(path: Path) -> Trace | None:
                 raise _damaged(path, f"line {number}: no column 'watts'")
             continue
         if names is None or len(cells) != len(names):
-            expected = ",".join(POWER_COLUMNS)
+            expected = ",".join(COLUMNS)
             raise _damaged(path, f"line {number}: not a row of the columns {expected}")
         row = dict(zip(names, cells, strict=True))
         if not row["watts"]:
@@ -189,8 +189,8 @@ def read_power(path: Path) -> Trace | None:
         at = now - start + before
         if phase:
             trace.spans[phase][-1] = at  # a phase lasts until the first sample of the next
-        if phase != (row.get("phase") or "other"):
-            phase = row.get("phase") or "other"
+        if phase != (row.get("phase") or OTHER):
+            phase = row.get("phase") or OTHER
             trace.mark(phase, at, at)
         trace.seconds.append(at)
         trace.values.append(watts)
