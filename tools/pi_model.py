@@ -7,9 +7,9 @@ The table by pass has the rows of `bnntrain bench --step CONFIG`, which measures
 What ``--json`` prints can be shown beside the measured figures (`bench --against FILE`).
 
 A training step's calls of kernels come from the plan (`bnntrain.operations`), the cycles of a call
-from the compiled kernel (`pi_cycles`), a pass takes the longer of its cycles on all cores and of
-its memory traffic at the board's bandwidth. Not in the model: reading of records, starting and
-joining of threads, branch misprediction, clocks that fall when a board gets hot.
+from the compiled kernel (`pi_costs`, `pi_cycles`), a pass takes the longer of its cycles on all
+cores and of its memory traffic at the board's bandwidth. Not in the model: reading of records,
+starting and joining of threads, branch misprediction, clocks that fall when a board gets hot.
 
 Needs Debian's gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static llvm-19.
 """
@@ -17,35 +17,28 @@ Needs Debian's gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static llvm
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 from pi_boards import BOARDS, Board
-from pi_cycles import BUILD, CORES, GATHERING, SETUP, Cost, Estimator, Program, ToolError, build
+from pi_costs import ISAS, Model
+from pi_cycles import CORES, ToolError
 
 from bnntrain import api
 from bnntrain.errors import BnntrainError
-from bnntrain.layers import GRADIENT_LIMITS, POOLS, ConvBlock, build_blocks
+from bnntrain.layers import build_blocks
 from bnntrain.operations import Call, Pass, count_operations
 from bnntrain.step_table import MOST, Part, Step, step_table
 
 GIGA = 1e9
-CPU = "cortex-a76"
-"""Emulated for counting: it runs the instructions of all boards."""
-
-ISAS = ("neon", "neondot")
 AGREEMENT = 0.25
 """How far the instructions of the model may be from the emulated ones with ``--check``."""
 
 _CHECK_BATCH, _CHECK_MACS = 4, 3 * 10**9
-_RUNS = 24  # of the driver, whose costs are found and kept together
-_FEW_ROWS, _BLOCK_ROWS = 16, 8
 
 REFERENCE = BOARDS[1]
 """The board whose largest passes and operations are shown, and that `GOALS` are for."""
@@ -71,121 +64,6 @@ PROTOTYPES: dict[str, tuple[float | None, ...]] = {
 """MAC a cycle of one core on A53, A72 and A76 that bare inner loops reach at measured rates, with
 operands packed and in the first-level cache: eor and cnt by byte, look-ups of 6-bit values, smlal
 or sdot. Nobody has a bare loop of int8 by int8 for cores without sdot."""
-
-
-def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Cut into lists of `size`."""
-    rest = list(items)
-    for first in range(0, len(rest), size):
-        yield rest[first : first + size]
-
-
-class Model:
-    """Costs of calls and of the code between them; found once, and kept beside the program."""
-
-    def __init__(self) -> None:
-        self.program, self.estimator = Program(build()), Estimator()
-        self.store = BUILD / "costs.json"
-        rules = (Path(__file__).with_name(name) for name in ("pi_cycles.py", "pi_rates.py"))
-        stamp = max(path.stat().st_mtime_ns for path in (self.program.path, *rules))
-        known = json.loads(self.store.read_text()) if self.store.exists() else {}
-        self.costs = known.get("costs", {}) if known.get("stamp") == stamp else {}
-        self.stamp = stamp
-
-    def learn(self, runs: Iterable[tuple[str, str, tuple[object, ...]]]) -> None:
-        """Find the costs of runs of the driver: part of the program, instruction set, arguments."""
-        new = {_key(*run): run for run in runs if _key(*run) not in self.costs}
-        for some in batched(new, _RUNS):
-            blocks = {}
-            for key in some:
-                part, isa, arguments = new[key]
-                blocks[key] = self.program.blocks(part, CPU, (isa, *arguments))
-                if part == "between":
-                    ran = blocks[key]
-                    blocks[_gather(key)] = [one for one in ran if one.function in GATHERING]
-                    blocks[key] = [one for one in ran if one.function not in (*GATHERING, *SETUP)]
-            self.estimator.learn(blocks.values())
-            for key, of_run in blocks.items():
-                self.costs[key] = asdict(self.estimator.cost(of_run))
-            self.store.write_text(json.dumps({"stamp": self.stamp, "costs": self.costs}))
-
-    def learn_step(self, passes: Sequence[Pass], blocks: Sequence[object], plan: object) -> None:
-        """Find all costs of a training step."""
-        calls = {call for one in passes for call in one.calls}
-        runs = [_kernel(isa, part) for isa in ISAS for call in calls for part, _ in samples(call)]
-        self.learn([*runs, *(_code(block, plan) for block in blocks)])
-
-    def call(self, isa: str, call: Call) -> Cost:
-        """Return the cost of one call."""
-        self.learn(_kernel(isa, part) for part, _ in samples(call))
-        parts = [(self.cost(_kernel(isa, part)), weight) for part, weight in samples(call)]
-        cycles = {core: sum(cost.cycles[core] * w for cost, w in parts) for core in CORES}
-        last = parts[-1][0]
-        return replace(
-            last, cycles=cycles, instructions=sum(cost.instructions * w for cost, w in parts),
-            loop_count=sum(cost.loop_count * w for cost, w in parts),
-        )  # fmt: skip
-
-    def between(self, block: object, plan: object) -> dict[str, Cost]:
-        """Return the costs of a block's code between the kernels in a training step, by pass."""
-        run = _code(block, plan)
-        self.learn([run])
-        gathering = Cost(**self.costs[_gather(_key(*run))])
-        return {"gather": gathering, "between_kernels": self.cost(run)}
-
-    def cost(self, run: tuple[str, str, tuple[object, ...]]) -> Cost:
-        """Return the cost of a run that has been learnt."""
-        return Cost(**self.costs[_key(*run)])
-
-
-def _key(part: str, isa: str, arguments: Sequence[object]) -> str:
-    return " ".join(map(str, (part, isa, *arguments)))
-
-
-def _gather(key: str) -> str:
-    return f"gather {key}"
-
-
-def _kernel(isa: str, call: Call) -> tuple[str, str, tuple[object, ...]]:
-    return "kernels", isa, (call.op, *call.sizes)
-
-
-def _code(block: object, plan: object) -> tuple[str, str, tuple[object, ...]]:
-    return "between", "portable", tuple(_block_arguments(block, plan))
-
-
-def samples(call: Call) -> list[tuple[Call, float]]:
-    """Return smaller calls and their weights: cost is linear in rows, but for the first ones.
-
-    Emulation of a call with all rows would take too long.
-    """
-    rows, *others = call.sizes
-    if not call.macs or rows <= 2 * _FEW_ROWS + rows % _BLOCK_ROWS:
-        return [(call, 1.0)]
-    rest = rows % _BLOCK_ROWS
-    few, more = _FEW_ROWS + rest, 2 * _FEW_ROWS + rest
-    beyond = (rows - few) / _FEW_ROWS
-    return [
-        (Call(call.op, (few, *others)), 1.0 - beyond),
-        (Call(call.op, (more, *others)), beyond),
-    ]
-
-
-def _block_arguments(block: object, plan: object) -> Sequence[object]:
-    batch, threads = plan.batch_size, plan.threads
-    if not isinstance(block, ConvBlock):
-        flags = (int(block.is_first), int(block.is_last))
-        return ("dense", block.fan_in, block.channels, batch, threads, *flags)
-    shape, window = block.shape, block.window
-    sizes = {placed.buffer.name: placed.buffer.bytes for placed in plan.placed}
-    kept = block.keeps_y(sizes, batch)
-    flat = f"{block.name}.X_flat" in sizes
-    return (
-        "conv", *shape.input, shape.kernel, shape.stride, shape.pad_top, shape.pad_left,
-        *shape.product[:2], POOLS.index(shape.pool), block.channels, batch, threads,
-        int(block.is_first), *(int(keep) for keep in kept),
-        GRADIENT_LIMITS[plan.method.gradient_bits], int(flat), int(window.skips),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -245,9 +123,7 @@ def shared_by(units: int, threads: int) -> float:
 
 def print_products(model: Model) -> None:
     """Print the table of product kernels."""
-    model.learn(
-        _kernel(isa, part) for isa in ISAS for call in PRODUCTS for part, _ in samples(call)
-    )
+    model.learn_calls(PRODUCTS)
     print("Product kernels: MAC a cycle of one core, by the model | of a bare inner loop")
     print("instructions per 1000 MAC: the inner loop alone | all that is executed, by emulation")
     print(
@@ -349,10 +225,7 @@ def print_check(model: Model, reference: str, threads: int) -> bool:
             continue
         for isa in ISAS:
             counted = sum(model.call(isa, call).instructions * n for call, n in calls.items())
-            kind, *sizes = _block_arguments(block, plan)
-            run = ("kernels", isa, (f"whole-{kind}", *sizes))
-            model.learn([run])
-            emulated = model.cost(run).instructions
+            emulated = model.whole(isa, block, plan).instructions
             agreed &= abs(counted / emulated - 1) <= AGREEMENT
             print(
                 f"{block.name:<10} {isa:<9} {counted / 1e6:9.2f} {emulated / 1e6:9.2f}  "
