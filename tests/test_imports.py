@@ -66,6 +66,7 @@ KERNEL_USERS = {
     "layers",
     "model",
     "data",
+    "meters",
     "evaluation",
     "engine",
     "kernel_cases",

@@ -1,5 +1,8 @@
 """Meters: what a run costs in memory and energy.
 
+``phases.py`` has the names of the phases, ``alarm.py`` what a thread that samples waits for.
+Memory: ``mprof_file.py`` for the file, ``memory.py``. Both meters together: ``recording.py``.
+
 Power, each file importing only from those above it::
 
     power.py          what a power source is, and how it may fail

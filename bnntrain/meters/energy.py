@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from bnntrain.meters.alarm import Alarm
 from bnntrain.meters.energy_record import EnergyRecord, warnings_of
-from bnntrain.meters.integral import Integral, Phase
+from bnntrain.meters.integral import Integral
+from bnntrain.meters.phases import Phase
 from bnntrain.meters.power import MeterLost, OverRange, Power, PowerSource, SampleLost
 from bnntrain.meters.power_csv import PowerWriter
 
@@ -68,7 +70,7 @@ class EnergyMeter:
         self._integral = Integral(max(_GAP_S, _GAP_INTERVALS * interval_s))
         self._writer: PowerWriter | None = None
         self._thread: threading.Thread | None = None
-        self._asked_to_stop = threading.Event()
+        self._alarm: Alarm | None = None
         self._end = math.inf
         self._start = self._last_sign = 0.0
         self._samples = self._lost = self._over_range = self._number = 0
@@ -95,7 +97,7 @@ class EnergyMeter:
 
     def so_far(self, phases: Collection[str]) -> Phase:
         """Return the sums of some phases up to the last sample."""
-        spent = [each for name, each in list(self._integral.phases.items()) if name in phases]
+        spent = [self._integral.sums(name) for name in phases]
         return Phase(
             math.fsum(each.seconds for each in spent),
             math.fsum(each.joules for each in spent),
@@ -104,6 +106,7 @@ class EnergyMeter:
 
     def start(self) -> None:
         """Begin to sample in a thread of its own; does not raise."""
+        self._alarm = Alarm()
         self.begin()
         self._thread = threading.Thread(target=self._loop, name="energy meter", daemon=True)
         self._thread.start()
@@ -120,6 +123,8 @@ class EnergyMeter:
                 self._thread.join(_JOIN_S)
                 if self._thread.is_alive():
                     self._failure = f"the meter has not answered for {_JOIN_S:g} s"
+                else:
+                    self._alarm.close()
             self._record = self._finish()
         return self._record
 
@@ -136,7 +141,8 @@ class EnergyMeter:
         """Set the end to now; steps go on until one knows the power at that time."""
         if self._end == math.inf:
             self._end = self._clock()
-        self._asked_to_stop.set()
+        if self._alarm is not None:
+            self._alarm.ring()
 
     def step(self) -> bool:
         """Take one sample; return whether there is more to do."""
@@ -185,7 +191,7 @@ class EnergyMeter:
 
     def wait_s(self) -> float:
         """Return the time until the next step is due."""
-        if self._asked_to_stop.is_set():
+        if self._end < math.inf:
             return max(_LAST_WAIT_S, self._age_s)
         passed = (self._clock() - self._start) / self.interval_s
         self._number = max(self._number + 1, math.floor(passed))
@@ -194,7 +200,7 @@ class EnergyMeter:
     def _loop(self) -> None:
         while self.step():
             wait_s = self.wait_s()
-            if self._asked_to_stop.wait(wait_s):
+            if self._alarm.wait(wait_s):
                 time.sleep(max(_LAST_WAIT_S, self._age_s))
 
     def _finish(self) -> EnergyRecord:
@@ -221,7 +227,7 @@ class EnergyMeter:
             lost_samples=self._lost,
             over_range=self._over_range,
             resets=getattr(self.source, "resets", 0),
-            phases=dict(self._integral.phases),
+            phases=self._integral.phases,
         )
         record.warnings += warnings_of(
             record,

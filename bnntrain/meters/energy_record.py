@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from bnntrain.meters.integral import IDLE, IDLE_AFTER, IDLE_BEFORE, Phase
+from bnntrain.meters.phases import IDLE, IDLE_AFTER, IDLE_BEFORE, Phase
 
 FEWEST_SAMPLES = 10
 """A phase with fewer is named in the warnings."""

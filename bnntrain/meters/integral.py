@@ -9,44 +9,25 @@ a line should bridge, and the surroundings of a sample beyond the meter's range.
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass
 
+from bnntrain.kernels import Marks
+from bnntrain.meters.phases import IDLE, OTHER, Phase
 from bnntrain.meters.power import Power
 
-OTHER = "other"
-IDLE_BEFORE, IDLE_AFTER = "idle_before", "idle_after"
-IDLE = (IDLE_BEFORE, IDLE_AFTER)
-"""Phases of the baseline: they count neither as the run's energy nor as its time."""
 
+class _Numbers(dict[str, int]):
+    """Phases have numbers below: 0, 1 ... as they are met."""
 
-@dataclass
-class Phase:
-    """Sums of one phase.
-
-    Attributes
-    ----------
-    seconds, joules : float
-        Measured time and energy.
-    samples : int
-        Readings taken in it.
-    stays : int
-        How often it was entered.
-    """
-
-    seconds: float = 0.0
-    joules: float = 0.0
-    samples: int = 0
-    stays: int = 0
-
-    @property
-    def watts(self) -> float | None:
-        """Mean power."""
-        return self.joules / self.seconds if self.seconds else None
+    def __missing__(self, phase: str) -> int:
+        number = self[phase] = len(self)
+        return number
 
 
 class Integral:
     """Adds up samples.
+
+    A small model leaves a hundred marks between two samples, and whoever adds up holds up the
+    training: `Marks` is C.
 
     Parameters
     ----------
@@ -57,10 +38,6 @@ class Integral:
     ----------
     start : float
         Time from which it counts; a meter that averages also tells of earlier times.
-    phase : str
-        That of the last sample.
-    phases : dict of str to Phase
-        In the order in which they were met.
     missing_s, over_range_s : float
         Time that is not in the sums: without samples, and beyond the meter's range.
     """
@@ -68,31 +45,42 @@ class Integral:
     def __init__(self, gap_s: float) -> None:
         self.gap_s = gap_s
         self.start = -math.inf
-        self.phase = OTHER
-        self.phases: dict[str, Phase] = {}
         self.missing_s = 0.0
         self.over_range_s = 0.0
-        self._marks: deque[tuple[float, str]] = deque()
+        self._marks = Marks()
+        self._numbers = _Numbers({OTHER: 0})
+        self._samples: dict[int, int] = {}
         self._time: float | None = None
         self._watts = 0.0
         self._is_over = False
 
     @property
-    def joules(self) -> float:
-        """Energy so far, the baseline left out."""
-        return math.fsum(each.joules for each in self._run())
+    def phase(self) -> str:
+        """That of the last sample."""
+        return list(self._numbers)[self._marks.phase]
 
     @property
-    def seconds(self) -> float:
-        """Measured time so far, the baseline left out."""
-        return math.fsum(each.seconds for each in self._run())
+    def phases(self) -> dict[str, Phase]:
+        """The sums so far, in the order in which the phases were met."""
+        found = {name: self.sums(name) for name in list(self._numbers)}
+        return {name: each for name, each in found.items() if each != Phase()}
 
-    def _run(self) -> list[Phase]:
-        return [each for name, each in list(self.phases.items()) if name not in IDLE]
+    def sums(self, phase: str) -> Phase:
+        """Return the sums of a phase up to the last sample."""
+        number = self._numbers.get(phase, -1)
+        if number < 0:
+            return Phase()
+        seconds, joules, stays = self._marks.sums(number)
+        return Phase(seconds, joules, self._samples.get(number, 0), stays)
+
+    @property
+    def joules(self) -> float:
+        """Energy so far, the baseline left out."""
+        return math.fsum(each.joules for name, each in self.phases.items() if name not in IDLE)
 
     def mark(self, phase: str, at: float) -> None:
-        """Begin a phase at a time; any thread may, in the order of the times."""
-        self._marks.append((at, phase))
+        """Begin a phase at a time; one thread may, whichever adds, in the order of the times."""
+        self._marks.add(at, self._numbers[phase])
 
     def add(self, at: float, power: Power, until: float = math.inf) -> None:
         """Add the time since the former sample.
@@ -110,11 +98,14 @@ class Integral:
             return
         end = min(at, until)
         if self._may_bridge(at, power):
-            self._bridge(at, end, power)
+            former = power.watts if power.is_mean else self._watts
+            slope = (power.watts - former) / (at - self._time)
+            self._marks.go_on(max(self._time, self.start), end, former, slope, self._time)
         else:
             self._leave_out(end)
         if self.start <= at <= until:
-            self._entry().samples += 1
+            phase = self._marks.phase
+            self._samples[phase] = self._samples.get(phase, 0) + 1
         self._time, self._watts, self._is_over = end, power.watts, False
 
     def add_over_range(self, at: float, until: float = math.inf) -> None:
@@ -135,46 +126,10 @@ class Integral:
             return False
         return power.is_mean or at - self._time <= self.gap_s
 
-    def _bridge(self, at: float, end: float, power: Power) -> None:
-        former = power.watts if power.is_mean else self._watts
-        slope = (power.watts - former) / (at - self._time)
-        self._go_on(end, (former - slope * self._time, slope))
-
     def _leave_out(self, end: float) -> None:
-        left_out = self._go_on(end, None)
+        begin = self.start if self._time is None else max(self._time, self.start)
+        left_out = self._marks.leave_out(begin, end)
         if self._is_over:
             self.over_range_s += left_out
         else:
             self.missing_s += left_out
-
-    def _go_on(self, end: float, power: tuple[float, float] | None) -> float:
-        """Go from the last sample to `end`, from phase to phase; return the seconds.
-
-        `power` is watts at time 0 and their slope; with None, no phase gets anything. One loop
-        without calls: a small model leaves a hundred marks between two samples.
-        """
-        begin = left = self.start if self._time is None else max(self._time, self.start)
-        at_zero, half_slope = (0.0, 0.0) if power is None else (power[0], power[1] / 2)
-        marks, phase, entry = self._marks, self.phase, self.phases.get(self.phase)
-        while marks and marks[0][0] <= end:
-            when, name = marks.popleft()
-            if when > left:
-                if power:
-                    entry = entry or self._entry()
-                    entry.seconds += when - left
-                    entry.joules += (at_zero + half_slope * (left + when)) * (when - left)
-                left = when
-            if name != phase:
-                self.phase = phase = name
-                entry = self._entry()
-                entry.stays += 1
-        if end > left:
-            if power:
-                entry = entry or self._entry()
-                entry.seconds += end - left
-                entry.joules += (at_zero + half_slope * (left + end)) * (end - left)
-            left = end
-        return left - begin
-
-    def _entry(self) -> Phase:
-        return self.phases.setdefault(self.phase, Phase())

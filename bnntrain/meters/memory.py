@@ -21,16 +21,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bnntrain.meters.alarm import Alarm
 from bnntrain.meters.mprof_file import Bracket, MprofWriter
-
-STEP_PHASES = ("load", "forward", "backward", "update")
-"""What a batch goes through."""
+from bnntrain.meters.phases import OTHER, STEP_PHASES
 
 BRACKETED_BATCHES = 2
 """So many batches of an epoch have their phases in ``memory.dat``; all would make it grow with the
 number of batches."""
 
-OTHER = "other"
 _EPOCH = "epoch"
 _FLUSH_S = 2.0
 _JOIN_S = 5.0
@@ -177,7 +175,7 @@ class MemoryMeter:
         self._statm: int | None = None
         self._writer: MprofWriter | None = None
         self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
+        self._alarm: Alarm | None = None
         self._start = 0.0
         # The thread turns these into lines; a mark does no more than put one there. The edges of
         # brackets are samples too: else mprof finds none in the short ones.
@@ -205,6 +203,7 @@ class MemoryMeter:
         self._start = time.monotonic()
         self._writer = MprofWriter(self.path, self._start)
         self._sample()
+        self._alarm = Alarm()
         self._thread = threading.Thread(target=self._loop, name="memory meter", daemon=True)
         self._thread.start()
 
@@ -235,7 +234,7 @@ class MemoryMeter:
     def stop(self) -> MemoryRecord:
         """End the recording, close the file and return what was found."""
         if self._thread is not None:
-            self._stopping.set()
+            self._alarm.ring()
             self._thread.join(_JOIN_S)
             if self._thread.is_alive():
                 self.record.reason = f"its file has not answered for {_JOIN_S:g} s"
@@ -250,6 +249,7 @@ class MemoryMeter:
         self._flush()
         self._writer.close()
         os.close(self._statm)
+        self._alarm.close()
         record = self.record
         record.available, record.reason = True, None
         record.seconds = time.monotonic() - self._start
@@ -278,7 +278,7 @@ class MemoryMeter:
 
     def _loop(self) -> None:
         due, flushed = self._start + self.interval_s, self._start
-        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+        while not self._alarm.wait(max(0.0, due - time.monotonic())):
             self._sample()
             now = time.monotonic()
             due = max(due + self.interval_s, now)

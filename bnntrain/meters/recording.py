@@ -14,8 +14,8 @@ from pathlib import Path
 from bnntrain.config import Meters
 from bnntrain.meters.energy import EnergyMeter
 from bnntrain.meters.energy_record import FEWEST_SAMPLES, EnergyRecord
-from bnntrain.meters.integral import IDLE_AFTER, IDLE_BEFORE, OTHER, Phase
-from bnntrain.meters.memory import STEP_PHASES, MemoryMeter, MemoryRecord
+from bnntrain.meters.memory import MemoryMeter, MemoryRecord
+from bnntrain.meters.phases import IDLE_AFTER, IDLE_BEFORE, OTHER, STEP_PHASES, Phase
 from bnntrain.meters.power import MeterError
 
 MEMORY_FILE, POWER_FILE = "memory.dat", "power.csv"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bnntrain.layers import ROLES
-from bnntrain.meters.integral import IDLE
+from bnntrain.meters.phases import IDLE, PHASES, STEP_PHASES
 from bnntrain.page.figures import (
     DASHED,
     DOTTED,
@@ -26,11 +26,10 @@ from bnntrain.page.figures import (
 from bnntrain.page.sampling import dominant, merge, thin
 from bnntrain.page.scale import Axis, finite, make_axis, number, time_unit
 from bnntrain.page.source import RunRecord
-from bnntrain.page.traces import PHASES, Trace
+from bnntrain.page.traces import Trace
 from bnntrain.plan import MIB
 
 _MARKS = ("circle", "square", "triangle", "diamond")
-_STEP_PHASES = ("load", "forward", "backward", "update")
 _STEP = "training"
 # A phase that lasts for less than this many samples is not told from its neighbours by them.
 _SAMPLES_PER_PHASE = 4
@@ -247,7 +246,7 @@ def _is_fast(run: RunRecord, trace: Trace) -> bool:
     step, count = run.figure("seconds_per_batch"), len(trace.seconds)
     if step is None or count < 2:
         return True
-    return step * count / trace.end < _SAMPLES_PER_PHASE * len(_STEP_PHASES)
+    return step * count / trace.end < _SAMPLES_PER_PHASE * len(STEP_PHASES)
 
 
 def _phases_of(trace: Trace, is_joined: bool) -> dict[str, list[str]]:
@@ -256,7 +255,7 @@ def _phases_of(trace: Trace, is_joined: bool) -> dict[str, list[str]]:
     names += sorted(name for name in trace.spans if name not in PHASES and not _is_epoch(name))
     found: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(_STEP if is_joined and name in _STEP_PHASES else name, []).append(name)
+        found.setdefault(_STEP if is_joined and name in STEP_PHASES else name, []).append(name)
     return found
 
 

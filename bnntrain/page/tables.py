@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bnntrain.layers import ROLES
+from bnntrain.meters.phases import PHASES
 from bnntrain.page.source import RunRecord
-from bnntrain.page.traces import PHASES
 from bnntrain.plan import MIB
 from bnntrain.records import METRICS
 

@@ -16,12 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bnntrain.errors import RunError
-from bnntrain.meters.integral import IDLE_AFTER, IDLE_BEFORE, OTHER
-from bnntrain.meters.memory import STEP_PHASES
+from bnntrain.meters.phases import OTHER
 from bnntrain.meters.power_csv import COLUMNS
-
-PHASES = (IDLE_BEFORE, *STEP_PHASES, "evaluate", "checkpoint", OTHER, IDLE_AFTER)
-"""Phases in the order in which a reader expects them."""
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -126,7 +127,8 @@ def test_energy_by_epoch(program, recording):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--energy", "ina219", "-s", "meters.bus=251"), "ina219"),
+        # Without smbus2 it does not come as far as the bus.
+        (("--energy", "ina219", "-s", "meters.bus=251"), "/dev/i2c-251: no such|smbus2"),
         (("--energy", "replay", "-s", "meters.file=none.csv"), "none.csv"),
     ],
 )
@@ -135,7 +137,7 @@ def test_a_meter_that_fails_does_not_end_the_run(program, plain, options, says):
     (line,) = err.splitlines()
     assert line.startswith("Warning: no energy is recorded: ")
     assert line.endswith(". Training goes on")
-    assert says in line
+    assert re.search(says, line)
     assert summary["energy"]["reason"] in line
     assert (summary["energy"]["available"], summary["energy"]["kind"]) == (False, options[1])
     assert summary["weights_sha256"] == plain[0]["weights_sha256"]

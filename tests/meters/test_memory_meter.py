@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnntrain.meters import memory
-from bnntrain.meters.memory import BRACKETED_BATCHES, STEP_PHASES, MemoryMeter
+from bnntrain.meters.memory import BRACKETED_BATCHES, MemoryMeter
+from bnntrain.meters.phases import STEP_PHASES
 
 MIB = 1 << 20
 NEVER = 3600.0

@@ -9,7 +9,7 @@ import pytest
 
 from bnntrain.config import Meters
 from bnntrain.meters import memory, sources
-from bnntrain.meters.memory import STEP_PHASES
+from bnntrain.meters.phases import STEP_PHASES
 from bnntrain.meters.power import MeterError, MeterLost, Power
 from bnntrain.meters.recording import Recording, earlier_sections, ignore
 
