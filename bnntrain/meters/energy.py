@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from bnntrain.kernels import Marks
 from bnntrain.meters.alarm import Alarm
 from bnntrain.meters.energy_record import EnergyRecord, warnings_of
 from bnntrain.meters.integral import Integral
@@ -45,6 +46,8 @@ class EnergyMeter:
         Seconds between two samples.
     path : Path or None
         ``power.csv``; one that is there is continued.
+    marks : Marks or None
+        Where the phases are marked; None for marks of its own.
     clock : callable
         Seconds on CLOCK_MONOTONIC; tests give their own.
 
@@ -63,11 +66,12 @@ class EnergyMeter:
         interval_s: float,
         path: Path | None,
         *,
+        marks: Marks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source, self.interval_s, self.path = source, interval_s, path
         self._clock = clock
-        self._integral = Integral(max(_GAP_S, _GAP_INTERVALS * interval_s))
+        self._integral = Integral(max(_GAP_S, _GAP_INTERVALS * interval_s), marks)
         self._writer: PowerWriter | None = None
         self._thread: threading.Thread | None = None
         self._alarm: Alarm | None = None
@@ -113,7 +117,7 @@ class EnergyMeter:
 
     def mark(self, phase: str, at: float | None = None) -> None:
         """Begin a phase, now or at a time of CLOCK_MONOTONIC; cheap, and does not raise."""
-        self._integral.mark(phase, self._clock() if at is None else at)
+        self._integral.marks.add(phase, self._clock() if at is None else at)
 
     def stop(self) -> EnergyRecord:
         """End the measurement, close file and source, and return the record; does not raise."""
@@ -187,6 +191,7 @@ class EnergyMeter:
     def _give_up(self, reason: str) -> bool:
         after = max(0.0, self._clock() - self._start)
         self._failure = f"stopped after {after:.1f} s: {reason}"
+        self._integral.marks.forget()
         return False
 
     def wait_s(self) -> float:

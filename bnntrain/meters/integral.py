@@ -15,24 +15,15 @@ from bnntrain.meters.phases import IDLE, OTHER, Phase
 from bnntrain.meters.power import Power
 
 
-class _Numbers(dict[str, int]):
-    """Phases have numbers below: 0, 1 ... as they are met."""
-
-    def __missing__(self, phase: str) -> int:
-        number = self[phase] = len(self)
-        return number
-
-
 class Integral:
     """Adds up samples.
-
-    A small model leaves a hundred marks between two samples, and whoever adds up holds up the
-    training: `Marks` is C.
 
     Parameters
     ----------
     gap_s : float
         Longest time between two samples that a line bridges.
+    marks : Marks or None
+        Where the phases are marked; None for marks of its own.
 
     Attributes
     ----------
@@ -42,14 +33,13 @@ class Integral:
         Time that is not in the sums: without samples, and beyond the meter's range.
     """
 
-    def __init__(self, gap_s: float) -> None:
+    def __init__(self, gap_s: float, marks: Marks | None = None) -> None:
         self.gap_s = gap_s
+        self.marks = marks or Marks(OTHER)
         self.start = -math.inf
         self.missing_s = 0.0
         self.over_range_s = 0.0
-        self._marks = Marks()
-        self._numbers = _Numbers({OTHER: 0})
-        self._samples: dict[int, int] = {}
+        self._samples: dict[str, int] = {}
         self._time: float | None = None
         self._watts = 0.0
         self._is_over = False
@@ -57,30 +47,23 @@ class Integral:
     @property
     def phase(self) -> str:
         """That of the last sample."""
-        return list(self._numbers)[self._marks.phase]
+        return self.marks.phase
 
     @property
     def phases(self) -> dict[str, Phase]:
         """The sums so far, in the order in which the phases were met."""
-        found = {name: self.sums(name) for name in list(self._numbers)}
+        found = {name: self.sums(name) for name in self.marks.names}
         return {name: each for name, each in found.items() if each != Phase()}
 
     def sums(self, phase: str) -> Phase:
         """Return the sums of a phase up to the last sample."""
-        number = self._numbers.get(phase, -1)
-        if number < 0:
-            return Phase()
-        seconds, joules, stays = self._marks.sums(number)
-        return Phase(seconds, joules, self._samples.get(number, 0), stays)
+        seconds, joules, stays = self.marks.sums(phase)
+        return Phase(seconds, joules, self._samples.get(phase, 0), stays)
 
     @property
     def joules(self) -> float:
         """Energy so far, the baseline left out."""
         return math.fsum(each.joules for name, each in self.phases.items() if name not in IDLE)
-
-    def mark(self, phase: str, at: float) -> None:
-        """Begin a phase at a time; one thread may, whichever adds, in the order of the times."""
-        self._marks.add(at, self._numbers[phase])
 
     def add(self, at: float, power: Power, until: float = math.inf) -> None:
         """Add the time since the former sample.
@@ -100,11 +83,11 @@ class Integral:
         if self._may_bridge(at, power):
             former = power.watts if power.is_mean else self._watts
             slope = (power.watts - former) / (at - self._time)
-            self._marks.go_on(max(self._time, self.start), end, former, slope, self._time)
+            self.marks.go_on(max(self._time, self.start), end, former, slope, self._time)
         else:
             self._leave_out(end)
         if self.start <= at <= until:
-            phase = self._marks.phase
+            phase = self.marks.phase
             self._samples[phase] = self._samples.get(phase, 0) + 1
         self._time, self._watts, self._is_over = end, power.watts, False
 
@@ -128,7 +111,7 @@ class Integral:
 
     def _leave_out(self, end: float) -> None:
         begin = self.start if self._time is None else max(self._time, self.start)
-        left_out = self._marks.leave_out(begin, end)
+        left_out = self.marks.leave_out(begin, end)
         if self._is_over:
             self.over_range_s += left_out
         else:

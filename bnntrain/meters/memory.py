@@ -21,6 +21,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bnntrain.kernels import Marks
 from bnntrain.meters.alarm import Alarm
 from bnntrain.meters.mprof_file import Bracket, MprofWriter
 from bnntrain.meters.phases import OTHER, STEP_PHASES
@@ -154,6 +155,8 @@ class MemoryMeter:
         Seconds between samples.
     path : Path
         ``memory.dat``; one that is there is continued.
+    marks : Marks or None
+        Where the phases are marked; None for marks of its own.
 
     Attributes
     ----------
@@ -169,8 +172,11 @@ class MemoryMeter:
     >>> record.to_json()["sampled_peak_bytes"]
     """
 
-    def __init__(self, interval_s: float, path: Path) -> None:
+    def __init__(self, interval_s: float, path: Path, marks: Marks | None = None) -> None:
         self.interval_s, self.path = interval_s, path
+        self._marks = marks or Marks(OTHER)
+        if marks is None:
+            self._marks.forget()
         self.record = MemoryRecord(False, "the recording has not ended", interval_s)
         self._statm: int | None = None
         self._writer: MprofWriter | None = None
@@ -181,7 +187,6 @@ class MemoryMeter:
         # brackets are samples too: else mprof finds none in the short ones.
         self._brackets: deque[Bracket] = deque()
         self._taken: deque[tuple[float, int]] = deque()
-        self._phase = OTHER
         self._open: tuple[str, int, float] | None = None
         self._epoch: tuple[int, float] | None = None
         self._batches = 0
@@ -204,12 +209,16 @@ class MemoryMeter:
         self._writer = MprofWriter(self.path, self._start)
         self._sample()
         self._alarm = Alarm()
+        self._marks.listen(self._hear, (*STEP_PHASES, OTHER))
         self._thread = threading.Thread(target=self._loop, name="memory meter", daemon=True)
         self._thread.start()
 
-    def mark(self, phase: str, at: float | None = None) -> None:
-        """Begin a phase, now or at a time of CLOCK_MONOTONIC."""
-        self._phase = phase
+    def mark(self, phase: str) -> None:
+        """Begin a phase."""
+        self._marks.begin(phase)
+
+    def _hear(self, phase: str, at: float) -> bool:
+        """Open and close brackets; return whether there is more to do in this batch or the next."""
         if phase in STEP_PHASES:
             if phase == "load":
                 self._batches += 1
@@ -218,10 +227,12 @@ class MemoryMeter:
             is_bracketed = phase != OTHER
         if is_bracketed or self._open is not None:
             self._turn(phase if is_bracketed else None, at)
+        return self._open is not None or self._batches <= BRACKETED_BATCHES
 
     def begin_epoch(self) -> None:
         """Open the bracket of an epoch."""
         self._batches = 0
+        self._marks.attend()
         self._epoch = self._edge()
 
     def end_epoch(self) -> None:
@@ -245,6 +256,7 @@ class MemoryMeter:
 
     def _finish(self) -> None:
         self.end_epoch()
+        self._marks.listen(None, ())
         self._sample()
         self._flush()
         self._writer.close()
@@ -256,7 +268,7 @@ class MemoryMeter:
         if self._writer.failure:
             record.warnings.append(self._writer.failure)
 
-    def _turn(self, phase: str | None, at: float | None) -> None:
+    def _turn(self, phase: str | None, at: float) -> None:
         """Close the open bracket and open that of a phase."""
         edge = self._edge(at)
         if self._open is not None:
@@ -288,7 +300,7 @@ class MemoryMeter:
         self.record.cpu_seconds = time.thread_time()
 
     def _sample(self) -> None:
-        record, phase, resident = self.record, self._phase, self._resident()
+        record, phase, resident = self.record, self._marks.latest, self._resident()
         self._taken.append((time.monotonic(), resident))
         record.samples += 1
         if record.start_bytes is None:

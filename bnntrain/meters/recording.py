@@ -7,11 +7,11 @@ is reported in one line, and ``run.json`` says why there is no figure.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bnntrain.config import Meters
+from bnntrain.kernels import Marks
 from bnntrain.meters.energy import EnergyMeter
 from bnntrain.meters.energy_record import FEWEST_SAMPLES, EnergyRecord
 from bnntrain.meters.memory import MemoryMeter, MemoryRecord
@@ -67,6 +67,7 @@ class Recording:
     def __init__(self, meters: Meters, folder: Path, warn: Callable[[str], None]) -> None:
         self.meters, self.folder, self.warn = meters, folder, warn
         self.mark: Callable[[str], None] = ignore
+        self._marks = Marks(OTHER)
         self._memory: MemoryMeter | None = None
         self._energy: EnergyMeter | None = None
         off = "switched off: meters.memory is false"
@@ -85,13 +86,15 @@ class Recording:
             self._start_memory()
         if self.meters.energy != "none":
             self._start_energy()
-        running = [meter.mark for meter in (self._memory, self._energy) if meter is not None]
-        if running:
-            self.mark = running[0] if len(running) == 1 else self._mark_both
+        if self._energy is None:
+            self._marks.forget()
+        if self._memory is not None or self._energy is not None:
+            self.mark = self._marks.begin
         self._pass_on_troubles()
 
     def _start_memory(self) -> None:
-        meter = MemoryMeter(self.meters.memory_interval, self.folder / MEMORY_FILE)
+        path = self.folder / MEMORY_FILE
+        meter = MemoryMeter(self.meters.memory_interval, path, self._marks)
         try:
             meter.start()
             self._memory = meter
@@ -105,7 +108,8 @@ class Recording:
 
         meters = self.meters
         try:
-            meter = EnergyMeter(open_source(meters), meters.interval, self.folder / POWER_FILE)
+            path = self.folder / POWER_FILE
+            meter = EnergyMeter(open_source(meters), meters.interval, path, marks=self._marks)
             meter.start()
         except Exception as error:  # whatever a meter does, the run goes on
             reason = str(error) if isinstance(error, MeterError) else repr(error)
@@ -115,11 +119,6 @@ class Recording:
         kind = meter.source.kind
         self._energy_record = EnergyRecord.unavailable(_NOT_ENDED, kind, meters.interval)
         self._energy = meter
-
-    def _mark_both(self, phase: str) -> None:
-        now = time.monotonic()
-        self._energy.mark(phase, now)
-        self._memory.mark(phase, now)
 
     @property
     def has_idle(self) -> bool:

@@ -17,6 +17,8 @@ from bnntrain.page.traces import Trace, read_memory, read_power
 from bnntrain.plan import ALIGNMENT, MIB
 from bnntrain.records import RunFolder
 
+_SUMS = ("seconds", "joules", "samples")
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -69,14 +71,10 @@ class RunRecord:
 
         A meter that was unavailable has no figures, whatever stands in its section.
         """
-        value: object = self.summary
         section = self.summary.get(keys[0])
         if isinstance(section, Mapping) and section.get("available") is False:
             return None
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(value) if is_number and math.isfinite(value) else None
+        return _number(self.summary, keys)
 
     def text(self, *keys: str) -> str:
         """Return a word of run.json, within sections; empty if there is none."""
@@ -104,19 +102,39 @@ class RunRecord:
         return None if before is None or not self.plan_bytes else (before + self.plan_bytes) / MIB
 
     @property
+    def measured_parts(self) -> list[Mapping[str, object]]:
+        """The energy sections of the processes that trained one after another and were measured."""
+        last = self.summary.get("energy")
+        if not isinstance(last, Mapping):
+            return []
+        earlier = last.get("earlier")
+        parts = [*(earlier if isinstance(earlier, list) else []), last]
+        return [each for each in parts if isinstance(each, Mapping) and each.get("available")]
+
+    def total(self, key: str) -> float | None:
+        """Return an energy figure of all parts together; None where one of them has none."""
+        values = [_number(part, (key,)) for part in self.measured_parts]
+        return None if not values or None in values else math.fsum(values)
+
+    @property
     def phases(self) -> dict[str, dict[str, float]]:
-        """Seconds, joules and samples by phase; empty without a meter's figures."""
-        energy = self.summary.get("energy")
-        phases = energy.get("phases") if isinstance(energy, Mapping) else None
-        if not isinstance(phases, Mapping) or not energy.get("available"):
-            return {}
-        return {
-            name: {
-                key: self.figure("energy", "phases", name, key) or 0.0
-                for key in ("seconds", "joules", "samples")
-            }
-            for name in phases
-        }
+        """Seconds, joules and samples by phase, of all parts; empty without a meter's figures."""
+        found: dict[str, dict[str, float]] = {}
+        for part in self.measured_parts:
+            phases = part.get("phases")
+            for name in phases if isinstance(phases, Mapping) else ():
+                sums = found.setdefault(name, dict.fromkeys(_SUMS, 0.0))
+                for key in _SUMS:
+                    sums[key] += _number(phases, (name, key)) or 0.0
+        return found
+
+
+def _number(record: object, keys: Sequence[str]) -> float | None:
+    """Return a number within mappings; None if there is none."""
+    for key in keys:
+        record = record.get(key) if isinstance(record, Mapping) else None
+    is_number = isinstance(record, int | float) and not isinstance(record, bool)
+    return float(record) if is_number and math.isfinite(record) else None
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:

@@ -125,7 +125,7 @@ def _printed(run: RunRecord) -> float | None:
 
 
 def _power(run: RunRecord) -> float | None:
-    joules, seconds = run.figure("energy", "joules"), run.figure("energy", "seconds")
+    joules, seconds = run.total("joules"), run.total("seconds")
     return joules / seconds if joules is not None and seconds else None
 
 
@@ -149,8 +149,8 @@ _FIGURES: tuple[tuple[str, str, bool, Callable[[RunRecord], float | None]], ...]
     ("energy per epoch", "J", True, _scaled("energy", "j_per_epoch")),
     ("energy per batch, less idle", "J", True, _scaled("energy", "net_j_per_batch")),
     ("energy per image", "mJ", True, _scaled("energy", "j_per_image", scale=1e3)),
-    ("energy of the run", "J", True, _scaled("energy", "joules")),
-    ("energy less idle", "J", True, _scaled("energy", "net_joules")),
+    ("energy of the run", "J", True, lambda run: run.total("joules")),
+    ("energy less idle", "J", True, lambda run: run.total("net_joules")),
     ("mean power", "W", True, _power),
 )
 _ALWAYS = {"energy per batch"}

@@ -2,8 +2,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { FIRST_CAPACITY = 256 };
+
+double bnn_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 int bnn_marks_open(struct bnn_marks *marks)
 {
@@ -60,6 +68,13 @@ int bnn_marks_add(struct bnn_marks *marks, double at, uint32_t phase)
         return 0;
     marks->queue[marks->first + marks->count++] = (struct bnn_mark){at, phase};
     return 1;
+}
+
+void bnn_marks_forget(struct bnn_marks *marks)
+{
+    free(marks->queue);
+    marks->queue = NULL;
+    marks->first = marks->count = marks->capacity = 0;
 }
 
 static void add_stretch(struct bnn_phase_sums *sums, double left, double right, const struct bnn_line *line)

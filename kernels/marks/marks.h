@@ -33,12 +33,18 @@ struct bnn_line {
     double origin, value, slope;
 };
 
+/* CLOCK_MONOTONIC in seconds. */
+double bnn_clock(void);
+
 /* Empty queue, phase 0.  Returns 0 if there is no memory; so do the next. */
 int bnn_marks_open(struct bnn_marks *marks);
 void bnn_marks_close(struct bnn_marks *marks);
 
 /* Phase `phase` begins at `at`. */
 int bnn_marks_add(struct bnn_marks *marks, double at, uint32_t phase);
+
+/* Empties the queue and gives its memory back. */
+void bnn_marks_forget(struct bnn_marks *marks);
 
 /* Takes the marks up to `end` from the queue and adds the stretches between `begin`, the marks and `end` to their phases:
  * integral = sum of (value in the middle of a stretch) * (its length).  Without a line only `stays` and `phase` go on.

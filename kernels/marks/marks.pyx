@@ -14,28 +14,47 @@ cdef extern from "marks/marks.h":
         double origin
         double value
         double slope
+    double bnn_clock() noexcept
     bint bnn_marks_open(bnn_marks *marks) noexcept
     void bnn_marks_close(bnn_marks *marks) noexcept
     bint bnn_marks_add(bnn_marks *marks, double at, uint32_t phase) noexcept
+    void bnn_marks_forget(bnn_marks *marks) noexcept
     double bnn_marks_go_on(bnn_marks *marks, double begin, double end, const bnn_line *line) noexcept
 
 
 cdef class Marks:
-    """Adds up a quantity that changes in straight lines, phase by phase; phases are numbers from 0.
+    """Where a run goes from one phase to the next, and a quantity over time added up phase by phase.
 
-    Any thread may call any method: the GIL is held, for a hundred nanoseconds a call or about one a mark.
+    A mark stands between kernels that have used the caches, where Python is slow: `begin` is one call of C.
+    Any thread may call any method; the GIL is held, for a fraction of a microsecond or ten nanoseconds a mark.
+
+    Parameters
+    ----------
+    first : str
+        The phase before the first mark.
 
     Attributes
     ----------
-    phase : int
-        The phase at the time up to which the sums go; 0 at first.
+    latest : str
+        The phase that was marked last.
+    phase : str
+        The phase at the time up to which the sums go.
+    names : tuple of str
+        All phases that were met, in that order.
     waiting : int
         Marks that no `go_on` has passed yet.
     """
 
     cdef bnn_marks marks
+    cdef dict numbers
+    cdef set quiet
+    cdef object listener
+    cdef bint is_attentive, is_forgetful
+    cdef readonly str latest
 
-    def __cinit__(self):
+    def __cinit__(self, str first):
+        self.numbers = {first: 0}
+        self.latest = first
         if not bnn_marks_open(&self.marks):
             raise MemoryError
 
@@ -43,17 +62,53 @@ cdef class Marks:
         bnn_marks_close(&self.marks)
 
     @property
+    def names(self):
+        return tuple(self.numbers)
+
+    @property
     def phase(self):
-        return self.marks.phase
+        return self.names[self.marks.phase]
 
     @property
     def waiting(self):
         return self.marks.count
 
-    def add(self, double at, uint32_t phase):
-        """Begin a phase at a time in seconds; times must not fall from mark to mark."""
-        if not bnn_marks_add(&self.marks, at, phase):
+    def begin(self, str phase):
+        """Begin a phase now, on CLOCK_MONOTONIC."""
+        cdef double now = bnn_clock()
+        self._add(now, phase)
+        if self.listener is not None and (self.is_attentive or phase not in self.quiet):
+            self.is_attentive = self.listener(phase, now)
+
+    def add(self, str phase, double at):
+        """Begin a phase at a time in seconds, without telling the listener; times must not fall from mark to mark."""
+        self._add(at, phase)
+
+    cdef int _add(self, double at, str phase) except -1:
+        cdef object number = self.numbers.get(phase)
+        if number is None:
+            number = len(self.numbers)
+            self.numbers[phase] = number
+        self.latest = phase
+        if not self.is_forgetful and not bnn_marks_add(&self.marks, at, number):
             raise MemoryError
+        return 0
+
+    def forget(self):
+        """Keep no marks from now on: nobody will call `go_on` again."""
+        self.is_forgetful = True
+        bnn_marks_forget(&self.marks)
+
+    def listen(self, listener, quiet):
+        """Call ``listener(phase, at)`` for every mark but those of quiet phases.
+
+        It returns whether it wants to hear of these too, until it says otherwise; at first it does.
+        """
+        self.quiet, self.listener, self.is_attentive = set(quiet), listener, True
+
+    def attend(self):
+        """Let the listener hear of quiet phases again."""
+        self.is_attentive = True
 
     def go_on(self, double begin, double end, double value, double slope, double origin):
         """Add up from `begin` to `end` what is `value` at time `origin` and rises by `slope` a second.
@@ -67,9 +122,10 @@ cdef class Marks:
         """Pass the marks from `begin` to `end`, no phase gets anything; return the seconds."""
         return bnn_marks_go_on(&self.marks, begin, end, NULL)
 
-    def sums(self, uint32_t phase):
+    def sums(self, str phase):
         """Return (seconds, integral, how often it was entered) of a phase."""
-        if phase >= self.marks.phases:
+        cdef object number = self.numbers.get(phase)
+        if number is None or <size_t>number >= self.marks.phases:
             return 0.0, 0.0, 0
-        cdef bnn_phase_sums *sums = &self.marks.sums[phase]
+        cdef bnn_phase_sums *sums = &self.marks.sums[<size_t>number]
         return sums.seconds, sums.integral, sums.stays

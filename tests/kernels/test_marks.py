@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 from itertools import pairwise
 
@@ -11,18 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 TIMES = st.floats(0, 100, allow_subnormal=False)
+NAMES = st.sampled_from("012345")
 
 
 def stretches(marks, begin, end):
-    """Yield (phase, left, right) between two times; phase 0 comes before the first mark."""
+    """Yield (phase, left, right) between two times; phase "0" comes before the first mark."""
     edges = [begin, *(min(max(at, begin), end) for at, _ in marks), end]
-    phases = [0, *(phase for _, phase in marks)]
+    phases = ["0", *(phase for _, phase in marks)]
     for phase, (left, right) in zip(phases, pairwise(edges), strict=True):
         yield phase, Fraction(left), Fraction(right)
 
 
 @given(
-    marks=st.lists(st.tuples(TIMES, st.integers(0, 5)), max_size=40),
+    marks=st.lists(st.tuples(TIMES, NAMES), max_size=40),
     steps=st.lists(TIMES, min_size=2, max_size=8, unique=True),
     line=st.tuples(st.floats(-10, 10), st.floats(-1, 1), TIMES),
     is_late=st.booleans(),
@@ -30,58 +32,116 @@ def stretches(marks, begin, end):
 def test_every_phase_gets_its_part_of_the_line(marks, steps, line, is_late):
     marks.sort(key=lambda mark: mark[0])
     steps.sort()
-    found, left_to_mark = Marks(), list(marks)
+    found, left_to_mark = Marks("0"), list(marks)
     for left, right in pairwise(steps):
         while left_to_mark and (is_late is False or left_to_mark[0][0] <= right):
-            found.add(*left_to_mark.pop(0))
+            at, phase = left_to_mark.pop(0)
+            found.add(phase, at)
         found.go_on(left, right, *line)
     value, slope, origin = map(Fraction, line)
-    for wanted in range(6):
+    for wanted in "012345":
         parts = [(a, b) for phase, a, b in stretches(marks, steps[0], steps[-1]) if phase == wanted]
         seconds = sum(b - a for a, b in parts)
         integral = sum((value + slope * ((a + b) / 2 - origin)) * (b - a) for a, b in parts)
         assert found.sums(wanted)[:2] == pytest.approx((float(seconds), float(integral)), abs=1e-9)
 
 
-@given(st.lists(st.integers(0, 3), max_size=30))
+@given(st.lists(NAMES, max_size=30))
 def test_how_often_a_phase_is_entered(phases):
-    marks = Marks()
+    marks = Marks("0")
     for at, phase in enumerate(phases):
-        marks.add(at, phase)
+        marks.add(phase, at)
     assert marks.leave_out(0, 100) == 100.0
-    changes = [b for a, b in pairwise([0, *phases]) if a != b]
-    assert [marks.sums(phase)[2] for phase in range(4)] == [changes.count(n) for n in range(4)]
-    assert [marks.sums(phase)[:2] for phase in range(4)] == [(0.0, 0.0)] * 4
-    assert marks.phase == ([0, *phases])[-1]
+    changes = [b for a, b in pairwise(["0", *phases]) if a != b]
+    assert [marks.sums(phase)[2] for phase in "012345"] == [changes.count(n) for n in "012345"]
+    assert [marks.sums(phase)[:2] for phase in "012345"] == [(0.0, 0.0)] * 6
+    assert marks.phase == (["0", *phases])[-1]
 
 
 @pytest.mark.parametrize("behind", [0, 1, 100, 3000])
 def test_marks_wait_for_their_time_and_are_then_forgotten(behind):
     """However many wait, as they do while a meter does not answer."""
-    marks = Marks()
+    marks = Marks("0")
     for at in range(10_000):
-        marks.add(at, at % 7)
+        marks.add(str(at % 7), at)
         if at >= behind:
             marks.go_on(at - behind - 1, at - behind, 1.0, 0.0, 0.0)
             assert marks.waiting == behind
-            assert marks.phase == (at - behind) % 7
-    assert sum(marks.sums(phase)[0] for phase in range(7)) == 10_000 - behind
+            assert marks.phase == str((at - behind) % 7)
+    assert sum(marks.sums(phase)[0] for phase in "0123456") == 10_000 - behind
 
 
 def test_a_long_run_loses_nothing_to_rounding():
     """A quarter of an hour, a day after the clock began."""
-    marks = Marks()
+    marks = Marks("0")
     for number in range(100_000):
         at = 86_400.0 + number / 100
-        marks.add(at, 1)
-        marks.add(at + 0.005, 2)
+        marks.add("1", at)
+        marks.add("2", at + 0.005)
         marks.go_on(at, at + 0.01, 5.0, 300.0, at)
-    assert marks.sums(1)[1] == pytest.approx(100_000 * 0.005 * 5.75, rel=1e-7)
-    assert marks.sums(2)[1] == pytest.approx(100_000 * 0.005 * 7.25, rel=1e-7)
+    assert marks.sums("1")[1] == pytest.approx(100_000 * 0.005 * 5.75, rel=1e-7)
+    assert marks.sums("2")[1] == pytest.approx(100_000 * 0.005 * 7.25, rel=1e-7)
 
 
 def test_a_phase_that_nobody_has_met():
-    marks = Marks()
-    assert marks.sums(12) == (0.0, 0.0, 0)
-    with pytest.raises(OverflowError):
-        marks.add(0.0, -1)
+    marks = Marks("0")
+    assert marks.sums("12") == (0.0, 0.0, 0)
+    assert marks.names == ("0",)
+    with pytest.raises(TypeError):
+        marks.add(1, 0.0)
+
+
+def test_a_mark_is_of_its_time():
+    marks, before = Marks("0"), time.monotonic()
+    marks.begin("1")
+    after = time.monotonic()
+    assert (marks.latest, marks.phase, marks.names) == ("1", "0", ("0", "1"))
+    marks.go_on(before - 1, after + 1, 1.0, 0.0, 0.0)
+    seconds, integral, stays = marks.sums("1")
+    assert 1 <= seconds <= 1 + after - before + 1e-6
+    assert (integral, stays) == (pytest.approx(seconds), 1)
+
+
+def test_what_is_forgotten_takes_no_room():
+    marks = Marks("0")
+    marks.begin("1")
+    marks.go_on(0, time.monotonic(), 1.0, 0.0, 0.0)
+    sums = marks.sums("0")
+    marks.forget()
+    for _ in range(1000):
+        marks.begin("2")
+    assert (marks.waiting, marks.latest, marks.sums("0")) == (0, "2", sums)
+
+
+def test_a_listener_says_what_it_wants_to_hear():
+    heard = []
+    marks = Marks("0")
+
+    def listen(phase, at):
+        assert at <= time.monotonic()
+        heard.append(phase)
+        return phase in "ab"
+
+    marks.listen(listen, ("a", "b", "q"))
+    for phase in "aqabXaqYa":
+        marks.begin(phase)
+    assert "".join(heard) == "aqXY"
+    marks.attend()
+    marks.add("a", time.monotonic())
+    marks.begin("q")
+    marks.begin("a")
+    assert "".join(heard) == "aqXYq"
+    marks.listen(None, ())
+    marks.begin("X")
+    assert "".join(heard) == "aqXYq"
+
+
+def test_what_a_listener_raises_comes_through():
+    def fail(phase, at):
+        raise OSError(5, "no")
+
+    marks = Marks("0")
+    marks.listen(fail, ())
+    with pytest.raises(OSError, match="no"):
+        marks.begin("1")
+    assert marks.latest == "1"

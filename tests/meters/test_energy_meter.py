@@ -128,10 +128,25 @@ def test_memory_does_not_grow_with_the_run():
     integral = Integral(1.0)
     integral.start = 0.0
     for number in range(10_000):
-        integral.mark("forward" if number % 2 else "backward", number * 0.1)
+        integral.marks.add("forward" if number % 2 else "backward", number * 0.1)
         integral.add(number * 0.1 + 0.05, Power(2.0))
-    assert integral._marks.waiting == 0
+    assert integral.marks.waiting == 0
     assert len(integral.phases) == 2
+
+
+def test_marks_are_not_kept_after_the_meter_is_lost():
+    class Gone(Fake):
+        def read(self):
+            raise MeterLost("unplugged")
+
+    meter = EnergyMeter(Gone(Power(1.0)), 0.001, None)
+    marks = meter._integral.marks
+    meter.begin()
+    assert not meter.step()
+    for _ in range(1000):
+        meter.mark("forward")
+    assert marks.waiting == 0
+    assert not meter.stop().available
 
 
 PHASES = ["load", "forward", "backward", "idle_before"]
@@ -147,7 +162,7 @@ def test_phases_add_up_to_the_whole_wherever_the_marks_are(samples, marks):
     integral = Integral(1.0)
     integral.start = 0.0
     for at, phase in sorted(marks):
-        integral.mark(phase, at)
+        integral.marks.add(phase, at)
     now, last, total = 0.0, None, 0.0
     for gap, watts in samples:
         integral.add(now, Power(watts))
@@ -163,8 +178,8 @@ def test_phases_add_up_to_the_whole_wherever_the_marks_are(samples, marks):
 def test_an_edge_within_an_interval_is_interpolated():
     integral = Integral(1.0)
     integral.start = 0.0
-    integral.mark("load", 0.0)
-    integral.mark("forward", 0.25)
+    integral.marks.add("load", 0.0)
+    integral.marks.add("forward", 0.25)
     integral.add(0.0, Power(0.0))
     integral.add(1.0, Power(8.0))
     assert integral.phases["load"].joules == pytest.approx(0.25 * 1.0)

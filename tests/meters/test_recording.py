@@ -222,3 +222,19 @@ def test_figures_of_earlier_processes_are_kept_in_order():
     killed = earlier_sections({"energy": section(0, available=False, earlier=two["energy"])})
     assert [each["joules"] for each in killed["energy"]] == [1, 2]
     assert earlier_sections({}) == earlier_sections({"memory": None, "energy": 3})
+
+
+@pytest.mark.parametrize("options", [{}, {"energy": "replay", "interval": 0.01}])
+def test_marks_do_not_pile_up(record, source, options):
+    """Without a meter that adds them up, and with one that is lost in mid-run."""
+    recording = record(**options)
+    recording.begin_epoch()
+    if options:
+        batch(recording, source)
+        source.is_lost = True
+        while not recording._energy.failure:
+            source.readings.acquire(timeout=0.01)
+    for _ in range(1000):
+        batch(recording)
+    assert recording._marks.waiting == 0
+    recording.stop(1000, 10)

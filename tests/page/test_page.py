@@ -168,6 +168,26 @@ def test_a_resumed_record_says_so(tmp_path):
     assert "resumed once; pauses are left out" in text_of(run)
 
 
+def test_the_energy_of_a_resumed_run_is_that_of_all_its_parts(tmp_path):
+    run = sample.make_run(tmp_path / "run")
+    sample.add_records(run)
+    summary = json.loads((run / "run.json").read_text())
+    last = summary["energy"]
+    (whole,) = page.read_runs([run])
+    former = last | {"joules": 100.0, "seconds": 20.0, "net_joules": None, "phases": {
+        "forward": {"seconds": 9.0, "joules": 60.0, "samples": 180}}}  # fmt: skip
+    last["earlier"] = [former, {"available": False, "joules": 1e9}]
+    (run / "run.json").write_text(json.dumps(summary))
+    (resumed,) = page.read_runs([run])
+    assert resumed.total("joules") == whole.total("joules") + 100
+    assert resumed.total("net_joules") is None
+    for key, more in (("seconds", 9), ("joules", 60), ("samples", 180)):
+        assert resumed.phases["forward"][key] == whole.phases["forward"][key] + more
+        assert resumed.phases["backward"][key] == whole.phases["backward"][key]
+    assert "trained in 2 parts" in text_of(run)
+    assert "energy less idle" not in text_of(run)
+
+
 def test_slow_steps_show_their_phases(tmp_path):
     run = sample.make_run(tmp_path / "run", 2, seconds_per_batch=8.0)
     sample.add_records(run, step_s=8.0, steps=2)

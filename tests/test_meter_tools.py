@@ -1,0 +1,35 @@
+"""The tools that tell what meters cost, on a small network."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+TOOLS = Path(__file__).parent.parent / "tools"
+
+
+def run(tool, *arguments):
+    command = [sys.executable, TOOLS / tool, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_cost_of_samples_and_marks():
+    done = run(
+        "meter_cost.py", "digits", "--seconds", 3, "--memory-interval", 0.03,
+        "--energy-interval", 0.03,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    head, *rows = done.stdout.splitlines()
+    assert re.match(r"digits, batch \d+, 1 thread: \d+ batches of [\d.]+ ms", head)
+    shares = [float(re.search(r"(-?[\d.]+)% \(", row).group(1)) for row in rows]
+    assert [row.split()[0] for row in rows] == ["marks,", "memory,", "power,", "together"]
+    assert abs(sum(shares[:3]) - shares[3]) < 0.02
+    assert shares[0] > 0
+
+
+def test_too_short_a_time_says_so():
+    done = run("meter_cost.py", "digits", "--seconds", 0.2)
+    assert done.returncode == 1
+    assert "Train for longer" in done.stderr
