@@ -7,14 +7,12 @@ A source is asked again and again by one thread (see `bnntrain.meters.energy`). 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from bnntrain.errors import BnntrainError
 
 
-@dataclass(frozen=True)
-class Power:
+class Power(NamedTuple):
     """One reading.
 
     Attributes

@@ -57,6 +57,8 @@ class PowerWriter:
         self.path = path
         self.failure: str | None = None
         self._file: TextIO | None = None
+        # Text is made of many at once: one by one it would push the training out of the caches.
+        self._rows: list[tuple[float, Power, str]] = []
         self._flushed = 0.0
         self._offset = 0.0
         try:
@@ -79,25 +81,27 @@ class PowerWriter:
 
     def write(self, t: float, power: Power, phase: str) -> None:
         """Add a row; `t` in seconds since the start."""
-        if self._file is None:
-            return
-        cells = (_number(power.watts), _number(power.volts), _number(power.amps))
-        try:
-            self._file.write(f"{t + self._offset:.6f},{','.join(cells)},{phase}\n")
+        if self._file is not None:
+            self._rows.append((t + self._offset, power, phase))
             if t - self._flushed >= _FLUSH_S:
                 self._flushed = t
-                self._file.flush()
-        except (OSError, ValueError) as error:
-            self._fail(error)
+                self._flush()
 
     def close(self) -> None:
         """Write what is left."""
+        self._flush()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, []
         if self._file is not None:
             try:
-                self._file.close()
-            except OSError as error:
+                self._file.write("".join(_text(*row) for row in rows))
+                self._file.flush()
+            except (OSError, ValueError) as error:
                 self._fail(error)
-            self._file = None
 
     def _fail(self, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or error
@@ -161,6 +165,11 @@ def _row(names: list[str], text: str) -> Row | None:
     if t is None or watts is None or not (math.isfinite(t) and math.isfinite(watts)):
         return None
     return Row(t, Power(**numbers), cells.get("phase") or "")
+
+
+def _text(t: float, power: Power, phase: str) -> str:
+    cells = ",".join(_number(value) for value in (power.watts, power.volts, power.amps))
+    return f"{t:.6f},{cells},{phase}\n"
 
 
 def _number(value: float | None) -> str:

@@ -36,10 +36,10 @@ class Replay:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         # 32 bytes a row: memory that is measured at the same time is to be the training's.
         self._times = array("d")
-        self._values = {name: array("d") for name in _QUANTITIES}
+        self._values = tuple(array("d") for _ in _QUANTITIES)
         for row in read_rows(path):
             self._times.append(row.t)
-            for name, values in self._values.items():
+            for name, values in zip(_QUANTITIES, self._values, strict=True):
                 value = getattr(row.power, name)
                 values.append(math.nan if value is None else value)
         if len(self._times) < 2:
@@ -60,12 +60,8 @@ class Replay:
         left = right - 1
         length = self._times[right] - self._times[left]
         share = (t - self._times[left]) / length if length > 0 else 1.0
-        between = {
-            name: values[left] + share * (values[right] - values[left])
-            for name, values in self._values.items()
-        }
-        known = {name: None if math.isnan(value) else value for name, value in between.items()}
-        return Power(**known, at=now)
+        between = [each[left] + share * (each[right] - each[left]) for each in self._values]
+        return Power(*(None if math.isnan(value) else value for value in between), now)
 
     def close(self) -> None:
         """Nothing is open."""
