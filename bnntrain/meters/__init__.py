@@ -1,7 +1,8 @@
 """Meters: what a run costs in memory and energy.
 
 ``phases.py`` has the names of the phases, ``alarm.py`` what a thread that samples waits for.
-Memory: ``mprof_file.py`` for the file, ``memory.py``. Both meters together: ``recording.py``.
+Memory: ``resident.py`` for this moment and the peak, ``memory.py`` over time, ``mprof_file.py`` for
+its file. Both meters together: ``recording.py``.
 
 Power, each file importing only from those above it::
 
@@ -15,6 +16,6 @@ Power, each file importing only from those above it::
     energy.py         the thread that samples
 """
 
-from bnntrain.meters.memory import PeakMeter, available_bytes, rss_bytes
+from bnntrain.meters.resident import PeakMeter, available_bytes, rss_bytes
 
 __all__ = ["PeakMeter", "available_bytes", "rss_bytes"]

@@ -1,20 +1,16 @@
-"""Resident memory of this process, from the kernel's own books.
-
-Sampling misses short peaks; the kernel's high-water mark (``VmHWM``) does not. It covers the whole
-life of the process unless it is reset, which Linux allows a process to do for itself.
+"""The memory meter of a run: a thread that samples resident memory, phase by phase.
 
 A sample is what memory_profiler takes for one, the resident set size in MiB. It is read from the
 same table that memory_profiler reads by way of psutil: importing the two would add to the memory
 that is to be measured.
 
-Source: proc(5), ``/proc/pid/statm``, ``/proc/pid/status`` and ``/proc/pid/clear_refs``.
+Source: proc(5), ``/proc/pid/statm``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import threading
 import time
 from collections import deque
@@ -35,50 +31,6 @@ _FLUSH_S = 2.0
 _JOIN_S = 5.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _STATM = Path("/proc/self/statm")
-_STATUS = Path("/proc/self/status")
-_CLEAR = Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"
-
-
-def _field(path: Path, name: str) -> int | None:
-    """Return a field of a /proc table in bytes; None where the system has no such table."""
-    try:
-        found = re.search(rf"^{name}:\s+(\d+) kB", path.read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found.group(1)) * 1024 if found else None
-
-
-def rss_bytes() -> int:
-    """Return the resident set size in bytes (0 where the system does not tell)."""
-    return _field(_STATUS, "VmRSS") or 0
-
-
-def available_bytes() -> int | None:
-    """Return the memory in bytes that programs can still take without swapping, or None."""
-    return _field(Path("/proc/meminfo"), "MemAvailable")
-
-
-class PeakMeter:
-    """The highest resident set size since the meter was made.
-
-    Attributes
-    ----------
-    exact : bool
-        False where the kernel does not let the mark be reset: then the peak is that of the whole
-        process so far, an upper bound.
-    """
-
-    def __init__(self) -> None:
-        try:
-            _CLEAR.write_text(_RESET_PEAK)
-            self.exact = True
-        except OSError:
-            self.exact = False
-
-    def peak_bytes(self) -> int:
-        """Return the peak in bytes."""
-        return _field(_STATUS, "VmHWM") or rss_bytes()
 
 
 @dataclass
