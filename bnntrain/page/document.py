@@ -211,7 +211,7 @@ def _energy(gallery: Gallery, runs: Sequence[RunRecord]) -> Iterator[Markup]:
         parts = len(run.measured_parts)
         if parts > 1:
             text = f"{prefix}trained in {parts} parts: the energy of the run and of its phases is "
-            text += "that of all, the energy of a batch and of an image the last one's"
+            text += "that of all, the energy of a batch and of an image the last one's."
             yield tag("p", text, class_="note")
         for text in run.warnings("energy"):
             yield tag("p", f"{prefix}{text}", class_="warn")
