@@ -52,14 +52,14 @@ def both(cores: list[int], kinds: list[tuple[str, ...]]) -> list[Times]:
     with tempfile.TemporaryDirectory() as name:
         folders = [Path(name) / str(core) for core in cores]
         begin, found = time.monotonic(), {}
-        running = [start(*each).pid for each in zip(cores, folders, kinds, strict=True)]
+        running = [start(*each) for each in zip(cores, folders, kinds, strict=True)]
         for _ in running:
             process, status, used = os.wait3(0)
-            if status:
-                raise click.ClickException("a run has failed")
-            found[process] = (time.monotonic() - begin, used.ru_utime + used.ru_stime)
+            found[process] = (time.monotonic() - begin, used.ru_utime + used.ru_stime, status)
+        if any(status for _, _, status in found.values()):
+            raise click.ClickException("a run has failed")
         return [
-            Times(*found[process], seconds_of_epochs(folder / "metrics.csv"))
+            Times(*found[process.pid][:2], seconds_of_epochs(folder / "metrics.csv"))
             for process, folder in zip(running, folders, strict=True)
         ]
 

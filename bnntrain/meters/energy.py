@@ -85,11 +85,6 @@ class EnergyMeter:
         self._record: EnergyRecord | None = None
 
     @property
-    def joules(self) -> float | None:
-        """Energy so far without the idle phases; None where nothing is, or can be, measured."""
-        return None if self._failure or not self._samples else self._integral.joules
-
-    @property
     def failure(self) -> str | None:
         """Why the meter has stopped before its time, if it has."""
         return self._failure

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from bnntrain.kernels import Marks
-from bnntrain.meters.phases import IDLE, OTHER, Phase
+from bnntrain.meters.phases import OTHER, Phase
 from bnntrain.meters.power import Power
 
 
@@ -59,11 +59,6 @@ class Integral:
         """Return the sums of a phase up to the last sample."""
         seconds, joules, stays = self.marks.sums(phase)
         return Phase(seconds, joules, self._samples.get(phase, 0), stays)
-
-    @property
-    def joules(self) -> float:
-        """Energy so far, the baseline left out."""
-        return math.fsum(each.joules for name, each in self.phases.items() if name not in IDLE)
 
     def add(self, at: float, power: Power, until: float = math.inf) -> None:
         """Add the time since the former sample.

@@ -12,6 +12,7 @@ from simulator import Clock
 
 from bnntrain.meters.energy import EnergyMeter
 from bnntrain.meters.integral import Integral
+from bnntrain.meters.phases import Phase
 from bnntrain.meters.power import MeterLost, Power, SampleLost
 from bnntrain.meters.power_csv import read_rows
 
@@ -191,15 +192,17 @@ def test_means_are_constant_over_their_interval():
     integral.start = 0.0
     integral.add(0.0, Power(99.0, is_mean=True))
     integral.add(2.0, Power(3.0, is_mean=True))
-    assert integral.joules == pytest.approx(6.0)
+    assert integral.sums("other").joules == pytest.approx(6.0)
 
 
 def test_energy_so_far():
     clock = Clock(0.0)
     meter = EnergyMeter(Fake(Power(2.0)), 1.0, None, clock=clock)
-    assert meter.joules is None
+    assert meter.so_far(["other"]) == Phase()
     meter.begin()
     for _ in range(5):
         meter.step()
         clock.sleep(1.0)
-    assert meter.joules == pytest.approx(8.0)
+    meter.mark("idle_before")
+    assert meter.so_far(["other"]) == Phase(pytest.approx(4.0), pytest.approx(8.0), 5)
+    assert meter.so_far(["load", "forward"]) == Phase()
