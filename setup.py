@@ -16,7 +16,7 @@ MODULE = f"{KERNELS}/_native.pyx"
 # No -march: an instruction set is asked for by the file that needs it and chosen at run time. No
 # contraction of a product and a sum into one rounding: the same bits have to come out everywhere.
 FLAGS = [
-    "-O3", "-std=gnu11", "-Wall", "-Wextra", "-fopenmp",
+    "-O3", "-std=gnu11", "-Wall", "-Wextra", "-pthread",
     "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
 ]  # fmt: skip
 # The bindings are the largest file and run once per call: optimising them only costs build time.
@@ -97,7 +97,7 @@ setup(
                 *kernel_files(".h", ".inc", ".pyx", ".pxi"),
             ],
             extra_compile_args=FLAGS,
-            extra_link_args=["-fopenmp"],
+            extra_link_args=["-pthread"],
         )
     ],
     cmdclass={"build_ext": BuildKernels},

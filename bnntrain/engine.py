@@ -22,6 +22,7 @@ from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.errors import BnntrainError, Interrupted, KernelError, RunError
 from bnntrain.evaluation import evaluate, make_model, read
+from bnntrain.limits import available_threads
 from bnntrain.meters import PeakMeter, rss_bytes
 from bnntrain.meters.recording import SECTIONS, Recording, earlier_sections
 from bnntrain.method import Method
@@ -61,8 +62,8 @@ def selected_isa() -> str:
 
 
 def threads_of(config: Config) -> int:
-    """Return the threads of a run: the configured number, or all available cores for 0."""
-    return config.train.threads or kernels.thread_limit()
+    """Return the threads of a run: the configured number, or for 0 what can run at a time."""
+    return config.train.threads or available_threads()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from bnntrain import __version__, board
 from bnntrain.data.files import cache_folder, data_folder
 from bnntrain.errors import BnntrainError
-from bnntrain.meters import available_bytes
+from bnntrain.limits import available_bytes, available_threads, memory_limit_bytes
 
 # Distribution and module of what optional extras bring, by extra.
 EXTRAS = {"images": ("Pillow", "PIL"), "energy": ("smbus2", "smbus2")}
@@ -39,7 +39,8 @@ def examine(root: Path = Path("/")) -> dict[str, object]:
         ``bnntrain``, ``python``, ``numpy`` (version or None), ``os``, ``machine``, ``board``,
         ``cpu``, ``bits``, ``cores``, ``clock``, ``temperature_celsius``, ``throttling`` (see
         `board`), ``isa`` (``supported``, ``selected``, ``variable``),
-        ``threads``, ``memory`` (``total_bytes``, ``available_bytes``), ``data_folder`` and
+        ``threads``, ``memory`` (``total_bytes`` of the machine, ``limit_bytes`` of the control
+        group or None, ``available_bytes``), ``data_folder`` and
         ``cache_folder`` (``path``, ``exists``, ``writable``), ``datasets``, ``extras``, and the
         lists ``warnings`` and ``problems``; with a problem training cannot work.
     """
@@ -57,8 +58,8 @@ def examine(root: Path = Path("/")) -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)),
         **board.condition(root),
         "isa": {"supported": [], "selected": None, "variable": os.environ.get("BNNTRAIN_ISA")},
-        "threads": None,
-        "memory": {"total_bytes": None, "available_bytes": None},
+        "threads": available_threads(root),
+        "memory": {"total_bytes": None, "limit_bytes": None, "available_bytes": None},
         "data_folder": None,
         "cache_folder": None,
         "datasets": [],
@@ -68,7 +69,7 @@ def examine(root: Path = Path("/")) -> dict[str, object]:
     }
     _add_speed(facts, warnings)
     _add_kernels(facts, problems)
-    _add_memory(facts, warnings)
+    _add_memory(facts, warnings, root)
     _add_folders(facts, warnings, problems)
     return facts
 
@@ -119,7 +120,6 @@ def _add_kernels(facts: dict[str, object], problems: list[str]) -> None:
     except ImportError as error:
         problems.append(f"the kernels cannot be loaded ({error}). Install bnntrain again")
         return
-    facts["threads"] = kernels.thread_limit()
     facts["isa"]["supported"] = kernels.supported_isas()
     try:
         facts["isa"]["selected"] = kernels.selected_isa()
@@ -127,10 +127,13 @@ def _add_kernels(facts: dict[str, object], problems: list[str]) -> None:
         problems.append(f"{error}. Set BNNTRAIN_ISA to one of these, or unset it")
 
 
-def _add_memory(facts: dict[str, object], warnings: list[str]) -> None:
-    available = available_bytes()
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    facts["memory"] = {"total_bytes": total, "available_bytes": available}
+def _add_memory(facts: dict[str, object], warnings: list[str], root: Path) -> None:
+    available = available_bytes(root)
+    facts["memory"] = {
+        "total_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "limit_bytes": memory_limit_bytes(root),
+        "available_bytes": available,
+    }
     if available is not None and available < _SMALLEST_AVAILABLE:
         warnings.append(
             f"{available >> 20} MiB of memory are available: end other programs, or see "

@@ -20,6 +20,7 @@ PACKAGE = ROOT / "bnntrain"
 
 ORDER = (
     "errors",
+    "limits",
     "config",
     "method",
     "accounting",
@@ -51,6 +52,7 @@ ORDER = (
 )
 # Units that are narrower than their place in the order allows.
 ONLY = {
+    "limits": set(),
     "accounting": {"errors"},
     "schedule": {"config"},
     "data": {"errors"},

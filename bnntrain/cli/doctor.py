@@ -7,7 +7,7 @@ import click
 from bnntrain.cli.options import json_option
 from bnntrain.cli.output import UNKNOWN, condition_lines, echo_json, warning_line
 from bnntrain.machine import examine
-from bnntrain.report import columns, size_text
+from bnntrain.report import columns, plural, size_text
 
 
 @click.command()
@@ -40,7 +40,7 @@ def lines(facts: dict) -> list[tuple[str, str]]:
         ("bnntrain", f"{facts['bnntrain']}, Python {facts['python']}, NumPy {facts['numpy']}"),
         ("system", f"{facts['os']}, {facts['bits']} bit"),
         ("machine", ", ".join(filter(None, (facts["board"], facts["cpu"], facts["machine"])))),
-        ("cores", f"{facts['cores']} available, {facts['threads'] or UNKNOWN} threads by default"),
+        ("cores", f"{facts['cores']} available, {plural(facts['threads'], 'thread')} by default"),
         *condition_lines(facts),
         ("instructions", f"{isa['selected']} selected, of {', '.join(isa['supported'])}"
          + (f" (BNNTRAIN_ISA={variable})" if variable else "")),
@@ -58,9 +58,10 @@ def extra_of(name: str) -> str:
 
 
 def _memory(memory: dict[str, int | None]) -> str:
-    available = memory["available_bytes"]
-    total = f"{size_text(memory['total_bytes'])} in all"
-    return total if available is None else f"{size_text(available)} available, {total}"
+    available, limit = memory["available_bytes"], memory["limit_bytes"]
+    parts = [] if available is None else [f"{size_text(available)} available"]
+    parts += [] if limit is None else [f"limited to {size_text(limit)}"]
+    return ", ".join([*parts, f"{size_text(memory['total_bytes'])} in all"])
 
 
 def _folder(folder: dict | None) -> str:

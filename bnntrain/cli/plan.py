@@ -11,7 +11,7 @@ from bnntrain.cli.output import echo_json, echo_table
 from bnntrain.errors import UsageError
 from bnntrain.footprint import Footprint, footprints, printed, training_samples
 from bnntrain.layers import ROLES, Times
-from bnntrain.meters import available_bytes
+from bnntrain.limits import available_bytes
 from bnntrain.plan import MIB, Plan
 from bnntrain.report import NONE, mib, plural, size_text, times
 

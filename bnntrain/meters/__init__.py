@@ -16,6 +16,6 @@ Power, each file importing only from those above it::
     energy.py         the thread that samples
 """
 
-from bnntrain.meters.resident import PeakMeter, available_bytes, rss_bytes
+from bnntrain.meters.resident import PeakMeter, rss_bytes
 
-__all__ = ["PeakMeter", "available_bytes", "rss_bytes"]
+__all__ = ["PeakMeter", "rss_bytes"]

@@ -3,7 +3,7 @@
 Sampling misses short peaks; the kernel's high-water mark (``VmHWM``) does not. It covers the whole
 life of the process unless it is reset, which Linux allows a process to do for itself.
 
-Source: proc(5), ``/proc/pid/status``, ``/proc/pid/clear_refs`` and ``/proc/meminfo``.
+Source: proc(5), ``/proc/pid/status`` and ``/proc/pid/clear_refs``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
-_MEMINFO = Path("/proc/meminfo")
 _RESET_PEAK = "5"
 
 
@@ -29,11 +28,6 @@ def _field(path: Path, name: str) -> int | None:
 def rss_bytes() -> int:
     """Return the resident set size in bytes (0 where the system does not tell)."""
     return _field(_STATUS, "VmRSS") or 0
-
-
-def available_bytes() -> int | None:
-    """Return the memory in bytes that programs can still take without swapping, or None."""
-    return _field(_MEMINFO, "MemAvailable")
 
 
 class PeakMeter:

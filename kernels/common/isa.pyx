@@ -1,4 +1,4 @@
-# Instruction sets, random numbers and threads, as Python sees them.
+# Instruction sets and random numbers, as Python sees them.
 
 from libc.stdlib cimport getenv
 
@@ -59,11 +59,6 @@ def implementations():
         (bnn_implementations[i].op.decode(), bnn_isa_name(bnn_implementations[i].isa).decode())
         for i in range(bnn_implementation_count)
     ]
-
-
-def thread_limit():
-    """Return how many threads OpenMP would use: the available cores, or fewer if ``OMP_NUM_THREADS`` says so."""
-    return thread_limit_of_openmp()
 
 
 def key(seed, stream, layer, step):

@@ -37,17 +37,6 @@ cdef extern from "common/rng.h" nogil:
     uint64_t bnn_key(uint64_t seed, uint64_t stream, uint64_t layer, uint64_t step) noexcept
     uint32_t bnn_hash32(uint32_t index, uint64_t key) noexcept
 
-cdef extern from *:
-    """
-    #ifdef _OPENMP
-    #include <omp.h>
-    static int thread_limit_of_openmp(void) { return omp_get_max_threads(); }
-    #else
-    static int thread_limit_of_openmp(void) { return 1; }
-    #endif
-    """
-    int thread_limit_of_openmp() noexcept nogil
-
 cdef extern from "norm/channel.h" nogil:
     enum bnn_norm_kind:
         BNN_norm_l2

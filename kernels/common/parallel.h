@@ -1,41 +1,43 @@
-/* parallel.h: OpenMP, or one thread without it. */
+/* parallel.h: loops that threads share.
+ *
+ * A job is cut into as many shares as threads are asked for; what a share computes, and with which scratch, follows from
+ * its number alone.  Whoever is free takes the next share: a thread that the system keeps waiting holds nobody up but
+ * with a share that it has begun, and one that cannot be started is missed by nobody. */
 #ifndef BNN_PARALLEL_H
 #define BNN_PARALLEL_H
 
 #include <stddef.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-static inline int bnn_thread(void) { return omp_get_thread_num(); }
-static inline int bnn_threads(void) { return omp_get_num_threads(); }
-#else
-static inline int bnn_thread(void) { return 0; }
-static inline int bnn_threads(void) { return 1; }
-#endif
+/* Shares that a job may have. */
+#define BNN_MOST_THREADS 256
 
-/* The share of `count` things, in whole units, that a thread of the present team has. */
+/* Number of the share that the caller works on, and how many there are; 0 of 1 outside a job. */
+int bnn_thread(void);
+int bnn_threads(void);
+
+/* Calls job(context) once for each of `threads` shares, 1 <= threads <= BNN_MOST_THREADS; returns when all are done.  The
+ * first is always the caller's own. */
+typedef void bnn_job(const void *context);
+void bnn_run(int threads, bnn_job *job, const void *context);
+
+/* Things first ... end - 1. */
 struct bnn_share {
     size_t first, end;
 };
 
-static inline struct bnn_share bnn_own_share(size_t count, size_t unit)
-{
-    const size_t all = (size_t)bnn_threads(), each = ((count + all - 1) / all + unit - 1) / unit * unit;
-    const size_t first = each * (size_t)bnn_thread(), end = first + each;
-    return (struct bnn_share){first < count ? first : count, end < count ? end : count};
-}
+/* The share of `count` things, in whole units, that belongs to the present thread. */
+struct bnn_share bnn_own_share(size_t count, size_t unit);
 
-#define BNN_PRAGMA(text) _Pragma(#text)
-/* A loop whose iterations write to different places; one thread spares the team altogether. */
-#define BNN_PARALLEL_FOR(threads) BNN_PRAGMA(omp parallel for num_threads(threads) if (threads > 1) schedule(static))
-#define BNN_PARALLEL_FOR_MAX(threads, variable) \
-    BNN_PRAGMA(omp parallel for num_threads(threads) if (threads > 1) schedule(static) reduction(max : variable))
-/* A block that every thread of a team executes; where all wait for each other in it. */
-#define BNN_TEAM(threads) BNN_PRAGMA(omp parallel num_threads(threads) if (threads > 1))
-#define BNN_BARRIER BNN_PRAGMA(omp barrier)
-/* A statement that one thread at a time executes. */
-#define BNN_CRITICAL BNN_PRAGMA(omp critical)
-/* One += on a place that threads share. */
-#define BNN_ATOMIC BNN_PRAGMA(omp atomic)
+/* A loop over 0 ... count - 1 whose iterations write to different places.  Shares are runs of neighbours, the first ones
+ * longer by one where they cannot be equal. */
+typedef void bnn_body(const void *context, size_t index);
+void bnn_for(int threads, size_t count, bnn_body *body, const void *context);
+
+/* The same; returns the largest value of an iteration, at least 0.  A double holds every float and int32 exactly. */
+typedef double bnn_measure(const void *context, size_t index);
+double bnn_for_max(int threads, size_t count, bnn_measure *body, const void *context);
+
+/* Adds to a place that threads share. */
+#define BNN_ATOMIC_ADD(place, value) ((void)__atomic_fetch_add(place, value, __ATOMIC_RELAXED))
 
 #endif

@@ -11,6 +11,27 @@ static void sum_taps(const struct bnn_conv *c, size_t output)
     }
 }
 
+static void pack_output(const void *context, size_t output)
+{
+    const struct conv_call *call = context;
+    const struct bnn_conv *c = call->c;
+    const size_t taps = bnn_taps(&c->window), channels = c->window.channels, words = bnn_words(channels);
+    TIMED(&c->dense, BNN_phase_pack, {
+        bnn_pack_latent(call->k, &c->dense, output * c->dense.inputs, taps, channels, c->dense.w_u1 + output * taps * words);
+        if (c->tap_sums) sum_taps(c, output);
+    });
+}
+
+static void pack_image(const void *context, size_t image)
+{
+    const struct conv_call *call = context;
+    const struct bnn_dense *d = &call->c->dense;
+    const size_t rows = call->c->window.height * call->c->window.width, channels = call->c->window.channels;
+    const size_t words = bnn_words(channels);
+    TIMED(d, BNN_phase_pack, call->k->pack_f32_u1(d->x_f32 + image * rows * channels, rows, channels, channels,
+                                                  d->x_u1 + image * rows * words, words));
+}
+
 void bnn_conv_pack(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int threads)
 {
     const struct bnn_dense *d = &c->dense;
@@ -18,19 +39,9 @@ void bnn_conv_pack(const struct bnn_kernels *k, const struct bnn_conv *c, size_t
         bnn_dense_pack(k, d, batch, threads);
         return;
     }
-    const size_t taps = bnn_taps(&c->window), channels = c->window.channels, words = bnn_words(channels);
-    BNN_PARALLEL_FOR(threads)
-    for (size_t output = 0; output < d->outputs; output++)
-        TIMED(d, BNN_phase_pack, {
-            bnn_pack_latent(k, d, output * d->inputs, taps, channels, d->w_u1 + output * taps * words);
-            if (c->tap_sums) sum_taps(c, output);
-        });
-    if (!d->x_f32) return;
-    const size_t rows = c->window.height * c->window.width;
-    BNN_PARALLEL_FOR(threads)
-    for (size_t image = 0; image < batch; image++)
-        TIMED(d, BNN_phase_pack, k->pack_f32_u1(d->x_f32 + image * rows * channels, rows, channels, channels,
-                                                d->x_u1 + image * rows * words, words));
+    const struct conv_call call = {.k = k, .c = c};
+    bnn_for(threads, d->outputs, pack_output, &call);
+    if (d->x_f32) bnn_for(threads, batch, pack_image, &call);
 }
 
 /* What a pass over the pieces does with y of a tile of channels; n: values per channel in the batch. */
@@ -124,22 +135,35 @@ static void activate(const struct bnn_kernels *k, const struct bnn_conv *c, cons
     }
 }
 
-static void pass_over(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, enum source source,
-                      enum bnn_phase product, enum bnn_phase phase, visit *look, int training, int threads)
+struct forward {
+    const struct bnn_kernels *k;
+    const struct bnn_conv *c;
+    size_t batch;
+    enum source source;
+    enum bnn_phase phase;
+    visit *look;
+    int training;
+};
+
+static void pass_piece(const void *context, size_t number)
 {
-    const struct bnn_dense *d = &c->dense;
-    const size_t pieces = bnn_pieces(c, batch);
-    const int64_t n = (int64_t)(batch * bnn_norm_positions(&c->window));
-    BNN_PARALLEL_FOR(threads)
-    for (size_t number = 0; number < pieces; number++) {
-        const struct pass s = bnn_conv_pass(c, bnn_conv_own(c, bnn_thread()));
-        const struct piece piece = bnn_piece(c, 0, batch, number);
-        if (source != READ) TIMED(d, BNN_phase_gather, bnn_gather(c, &piece, s.patch));
-        for (size_t tile = 0; tile < bnn_words(d->outputs); tile++) {
-            TIMED(d, product, bnn_conv_y(k, c, &s, &piece, tile, source, c->y_forward, 0));
-            TIMED(d, phase, look(k, c, &s, &piece, tile, training, n));
-        }
+    const struct forward *f = context;
+    const struct bnn_conv *c = f->c;
+    const struct pass s = bnn_conv_pass(c, bnn_conv_own(c, bnn_thread()));
+    const struct piece piece = bnn_piece(c, 0, f->batch, number);
+    const int64_t n = (int64_t)(f->batch * bnn_norm_positions(&c->window));
+    if (f->source != READ) TIMED(&c->dense, BNN_phase_gather, bnn_gather(c, &piece, s.patch));
+    for (size_t tile = 0; tile < bnn_words(c->dense.outputs); tile++) {
+        TIMED(&c->dense, BNN_phase_forward, bnn_conv_y(f->k, c, &s, &piece, tile, f->source, c->y_forward, 0));
+        TIMED(&c->dense, f->phase, f->look(f->k, c, &s, &piece, tile, f->training, n));
     }
+}
+
+static void pass_over(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, enum source source,
+                      enum bnn_phase phase, visit *look, int training, int threads)
+{
+    bnn_for(threads, bnn_pieces(c, batch), pass_piece,
+            &(struct forward){k, c, batch, source, phase, look, training});
 }
 
 /* Batch statistics into dense.mean and dense.inverse. */
@@ -149,11 +173,10 @@ static void measure(const struct bnn_kernels *k, const struct bnn_conv *c, size_
     const struct bnn_dense *d = &c->dense;
     const double n = (double)(batch * bnn_norm_positions(&c->window));
     bnn_conv_clear_sums(c, threads);
-    pass_over(k, c, batch, c->y_forward ? MULTIPLY_AND_KEEP : MULTIPLY, BNN_phase_forward, BNN_phase_statistics, sum_y, 1,
-              threads);
+    pass_over(k, c, batch, c->y_forward ? MULTIPLY_AND_KEEP : MULTIPLY, BNN_phase_statistics, sum_y, 1, threads);
     struct pass all = bnn_conv_add_sums(c, threads);
     if (d->norm != BNN_norm_l2) {
-        pass_over(k, c, batch, again, BNN_phase_forward, BNN_phase_statistics, sum_deviations, 1, threads);
+        pass_over(k, c, batch, again, BNN_phase_statistics, sum_deviations, 1, threads);
         for (int thread = 1; thread < threads; thread++)
             for (size_t o = 0; o < d->outputs; o++)
                 all.sums[2][o] += bnn_conv_pass(c, bnn_conv_own(c, thread)).sums[2][o];
@@ -161,7 +184,7 @@ static void measure(const struct bnn_kernels *k, const struct bnn_conv *c, size_
     for (size_t o = 0; o < d->outputs; o++)
         bnn_follow_statistics(d, o, n, all.sums[0][o], all.sums[d->norm == BNN_norm_l2 ? 1 : 2][o], first);
     if (!d->magnitude) return;
-    pass_over(k, c, batch, again, BNN_phase_forward, BNN_phase_statistics, sum_magnitudes, 1, threads);
+    pass_over(k, c, batch, again, BNN_phase_statistics, sum_magnitudes, 1, threads);
     all = bnn_conv_add_sums(c, threads);
     for (size_t o = 0; o < d->outputs; o++) d->magnitude[o] = all.real_sums[0][o] / n;
 }
@@ -183,6 +206,12 @@ static void flatten(const struct bnn_conv *c, size_t image)
         }
 }
 
+static void flatten_image(const void *context, size_t image)
+{
+    const struct conv_call *call = context;
+    TIMED(&call->c->dense, BNN_phase_pack, flatten(call->c, image));
+}
+
 void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int training, int first,
                       int threads)
 {
@@ -198,8 +227,6 @@ void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, siz
         }
     }
     TIMED(d, BNN_phase_activate, bnn_conv_find_thresholds(c, threads));
-    pass_over(k, c, batch, again, BNN_phase_forward, BNN_phase_activate, activate, training, threads);
-    if (!c->flat_u1) return;
-    BNN_PARALLEL_FOR(threads)
-    for (size_t image = 0; image < batch; image++) TIMED(d, BNN_phase_pack, flatten(c, image));
+    pass_over(k, c, batch, again, BNN_phase_activate, activate, training, threads);
+    if (c->flat_u1) bnn_for(threads, batch, flatten_image, &(struct conv_call){.c = c});
 }

@@ -140,16 +140,20 @@ static void fill_rows(const struct bnn_kernels *k, const struct bnn_conv *c, con
     }
 }
 
-static void fill_group(const struct bnn_kernels *k, const struct bnn_conv *c, size_t first_image, size_t images, int limit,
-                       int threads)
+static void fill_block(const void *context, size_t block)
 {
-    const size_t positions = bnn_positions(&c->window), all = images * positions;
-    BNN_PARALLEL_FOR(threads)
-    for (size_t row = 0; row < all; row += DY_ROWS)
-        TIMED(&c->dense, BNN_phase_tables, {
-            const struct input_scratch s = carve_inputs(c, bnn_conv_own(c, bnn_thread()));
-            fill_rows(k, c, &s, first_image * positions + row, bnn_min(DY_ROWS, all - row), row, limit);
-        });
+    const struct conv_call *call = context;
+    const struct bnn_conv *c = call->c;
+    const size_t positions = bnn_positions(&c->window), row = block * DY_ROWS;
+    const struct input_scratch s = carve_inputs(c, bnn_conv_own(c, bnn_thread()));
+    TIMED(&c->dense, BNN_phase_tables,
+          fill_rows(call->k, c, &s, call->first * positions + row, bnn_min(DY_ROWS, call->images * positions - row), row,
+                    call->step->limit));
+}
+
+static void fill_group(const struct conv_call *call, int threads)
+{
+    bnn_for(threads, bnn_ceil_div(call->images * bnn_positions(&call->c->window), DY_ROWS), fill_block, call);
 }
 
 static void fill_zeros(const struct bnn_kernels *k, const struct bnn_conv *c, int limit)
@@ -232,25 +236,33 @@ static void input_rows_f32(const struct bnn_kernels *k, const struct bnn_conv *c
     }
 }
 
-static int32_t input_group(const struct bnn_kernels *k, const struct bnn_conv *c, size_t first_image, size_t images,
-                           const struct bnn_dense_step *step, int measure, int threads)
+struct input_group {
+    const struct conv_call *call;
+    size_t rows, share; /* of the group; of a piece */
+};
+
+static double input_piece(const void *context, size_t number)
 {
-    const int real = c->dense.gradient_type != BNN_i8;
-    const size_t all = images * c->window.height * c->window.width, most = real ? REAL_ROWS : INPUT_ROWS;
+    const struct input_group *group = context;
+    const struct conv_call *call = group->call;
+    const struct bnn_conv *c = call->c;
+    const struct input_scratch s = carve_inputs(c, bnn_conv_own(c, bnn_thread()));
+    const size_t row = number * group->share, rows = bnn_min(group->share, group->rows - row);
+    if (c->dense.gradient_type == BNN_i8)
+        return input_rows_i8(call->k, c, &s, call->first, row, rows, call->step, call->measure);
+    TIMED(&c->dense, BNN_phase_input_gradient, input_rows_f32(call->k, c, &s, call->first, row, rows));
+    return 0.0;
+}
+
+static int32_t input_group(const struct conv_call *call, int threads)
+{
+    const struct bnn_window *w = &call->c->window;
+    const size_t all = call->images * w->height * w->width;
+    const size_t most = call->c->dense.gradient_type != BNN_i8 ? REAL_ROWS : INPUT_ROWS;
     /* The threads' shares are as equal as blocks of six rows allow. */
     const size_t pieces = bnn_round_up(bnn_ceil_div(all, most), (size_t)threads);
     const size_t share = bnn_min(most, bnn_round_up(bnn_ceil_div(all, pieces), 6));
-    int32_t largest = 0;
-    BNN_PARALLEL_FOR_MAX(threads, largest)
-    for (size_t row = 0; row < all; row += share) {
-        const struct input_scratch s = carve_inputs(c, bnn_conv_own(c, bnn_thread()));
-        const size_t rows = bnn_min(share, all - row);
-        int32_t of_rows = 0;
-        if (real) TIMED(&c->dense, BNN_phase_input_gradient, input_rows_f32(k, c, &s, first_image, row, rows));
-        else of_rows = input_rows_i8(k, c, &s, first_image, row, rows, step, measure);
-        largest = of_rows > largest ? of_rows : largest;
-    }
-    return largest;
+    return (int32_t)bnn_for_max(threads, bnn_ceil_div(all, share), input_piece, &(struct input_group){call, all, share});
 }
 
 static float all_groups(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch,
@@ -262,25 +274,29 @@ static float all_groups(const struct bnn_kernels *k, const struct bnn_conv *c, s
     int32_t largest = 0;
     for (size_t number = 0; number < groups; number++) {
         const size_t first = (dx_image >= dy_image ? groups - 1 - number : number) * c->group;
-        const size_t images = bnn_min(c->group, batch - first);
-        fill_group(k, c, first, images, step->limit, threads);
-        const int32_t of_group = input_group(k, c, first, images, step, measure, threads);
+        const struct conv_call call = {k, c, step, first, bnn_min(c->group, batch - first), measure};
+        fill_group(&call, threads);
+        const int32_t of_group = input_group(&call, threads);
         largest = of_group > largest ? of_group : largest;
     }
     return c->dense.gradient_type == BNN_i8 ? (float)largest * c->dense.dy_scale->used : 0.0f;
 }
 
+static void lay_tap(const void *context, size_t number)
+{
+    const struct conv_call *call = context;
+    const struct bnn_conv *c = call->c;
+    const size_t channels = c->window.channels, taps = bnn_taps(&c->window), words = bnn_words(channels);
+    const size_t word = number / taps, tap = number % taps;
+    const size_t bytes = bnn_lookup_groups(c->dense.outputs) * BNN_LOOKUP_PANEL_BYTES;
+    TIMED(&c->dense, BNN_phase_tables,
+          call->k->lookup_lay_u1(c->dense.w_u1 + tap * words + word, taps * words, c->dense.outputs,
+                                 bnn_min(BNN_TILE, channels - word * BNN_TILE), c->lookup + number * bytes));
+}
+
 static void lay_weights(const struct bnn_kernels *k, const struct bnn_conv *c, int threads)
 {
-    const size_t channels = c->window.channels, taps = bnn_taps(&c->window), words = bnn_words(channels);
-    const size_t bytes = bnn_lookup_groups(c->dense.outputs) * BNN_LOOKUP_PANEL_BYTES;
-    BNN_PARALLEL_FOR(threads)
-    for (size_t i = 0; i < words * taps; i++) {
-        const size_t word = i / taps, tap = i % taps;
-        TIMED(&c->dense, BNN_phase_tables,
-              k->lookup_lay_u1(c->dense.w_u1 + tap * words + word, taps * words, c->dense.outputs,
-                               bnn_min(BNN_TILE, channels - word * BNN_TILE), c->lookup + i * bytes));
-    }
+    bnn_for(threads, bnn_words(c->window.channels) * bnn_taps(&c->window), lay_tap, &(struct conv_call){.k = k, .c = c});
 }
 
 void bnn_conv_input_gradient(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch,

@@ -5,6 +5,8 @@
 
 /* A pass over pieces of images first ... first + images - 1. */
 struct backward {
+    const struct bnn_kernels *k;
+    const struct bnn_conv *c;
     const struct bnn_dense_step *step;
     enum source source;
     int sums;             /* the pass for sums; otherwise the one for dY */
@@ -48,7 +50,7 @@ static void factor(const struct bnn_kernels *k, const struct bnn_dense *d, const
     } while (0)
 
 /* The straight-through mask where it does not come from y: zeros in g, once for all passes. */
-static void mask_image(const struct bnn_kernels *k, const struct bnn_conv *c, size_t image)
+static void cancel_outside(const struct bnn_kernels *k, const struct bnn_conv *c, size_t image)
 {
     const struct bnn_dense *d = &c->dense;
     const size_t rows = bnn_out_positions(&c->window), words = bnn_words(d->outputs), count = rows * d->outputs;
@@ -175,27 +177,31 @@ static void visit_real(const struct bnn_kernels *k, const struct bnn_conv *c, co
     bnn_store_gradient(k, d->gradient_type, d->g, at, d->outputs, rows, width, s->real);
 }
 
-static float pass_over(const struct bnn_kernels *k, const struct bnn_conv *c, const struct backward *b, int threads)
+static double pass_piece(const void *context, size_t number)
 {
+    const struct backward *b = context;
+    const struct bnn_kernels *k = b->k;
+    const struct bnn_conv *c = b->c;
     const struct bnn_dense *d = &c->dense;
-    const size_t pieces = bnn_pieces(c, b->images);
+    const struct pass s = bnn_conv_pass(c, bnn_conv_own(c, bnn_thread()));
+    const struct piece piece = bnn_piece(c, b->first, b->images, number);
     float largest = 0.0f;
-    BNN_PARALLEL_FOR_MAX(threads, largest)
-    for (size_t number = 0; number < pieces; number++) {
-        const struct pass s = bnn_conv_pass(c, bnn_conv_own(c, bnn_thread()));
-        const struct piece piece = bnn_piece(c, b->first, b->images, number);
-        if (b->source != READ) TIMED(d, BNN_phase_gather, bnn_gather(c, &piece, s.patch));
-        for (size_t tile = 0; tile < bnn_words(d->outputs); tile++) {
-            float of_tile = 0.0f;
-            TIMED(d, BNN_phase_recompute, bnn_conv_y(k, c, &s, &piece, tile, b->source, c->y_backward, b->sums));
-            TIMED(d, BNN_phase_norm_backward, {
-                if (d->gradient_type == BNN_i8) of_tile = visit_i8(k, c, b, &s, &piece, tile);
-                else visit_real(k, c, b, &s, &piece, tile);
-            });
-            largest = of_tile > largest ? of_tile : largest;
-        }
+    if (b->source != READ) TIMED(d, BNN_phase_gather, bnn_gather(c, &piece, s.patch));
+    for (size_t tile = 0; tile < bnn_words(d->outputs); tile++) {
+        float of_tile = 0.0f;
+        TIMED(d, BNN_phase_recompute, bnn_conv_y(k, c, &s, &piece, tile, b->source, c->y_backward, b->sums));
+        TIMED(d, BNN_phase_norm_backward, {
+            if (d->gradient_type == BNN_i8) of_tile = visit_i8(k, c, b, &s, &piece, tile);
+            else visit_real(k, c, b, &s, &piece, tile);
+        });
+        largest = of_tile > largest ? of_tile : largest;
     }
     return largest;
+}
+
+static float pass_over(const struct backward *b, int threads)
+{
+    return (float)bnn_for_max(threads, bnn_pieces(b->c, b->images), pass_piece, b);
 }
 
 /* Coefficients into the first thread's real sums, gradients of gamma and beta. */
@@ -221,9 +227,10 @@ static void coefficients(const struct bnn_conv *c, size_t batch, int threads, st
 }
 
 /* dY of all images; in groups from the last to the first where it takes more room than g. */
-static float write_all(const struct bnn_kernels *k, const struct bnn_conv *c, struct backward *b, size_t batch, int threads)
+static float write_all(struct backward *b, size_t batch, int threads)
 {
-    if (!is_after(c)) return pass_over(k, c, b, threads);
+    const struct bnn_conv *c = b->c;
+    if (!is_after(c)) return pass_over(b, threads);
     const size_t rows = bnn_out_positions(&c->window), row_bytes = c->dense.outputs * gradient_bytes(&c->dense);
     float largest = 0.0f;
     b->pooled = c->window_gradient;
@@ -231,39 +238,42 @@ static float write_all(const struct bnn_kernels *k, const struct bnn_conv *c, st
         group = bnn_min(c->group, end);
         b->first = end - group, b->images = group, b->pooled_first = b->first * rows;
         memcpy(c->window_gradient, (const unsigned char *)c->dense.g + b->pooled_first * row_bytes, group * rows * row_bytes);
-        const float of_group = pass_over(k, c, b, threads);
+        const float of_group = pass_over(b, threads);
         largest = of_group > largest ? of_group : largest;
     }
     return largest;
+}
+
+static void mask_image(const void *context, size_t image)
+{
+    const struct conv_call *call = context;
+    TIMED(&call->c->dense, BNN_phase_norm_backward, cancel_outside(call->k, call->c, image));
 }
 
 void bnn_conv_output_gradient(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch,
                               const struct bnn_dense_step *step, int threads)
 {
     const struct bnn_dense *d = &c->dense;
-    struct backward b = {.step = step, .sums = 1, .images = batch, .pooled = d->g,
+    struct backward b = {.k = k, .c = c, .step = step, .sums = 1, .images = batch, .pooled = d->g,
                          .source = c->y_backward ? MULTIPLY_AND_KEEP : MULTIPLY};
-    if (d->mask == BNN_mask_stored || d->mask == BNN_mask_retained) {
-        BNN_PARALLEL_FOR(threads)
-        for (size_t image = 0; image < batch; image++)
-            TIMED(d, BNN_phase_norm_backward, mask_image(k, c, image));
-    }
+    if (d->mask == BNN_mask_stored || d->mask == BNN_mask_retained)
+        bnn_for(threads, batch, mask_image, &(struct conv_call){.k = k, .c = c});
     TIMED(d, BNN_phase_norm_backward, bnn_conv_find_thresholds(c, threads));
     bnn_conv_clear_sums(c, threads);
-    pass_over(k, c, &b, threads);
+    pass_over(&b, threads);
     coefficients(c, batch, threads, &b);
     b.sums = 0;
     b.source = c->y_backward ? READ : MULTIPLY;
     if (d->gradient_type != BNN_i8) {
-        write_all(k, c, &b, batch, threads);
+        write_all(&b, batch, threads);
         return;
     }
     if (step->current_scales || d->dy_scale->next == 0.0f) {
         b.measure = 1, b.unit = (double)d->g_scale->used;
-        bnn_follow(d->dy_scale, pass_over(k, c, &b, threads), (float)step->limit);
+        bnn_follow(d->dy_scale, pass_over(&b, threads), (float)step->limit);
         b.measure = 0;
     }
     d->dy_scale->used = d->dy_scale->next > 0.0f ? d->dy_scale->next : 1.0f;
     b.unit = (double)d->g_scale->used / (double)d->dy_scale->used;
-    bnn_follow(d->dy_scale, write_all(k, c, &b, batch, threads) * d->dy_scale->used, (float)step->limit);
+    bnn_follow(d->dy_scale, write_all(&b, batch, threads) * d->dy_scale->used, (float)step->limit);
 }

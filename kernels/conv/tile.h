@@ -6,6 +6,15 @@
 #include "../dense/tile.h"
 #include "conv.h"
 
+/* What the threads of a loop know of the call that shares it out. */
+struct conv_call {
+    const struct bnn_kernels *k;
+    const struct bnn_conv *c;
+    const struct bnn_dense_step *step;
+    size_t first, images; /* of a group */
+    int measure;
+};
+
 /* Sums over the batch, per channel, of one thread. */
 enum { BNN_SUMS = 3 };
 

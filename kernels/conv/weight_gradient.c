@@ -168,34 +168,47 @@ static void finish_rows(const struct bnn_kernels *k, const struct bnn_conv *c, c
                     sums + (tap * bnn_block_words(c) + i) * BNN_TILE);
 }
 
-/* Every thread's sums at zero. */
-static void clear_sums(const struct bnn_conv *c, int threads)
+struct weight_block {
+    const struct bnn_kernels *k;
+    const struct bnn_conv *c;
+    const struct bnn_dense_step *step;
+    const struct bnn_block *b;
+    size_t positions;
+    int threads;
+};
+
+static void clear_own_sums(const void *context)
 {
-    BNN_PARALLEL_FOR(threads)
-    for (int thread = 0; thread < threads; thread++) {
-        const struct weight_scratch s = carve_weights(c, bnn_conv_own(c, thread));
-        memset(s.sums, 0, BNN_TILE * bnn_block_columns(c) * sizeof *s.sums);
-        if (s.wide) memset(s.wide, 0, BNN_TILE * bnn_block_columns(c) * sizeof *s.wide);
-    }
+    const struct bnn_conv *c = ((const struct weight_block *)context)->c;
+    const struct weight_scratch s = carve_weights(c, bnn_conv_own(c, bnn_thread()));
+    memset(s.sums, 0, BNN_TILE * bnn_block_columns(c) * sizeof *s.sums);
+    if (s.wide) memset(s.wide, 0, BNN_TILE * bnn_block_columns(c) * sizeof *s.wide);
+}
+
+static void add_piece(const void *context, size_t number)
+{
+    const struct weight_block *w = context;
+    const struct bnn_dense *d = &w->c->dense;
+    const struct weight_scratch s = carve_weights(w->c, bnn_conv_own(w->c, bnn_thread()));
+    const size_t first = number * BNN_CONV_CHUNK, rows = bnn_min(BNN_CONV_CHUNK, w->positions - first);
+    if (d->gradient_type == BNN_i8) add_piece_i8(w->k, w->c, &s, w->b, first, rows);
+    else TIMED(d, BNN_phase_weight_gradient, add_piece_f32(w->k, w->c, &s, w->b, first, rows));
+}
+
+static void finish_some_rows(const void *context, size_t number)
+{
+    const struct weight_block *w = context;
+    const size_t row = number * BNN_UPDATE_ROWS, rows = bnn_min(BNN_UPDATE_ROWS, w->b->outputs - row);
+    TIMED(&w->c->dense, BNN_phase_update, finish_rows(w->k, w->c, w->step, w->b, row, rows, w->threads));
 }
 
 static void weight_block(const struct bnn_kernels *k, const struct bnn_conv *c, size_t positions,
                          const struct bnn_dense_step *step, const struct bnn_block *b, int threads)
 {
-    const struct bnn_dense *d = &c->dense;
-    const size_t pieces = bnn_ceil_div(positions, BNN_CONV_CHUNK);
-    clear_sums(c, threads);
-    BNN_PARALLEL_FOR(threads)
-    for (size_t number = 0; number < pieces; number++) {
-        const struct weight_scratch s = carve_weights(c, bnn_conv_own(c, bnn_thread()));
-        const size_t first = number * BNN_CONV_CHUNK, rows = bnn_min(BNN_CONV_CHUNK, positions - first);
-        if (d->gradient_type == BNN_i8) add_piece_i8(k, c, &s, b, first, rows);
-        else TIMED(d, BNN_phase_weight_gradient, add_piece_f32(k, c, &s, b, first, rows));
-    }
-    BNN_PARALLEL_FOR(threads)
-    for (size_t row = 0; row < b->outputs; row += BNN_UPDATE_ROWS)
-        TIMED(d, BNN_phase_update,
-              finish_rows(k, c, step, b, row, bnn_min(BNN_UPDATE_ROWS, b->outputs - row), threads));
+    const struct weight_block block = {k, c, step, b, positions, threads};
+    bnn_run(threads, clear_own_sums, &block);
+    bnn_for(threads, bnn_ceil_div(positions, BNN_CONV_CHUNK), add_piece, &block);
+    bnn_for(threads, bnn_ceil_div(b->outputs, BNN_UPDATE_ROWS), finish_some_rows, &block);
 }
 
 void bnn_conv_weight_gradient(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch,

@@ -166,29 +166,62 @@ static void finish_rows(const struct bnn_kernels *k, const struct bnn_conv *c, c
         }
 }
 
+struct signs_block {
+    const struct bnn_kernels *k;
+    const struct bnn_conv *c;
+    const struct bnn_dense_step *step;
+    const struct bnn_block *b;
+    struct shared s;
+    size_t positions, pieces, piece;
+    int threads;
+};
+
+static size_t rows_of(const struct signs_block *w, size_t piece)
+{
+    return bnn_min(BNN_CONV_CHUNK, w->positions - piece * BNN_CONV_CHUNK);
+}
+
+/* Multiplies what was laid of the former piece, and gathers this one, while others still read the former's dY. */
+static void multiply_and_gather(const void *context)
+{
+    const struct signs_block *w = context;
+    const struct bnn_conv *c = w->c;
+    const struct own own = carve_own(c, bnn_conv_own(c, bnn_thread()));
+    const struct bnn_share rows = bnn_own_share(w->b->outputs, 2); /* kernels take rows in pairs */
+    const size_t columns = bnn_block_columns(c), piece = w->piece;
+    if (piece == 0) {
+        memset(w->s.sums + rows.first * columns, 0, (rows.end - rows.first) * columns * sizeof *w->s.sums);
+        memset(own.skipped, 0, bnn_taps(&c->window) * BNN_TILE * sizeof *own.skipped);
+    } else {
+        multiply(w->k, c, &w->s, w->b, &rows, rows_of(w, piece - 1), w->s.dy_t[(piece - 1) % 2]);
+    }
+    if (piece < w->pieces)
+        gather(w->k, c, &w->s, &own, w->b, piece * BNN_CONV_CHUNK, rows_of(w, piece), w->s.dy_t[piece % 2]);
+}
+
+static void lay_own(const void *context)
+{
+    const struct signs_block *w = context;
+    lay(w->k, w->c, &w->s, w->b, rows_of(w, w->piece));
+}
+
+static void finish_some_rows(const void *context, size_t number)
+{
+    const struct signs_block *w = context;
+    const size_t row = number * BNN_UPDATE_ROWS, rows = bnn_min(BNN_UPDATE_ROWS, w->b->outputs - row);
+    TIMED(&w->c->dense, BNN_phase_update, finish_rows(w->k, w->c, &w->s, w->step, w->b, row, rows, w->threads));
+}
+
 void bnn_conv_weight_signs(const struct bnn_kernels *k, const struct bnn_conv *c, size_t positions,
                            const struct bnn_dense_step *step, const struct bnn_block *b, int threads)
 {
-    const struct shared s = carve_shared(c, c->tables);
-    BNN_TEAM(threads)
-    {
-        const struct own own = carve_own(c, bnn_conv_own(c, bnn_thread()));
-        const struct bnn_share rows = bnn_own_share(b->outputs, 2); /* kernels take rows in pairs */
-        const size_t columns = bnn_block_columns(c), pieces = bnn_ceil_div(positions, BNN_CONV_CHUNK);
-        memset(s.sums + rows.first * columns, 0, (rows.end - rows.first) * columns * sizeof *s.sums);
-        memset(own.skipped, 0, bnn_taps(&c->window) * BNN_TILE * sizeof *own.skipped);
-        for (size_t piece = 0; piece < pieces; piece++) {
-            const size_t first = piece * BNN_CONV_CHUNK, count = bnn_min(BNN_CONV_CHUNK, positions - first);
-            int8_t *dy_t = s.dy_t[piece % 2];
-            gather(k, c, &s, &own, b, first, count, dy_t);
-            BNN_BARRIER
-            lay(k, c, &s, b, count);
-            BNN_BARRIER
-            multiply(k, c, &s, b, &rows, count, dy_t);
-        }
+    struct signs_block w = {k, c, step, b, carve_shared(c, c->tables), positions, bnn_ceil_div(positions, BNN_CONV_CHUNK),
+                            0, threads};
+    bnn_run(threads, multiply_and_gather, &w);
+    while (w.piece < w.pieces) {
+        bnn_run(threads, lay_own, &w);
+        w.piece++;
+        bnn_run(threads, multiply_and_gather, &w);
     }
-    BNN_PARALLEL_FOR(threads)
-    for (size_t row = 0; row < b->outputs; row += BNN_UPDATE_ROWS)
-        TIMED(&c->dense, BNN_phase_update,
-              finish_rows(k, c, &s, step, b, row, bnn_min(BNN_UPDATE_ROWS, b->outputs - row), threads));
+    bnn_for(threads, bnn_ceil_div(b->outputs, BNN_UPDATE_ROWS), finish_some_rows, &w);
 }

@@ -35,11 +35,15 @@ size_t bnn_conv_scratch(const struct bnn_conv *c)
     return bnn_max(pass, bnn_max(bnn_conv_weight_scratch(c), bnn_conv_input_scratch(c)));
 }
 
+static void find_thresholds(const void *context, size_t tile)
+{
+    const struct bnn_conv *c = ((const struct conv_call *)context)->c;
+    bnn_conv_pass(c, bnn_conv_own(c, 0)).thresholds[tile] = thresholds_of(&c->dense, tile);
+}
+
 void bnn_conv_find_thresholds(const struct bnn_conv *c, int threads)
 {
-    struct thresholds *all = bnn_conv_pass(c, bnn_conv_own(c, 0)).thresholds;
-    BNN_PARALLEL_FOR(threads)
-    for (size_t tile = 0; tile < bnn_words(c->dense.outputs); tile++) all[tile] = thresholds_of(&c->dense, tile);
+    bnn_for(threads, bnn_words(c->dense.outputs), find_thresholds, &(struct conv_call){.c = c});
 }
 
 void bnn_conv_clear_sums(const struct bnn_conv *c, int threads)

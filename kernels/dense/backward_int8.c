@@ -78,16 +78,17 @@ static float output_gradient(const struct bnn_kernels *k, const struct bnn_dense
     return largest * d->dy_scale->used;
 }
 
+static double output_gradient_tile(const void *context, size_t tile)
+{
+    const struct dense_call *call = context;
+    return output_gradient(call->k, call->d, call->batch, tile, call->step, call->measure);
+}
+
 static float all_output_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
                                   const struct bnn_dense_step *step, int measure, int threads)
 {
-    float largest = 0.0f;
-    BNN_PARALLEL_FOR_MAX(threads, largest)
-    for (size_t tile = 0; tile < bnn_words(d->outputs); tile++) {
-        float of_tile = output_gradient(k, d, batch, tile, step, measure);
-        largest = of_tile > largest ? of_tile : largest;
-    }
-    return largest;
+    const struct dense_call call = {.k = k, .d = d, .batch = batch, .step = step, .measure = measure};
+    return (float)bnn_for_max(threads, bnn_words(d->outputs), output_gradient_tile, &call);
 }
 
 /* Rows of dX of one tile of inputs: the largest sum, and, unless `measure`, the requantised values. */
@@ -105,50 +106,48 @@ static int32_t take_input_gradient(const struct bnn_kernels *k, const struct bnn
     return largest;
 }
 
-static void use_input_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
-                               size_t row, size_t rows, size_t tile, int32_t *sums)
+static int32_t use_input_gradient(const struct bnn_kernels *k, const struct bnn_dense *d,
+                                  const struct bnn_signed_product *p, size_t row, size_t rows, size_t tile, int32_t *sums)
 {
-    const int32_t largest = take_input_gradient(k, d, sums, row, rows, tile, p->step->dx_key, p->measure);
-    BNN_CRITICAL
-    if (largest > *p->largest) *p->largest = largest;
+    return take_input_gradient(k, d, sums, row, rows, tile, p->step->dx_key, p->measure);
 }
 
 /* dX of one tile of inputs by the product of bytes. */
-static int32_t input_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, size_t tile,
-                              const struct bnn_dense_step *step, int measure)
+static double input_gradient_tile(const void *context, size_t tile)
 {
-    const struct scratch s = scratch_of(d, batch);
+    const struct dense_call *call = context;
+    const struct bnn_kernels *k = call->k;
+    const struct bnn_dense *d = call->d;
+    const struct scratch s = scratch_of(d, call->batch);
     TIMED(d, BNN_phase_input_gradient,
-          k->gemm_i8_u1_i32(d->g, batch, d->outputs, d->w_u1 + tile, bnn_words(d->inputs), tile_width(d->inputs, tile),
-                            d->outputs, s.tile, BNN_TILE, s.panel, 0));
-    return take_input_gradient(k, d, s.tile, 0, batch, tile, step->dx_key, measure);
+          k->gemm_i8_u1_i32(d->g, call->batch, d->outputs, d->w_u1 + tile, bnn_words(d->inputs),
+                            tile_width(d->inputs, tile), d->outputs, s.tile, BNN_TILE, s.panel, 0));
+    return take_input_gradient(k, d, s.tile, 0, call->batch, tile, call->step->dx_key, call->measure);
 }
 
 static float all_input_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
                                  const struct bnn_dense_step *step, int measure, int threads)
 {
-    int32_t largest = 0;
+    int32_t largest;
     if (step->limit <= BNN_LOOKUP_LIMIT) {
         const struct bnn_signed_product product = {
             d->g, batch, d->outputs, d->outputs, d->w_u1, bnn_words(d->inputs), d->inputs, BNN_phase_input_gradient,
-            use_input_gradient, step, measure, &largest};
-        bnn_dense_multiply_signs(k, d, batch, &product, threads);
-        return (float)largest * d->dy_scale->used;
-    }
-    BNN_PARALLEL_FOR_MAX(threads, largest)
-    for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) {
-        int32_t of_tile = input_gradient(k, d, batch, tile, step, measure);
-        largest = of_tile > largest ? of_tile : largest;
+            use_input_gradient, step, measure};
+        largest = bnn_dense_multiply_signs(k, d, batch, &product, threads);
+    } else {
+        const struct dense_call call = {.k = k, .d = d, .batch = batch, .step = step, .measure = measure};
+        largest = (int32_t)bnn_for_max(threads, bnn_words(d->inputs), input_gradient_tile, &call);
     }
     return (float)largest * d->dy_scale->used;
 }
 
-static void use_weight_gradient(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
-                                size_t row, size_t rows, size_t tile, int32_t *sums)
+static int32_t use_weight_gradient(const struct bnn_kernels *k, const struct bnn_dense *d,
+                                   const struct bnn_signed_product *p, size_t row, size_t rows, size_t tile, int32_t *sums)
 {
     TIMED(d, BNN_phase_update,
           bnn_dense_consume_i32(k, d, p->step, bnn_dense_place(d, row, tile * BNN_TILE), rows,
                                 tile_width(d->inputs, tile), sums, BNN_TILE));
+    return 0;
 }
 
 /* dW of a block of outputs and a tile of inputs by the products of bytes; `reuse`: the panel holds the tile of X. */
@@ -170,25 +169,29 @@ static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense 
           bnn_dense_consume_i32(k, d, step, bnn_dense_place(d, row, column), rows, width, s.tile, BNN_TILE));
 }
 
+/* Blocks rather than tiles: 784 inputs are 13 tiles, which four threads cannot share well. */
+static void own_weight_gradients(const void *context)
+{
+    const struct dense_call *call = context;
+    const struct bnn_dense *d = call->d;
+    const size_t row_blocks = bnn_words(d->outputs), blocks = row_blocks * bnn_words(d->inputs);
+    const struct bnn_share share = bnn_own_share(blocks, 1);
+    for (size_t block = share.first; block < share.end; block++)
+        weight_gradient(call->k, d, call->batch, block % row_blocks * BNN_TILE, block / row_blocks, call->step,
+                        block > share.first && block % row_blocks);
+}
+
 static void all_weight_gradients(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
                                  const struct bnn_dense_step *step, int threads)
 {
     if (!d->x_i8 && step->limit <= BNN_LOOKUP_LIMIT) {
         const struct bnn_signed_product product = {
             d->dy_t, d->outputs, batch, batch, d->x_u1, bnn_words(d->inputs), d->inputs, BNN_phase_weight_gradient,
-            use_weight_gradient, step, 0, NULL};
+            use_weight_gradient, step, 0};
         bnn_dense_multiply_signs(k, d, batch, &product, threads);
         return;
     }
-    /* Blocks rather than tiles: 784 inputs are 13 tiles, which four threads cannot share well. */
-    const size_t row_blocks = bnn_words(d->outputs), blocks = row_blocks * bnn_words(d->inputs);
-    BNN_TEAM(threads)
-    {
-        const struct bnn_share share = bnn_own_share(blocks, 1);
-        for (size_t block = share.first; block < share.end; block++)
-            weight_gradient(k, d, batch, block % row_blocks * BNN_TILE, block / row_blocks, step,
-                            block > share.first && block % row_blocks);
-    }
+    bnn_run(threads, own_weight_gradients, &(struct dense_call){.k = k, .d = d, .batch = batch, .step = step});
 }
 
 void bnn_dense_backward_int8(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,

@@ -85,20 +85,31 @@ static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense 
     }
 }
 
+static void output_gradient_tile(const void *context, size_t tile)
+{
+    const struct dense_call *call = context;
+    const struct scratch s = scratch_of(call->d, call->batch);
+    TIMED(call->d, BNN_phase_recompute, product(call->k, call->d, call->batch, tile, &s));
+    TIMED(call->d, BNN_phase_norm_backward, output_gradient(call->k, call->d, call->batch, tile, &s));
+}
+
+static void input_gradient_tile(const void *context, size_t tile)
+{
+    const struct dense_call *call = context;
+    TIMED(call->d, BNN_phase_input_gradient, input_gradient(call->k, call->d, call->batch, tile));
+}
+
+static void weight_gradient_tile(const void *context, size_t tile)
+{
+    const struct dense_call *call = context;
+    weight_gradient(call->k, call->d, call->batch, tile, call->step);
+}
+
 void bnn_dense_backward_real(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
                              const struct bnn_dense_step *step, int threads)
 {
-    BNN_PARALLEL_FOR(threads)
-    for (size_t tile = 0; tile < bnn_words(d->outputs); tile++) {
-        const struct scratch s = scratch_of(d, batch);
-        TIMED(d, BNN_phase_recompute, product(k, d, batch, tile, &s));
-        TIMED(d, BNN_phase_norm_backward, output_gradient(k, d, batch, tile, &s));
-    }
-    if (d->dx) {
-        BNN_PARALLEL_FOR(threads)
-        for (size_t tile = 0; tile < bnn_words(d->inputs); tile++)
-            TIMED(d, BNN_phase_input_gradient, input_gradient(k, d, batch, tile));
-    }
-    BNN_PARALLEL_FOR(threads)
-    for (size_t tile = 0; tile < bnn_words(d->inputs); tile++) weight_gradient(k, d, batch, tile, step);
+    const struct dense_call call = {.k = k, .d = d, .batch = batch, .step = step};
+    bnn_for(threads, bnn_words(d->outputs), output_gradient_tile, &call);
+    if (d->dx) bnn_for(threads, bnn_words(d->inputs), input_gradient_tile, &call);
+    bnn_for(threads, bnn_words(d->inputs), weight_gradient_tile, &call);
 }

@@ -74,10 +74,7 @@ void bnn_dense_consume_i32(const struct bnn_kernels *k, const struct bnn_dense *
         for (size_t r = 0; r < rows; r++) multiplier[r] = multiplier_of(d, step, channel + r);
         k->update_channel_momentum_i8(latent, momentum + place.at, place.stride, sums, sums_stride, rows, width,
                                       (uint32_t)place.at, multiplier, magnitude, &step->channel);
-        for (size_t r = 0; r < rows; r++) {
-            BNN_ATOMIC
-            d->dw_sums[channel + r] += magnitude[r];
-        }
+        for (size_t r = 0; r < rows; r++) BNN_ATOMIC_ADD(&d->dw_sums[channel + r], magnitude[r]);
         return;
     }
     if (d->integer_update && momentum) {
@@ -101,7 +98,7 @@ void bnn_dense_consume_i32(const struct bnn_kernels *k, const struct bnn_dense *
     }
 }
 
-/* One row block of a stored dW. */
+/* Some rows of a stored dW. */
 static void update_rows(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_real_step *step,
                         size_t row, size_t rows)
 {
@@ -129,14 +126,19 @@ void bnn_dense_update_norm(const struct bnn_kernels *k, const struct bnn_dense *
     });
 }
 
+static void update_row_block(const void *context, size_t block)
+{
+    const struct dense_call *call = context;
+    const size_t row = block * BNN_ROW_BLOCK, rows = bnn_min(BNN_ROW_BLOCK, call->d->outputs - row);
+    TIMED(call->d, BNN_phase_update, update_rows(call->k, call->d, &call->step->real, row, rows));
+}
+
 void bnn_dense_update_weights(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,
                               int threads)
 {
     if (!d->dw) return;
-    BNN_PARALLEL_FOR(threads)
-    for (size_t row = 0; row < d->outputs; row += BNN_ROW_BLOCK)
-        TIMED(d, BNN_phase_update,
-              update_rows(k, d, &step->real, row, bnn_min(BNN_ROW_BLOCK, d->outputs - row)));
+    bnn_for(threads, bnn_ceil_div(d->outputs, BNN_ROW_BLOCK), update_row_block,
+            &(struct dense_call){.k = k, .d = d, .step = step});
 }
 
 void bnn_dense_update(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_dense_step *step,

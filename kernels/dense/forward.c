@@ -17,19 +17,24 @@ void bnn_pack_latent(const struct bnn_kernels *k, const struct bnn_dense *d, siz
     }
 }
 
+static void pack_tile(const void *context, size_t tile)
+{
+    const struct dense_call *call = context;
+    const struct bnn_kernels *k = call->k;
+    const struct bnn_dense *d = call->d;
+    const size_t first = tile * BNN_TILE, rows = tile_width(d->outputs, tile), words = bnn_words(d->inputs);
+    TIMED(d, BNN_phase_pack, {
+        bnn_pack_latent(k, d, first * d->inputs, rows, d->inputs, d->w_u1 + first * words);
+        if (d->x_i8)
+            k->transpose_u1(d->w_u1 + first * words, rows, d->inputs, words, d->w_t_u1 + tile, bnn_words(d->outputs));
+    });
+}
+
 void bnn_dense_pack(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, int threads)
 {
-    const size_t words = bnn_words(d->inputs), tiles = bnn_words(d->outputs);
-    BNN_PARALLEL_FOR(threads)
-    for (size_t tile = 0; tile < tiles; tile++) {
-        const size_t first = tile * BNN_TILE, rows = tile_width(d->outputs, tile);
-        TIMED(d, BNN_phase_pack, {
-            bnn_pack_latent(k, d, first * d->inputs, rows, d->inputs, d->w_u1 + first * words);
-            if (d->x_i8) k->transpose_u1(d->w_u1 + first * words, rows, d->inputs, words, d->w_t_u1 + tile, tiles);
-        });
-    }
+    bnn_for(threads, bnn_words(d->outputs), pack_tile, &(struct dense_call){.k = k, .d = d});
     if (d->x_f32)
-        TIMED(d, BNN_phase_pack, k->pack_f32_u1(d->x_f32, batch, d->inputs, d->inputs, d->x_u1, words));
+        TIMED(d, BNN_phase_pack, k->pack_f32_u1(d->x_f32, batch, d->inputs, d->inputs, d->x_u1, bnn_words(d->inputs)));
 }
 
 void bnn_follow_statistics(const struct bnn_dense *d, size_t channel, double n, int64_t sum, int64_t squares, int first)
@@ -87,18 +92,24 @@ static void activate(const struct bnn_kernels *k, const struct bnn_dense *d, siz
     }
 }
 
+static void forward_tile(const void *context, size_t tile)
+{
+    const struct dense_call *call = context;
+    const struct bnn_kernels *k = call->k;
+    const struct bnn_dense *d = call->d;
+    struct scratch s = scratch_of(d, call->batch);
+    TIMED(d, BNN_phase_forward, product(k, d, call->batch, tile, &s));
+    TIMED(d, BNN_phase_statistics, {
+        if (call->training) statistics(k, d, call->batch, tile, call->first, s.tile);
+        else use_running(d, tile);
+    });
+    TIMED(d, BNN_phase_activate, activate(k, d, call->batch, tile, call->training, s.tile));
+}
+
 void bnn_dense_forward(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, int training, int first,
                        int threads)
 {
     bnn_dense_pack(k, d, batch, threads);
-    BNN_PARALLEL_FOR(threads)
-    for (size_t tile = 0; tile < bnn_words(d->outputs); tile++) {
-        struct scratch s = scratch_of(d, batch);
-        TIMED(d, BNN_phase_forward, product(k, d, batch, tile, &s));
-        TIMED(d, BNN_phase_statistics, {
-            if (training) statistics(k, d, batch, tile, first, s.tile);
-            else use_running(d, tile);
-        });
-        TIMED(d, BNN_phase_activate, activate(k, d, batch, tile, training, s.tile));
-    }
+    bnn_for(threads, bnn_words(d->outputs), forward_tile,
+            &(struct dense_call){.k = k, .d = d, .batch = batch, .training = training, .first = first});
 }

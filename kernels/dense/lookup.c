@@ -59,10 +59,12 @@ static void multiply(const struct bnn_kernels *k, const struct bnn_dense *d, con
                              room->sums, BNN_TILE, piece != 0));
 }
 
-/* Rows `first` ... `end` by the tiles `tile` ... of a group, whose indices have been laid unless the depth is in pieces. */
-static void group_rows(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
+/* Rows `first` ... `end` by the tiles `tile` ... of a group, whose indices have been laid unless the depth is in pieces;
+ * the largest value of their use. */
+static int32_t group_rows(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
                        const struct cut *cut, const struct room *room, size_t first, size_t end, size_t tile, size_t tiles)
 {
+    int32_t largest = 0;
     for (size_t row = first; row < end; row += cut->rows) {
         const size_t rows = bnn_min(cut->rows, end - row);
         if (cut->pieces == 1) make_tables(k, d, p, cut, 0, row, rows, room->tables);
@@ -75,26 +77,44 @@ static void group_rows(const struct bnn_kernels *k, const struct bnn_dense *d, c
                 }
                 multiply(k, d, p, cut, room, piece, tile + i, rows, indices);
             }
-            p->use(k, d, p, row, rows, tile + i, room->sums);
+            const int32_t value = p->use(k, d, p, row, rows, tile + i, room->sums);
+            largest = value > largest ? value : largest;
         }
     }
+    return largest;
 }
 
-void bnn_dense_multiply_signs(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
-                              const struct bnn_signed_product *p, int threads)
+struct call {
+    const struct bnn_kernels *k;
+    const struct bnn_dense *d;
+    const struct bnn_signed_product *p;
+    struct cut cut;
+    size_t share; /* rows of a thread */
+};
+
+static double multiply_rows(const void *context, size_t number)
 {
-    const struct cut cut = cut_of(p, batch);
-    const size_t all_tiles = bnn_words(p->columns), share = bnn_ceil_div(p->rows, (size_t)threads);
-    BNN_PARALLEL_FOR(threads)
-    for (size_t first = 0; first < p->rows; first += share) {
-        unsigned char *base = d->scratch + (size_t)bnn_thread() * d->scratch_stride;
-        struct room room = {base, base + TABLE_BYTES + BNN_LOOKUP_SUM_BYTES, (int32_t *)(base + TABLE_BYTES), {0}};
-        for (size_t i = 0; i < cut.rows; i++) room.rows[i] = room.tables + i * cut.row_bytes;
-        for (size_t tile = 0; tile < all_tiles; tile += cut.tiles) {
-            const size_t tiles = bnn_min(cut.tiles, all_tiles - tile);
-            for (size_t i = 0; i < tiles && cut.pieces == 1; i++)
-                lay(k, d, p, &cut, 0, tile + i, room.indices + i * cut.tile_bytes);
-            group_rows(k, d, p, &cut, &room, first, bnn_min(first + share, p->rows), tile, tiles);
-        }
+    const struct call *call = context;
+    const struct bnn_signed_product *p = call->p;
+    const struct cut *cut = &call->cut;
+    const size_t first = number * call->share, end = bnn_min(first + call->share, p->rows), all_tiles = bnn_words(p->columns);
+    unsigned char *base = call->d->scratch + (size_t)bnn_thread() * call->d->scratch_stride;
+    struct room room = {base, base + TABLE_BYTES + BNN_LOOKUP_SUM_BYTES, (int32_t *)(base + TABLE_BYTES), {0}};
+    int32_t largest = 0;
+    for (size_t i = 0; i < cut->rows; i++) room.rows[i] = room.tables + i * cut->row_bytes;
+    for (size_t tile = 0; tile < all_tiles; tile += cut->tiles) {
+        const size_t tiles = bnn_min(cut->tiles, all_tiles - tile);
+        for (size_t i = 0; i < tiles && cut->pieces == 1; i++)
+            lay(call->k, call->d, p, cut, 0, tile + i, room.indices + i * cut->tile_bytes);
+        const int32_t of_group = group_rows(call->k, call->d, p, cut, &room, first, end, tile, tiles);
+        largest = of_group > largest ? of_group : largest;
     }
+    return largest;
+}
+
+int32_t bnn_dense_multiply_signs(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
+                                 const struct bnn_signed_product *p, int threads)
+{
+    const struct call call = {k, d, p, cut_of(p, batch), bnn_ceil_div(p->rows, (size_t)threads)};
+    return (int32_t)bnn_for_max(threads, bnn_ceil_div(p->rows, call.share), multiply_rows, &call);
 }

@@ -22,6 +22,16 @@ static inline double bnn_seconds(void)
         if (start_ >= 0.0) (dense)->profile[phase] += bnn_seconds() - start_;         \
     } while (0)
 
+/* What the threads of a loop know of the call that shares it out. */
+struct dense_call {
+    const struct bnn_kernels *k;
+    const struct bnn_dense *d;
+    size_t batch;
+    const struct bnn_dense_step *step;
+    int training, first; /* forward */
+    int measure;         /* backward */
+};
+
 /* One thread's scratch.  Rows: the batch or a block of BNN_TILE output channels, whichever is more. */
 struct scratch {
     void *panel;     /* BNN_PANEL_BYTES */
@@ -118,15 +128,15 @@ struct bnn_signed_product {
     const uint64_t *b;
     size_t b_stride_words, columns;
     enum bnn_phase phase;
-    void (*use)(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p, size_t row,
-                size_t rows, size_t tile, int32_t *sums);
+    int32_t (*use)(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p, size_t row,
+                   size_t rows, size_t tile, int32_t *sums);
     const struct bnn_dense_step *step;
     int measure;
-    int32_t *largest;
 };
 
-void bnn_dense_multiply_signs(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
-                              const struct bnn_signed_product *product, int threads);
+/* Returns the largest value that `use` did. */
+int32_t bnn_dense_multiply_signs(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
+                                 const struct bnn_signed_product *product, int threads);
 
 /* Where a block of dW lies: its first element and the elements from row to row; the same in words of packed signs. */
 struct bnn_place {

@@ -18,6 +18,25 @@ static void store_int8(const struct bnn_kernels *k, const float *values, size_t 
     k->quantise_f32_i8(values, count, 1.0f / scale->used, q);
 }
 
+struct call {
+    const struct bnn_kernels *k;
+    float *logits, smoothing;
+    const uint8_t *labels;
+    size_t rows, share, classes; /* of a chunk; of a thread */
+    int backward;
+    double *loss;
+    uint8_t *hit;
+};
+
+static void softmax_rows(const void *context, size_t number)
+{
+    const struct call *call = context;
+    const size_t first = number * call->share, rows = bnn_min(call->share, call->rows - first);
+    float *z = call->logits + first * call->classes;
+    call->k->softmax_f32(z, call->labels + first, rows, call->classes, call->smoothing, call->backward ? z : NULL,
+                         call->loss + first, call->hit + first);
+}
+
 struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, const uint8_t *labels, size_t rows,
                                 size_t classes, float smoothing, enum bnn_type type, void *gradient,
                                 struct bnn_scale *scale, int threads)
@@ -27,12 +46,9 @@ struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, cons
     uint8_t hit[CHUNK];
     for (size_t row = 0; row < rows; row += CHUNK) {
         const size_t count = bnn_min(CHUNK, rows - row), share = bnn_ceil_div(count, (size_t)threads);
-        BNN_PARALLEL_FOR(threads)
-        for (size_t first = 0; first < count; first += share) {
-            float *z = logits + (row + first) * classes;
-            k->softmax_f32(z, labels + row + first, bnn_min(share, count - first), classes, smoothing, gradient ? z : NULL,
-                           loss + first, hit + first);
-        }
+        const struct call call = {k, logits + row * classes, smoothing, labels + row, count, share, classes,
+                                  gradient != NULL, loss, hit};
+        bnn_for(threads, bnn_ceil_div(count, share), softmax_rows, &call);
         for (size_t i = 0; i < count; i++) {
             result.loss += loss[i];
             result.hits += hit[i];
