@@ -20,6 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = Path("/")
+# number parent device top mount ... - kind source options
+_MOUNTED = re.compile(
+    r"^\S+ \S+ \S+ (?P<top>\S+) (?P<mount>\S+) .*- (?P<kind>cgroup2?) \S+ (?P<options>\S+)$", re.M
+)
 # Version 1 writes "no limit" as the largest number of pages.
 _UNLIMITED = 1 << 60
 
@@ -98,17 +102,14 @@ def _bytes_left(folder: Path, files: _Files) -> int | None:
 def _groups(root: Path, controller: str) -> Iterator[tuple[Path, _Files]]:
     """Yield the folders of the process' groups, from its own to the topmost, and their files."""
     own = _own_groups(root)
-    for line in (_text(root / "proc/self/mountinfo") or "").splitlines():
-        # number parent device root mount-point ... - type source options
-        mounted, _, kind = line.partition(" - ")
-        fields, (filesystem, *options) = mounted.split(" "), kind.split(" ")
-        if filesystem == "cgroup2":
+    for mounted in _MOUNTED.finditer(_text(root / "proc/self/mountinfo") or ""):
+        top, mount, options = map(_unescape, mounted.group("top", "mount", "options"))
+        if mounted["kind"] == "cgroup2":
             name, files = "", _VERSION_2
-        elif filesystem == "cgroup" and controller in options[-1].split(","):
+        elif controller in options.split(","):
             name, files = controller, _VERSION_1
         else:
             continue
-        top, mount = (_unescape(field) for field in fields[3:5])
         # A container may see less of the tree than its group's name tells of.
         within = Path(os.path.relpath(own.get(name, "/"), top))
         inside = Path() if ".." in within.parts else within
@@ -121,7 +122,7 @@ def _own_groups(root: Path) -> dict[str, str]:
     own = {}
     for line in (_text(root / "proc/self/cgroup") or "").splitlines():
         controllers, _, group = line.partition(":")[2].partition(":")
-        own |= dict.fromkeys(controllers.split(","), group)
+        own |= dict.fromkeys(controllers.split(","), group or "/")
     return own
 
 

@@ -11,10 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Tests run side by side: threads that wait must not keep a core from those that work. OpenMP reads
-# it when the kernels are loaded, here and in the processes that tests start.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 # A machine that is slow today is no defect: no example has a time limit.
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no clock")

@@ -95,7 +95,7 @@ PYTHON
 }
 
 # Debian's interpreter of an architecture with its headers, unpacked in $cache/SUITE-ARCHITECTURE:
-# make_root ARCHITECTURE [PACKAGE]...   It has no libgomp: a wheel brings its own.
+# make_root ARCHITECTURE [PACKAGE]...
 make_root() {
     local root=$cache/$suite-$1
     local wanted=("python$version" "libpython$version-dev" "python$version-venv" libstdc++6 libgcc-s1 "${@:2}")
@@ -145,8 +145,8 @@ build_wheel() {
     make_root arm64
     copy_source source
     cross_wheel arm64 "$work/source" "$work/raw"
-    # libgomp comes with the wheel, because no other library of it is on every ARM system, and sets the oldest glibc (2.34;
-    # the kernels need 2.17). auditwheel calls `strip`, and this machine's knows no ARM.
+    # The functions of threads, as Debian 12 links them, set the oldest glibc: 2.34. auditwheel calls `strip`, and this
+    # machine's knows no ARM.
     mkdir "$work/cross"
     ln -s "$(command -v aarch64-linux-gnu-strip)" "$work/cross/strip"
     PATH="$work/cross:$cache/host/bin:$PATH" AUDITWHEEL_LD_LIBRARY_PATH=/usr/aarch64-linux-gnu/lib \
@@ -165,7 +165,7 @@ make_python() {
     cat >"$1" <<RUN
 #!/bin/sh
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME
-export PYTHONPATH="$4" PYTHONPYCACHEPREFIX="$cache/bytecode" OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+export PYTHONPATH="$4" PYTHONPYCACHEPREFIX="$cache/bytecode" OPENBLAS_NUM_THREADS=1
 exec $emulator ${3:+-cpu $3} -L "$root" -0 "\$0" "$root/usr/bin/python$version" "\$@"
 RUN
     chmod +x "$1"

@@ -2,8 +2,7 @@
 # Builds the wheel for 64-bit ARM on an x86-64 Debian 12 with a cross compiler, as root, into dist/.
 #
 # It is for Python 3.11 of Debian 12 and 64-bit Raspberry Pi OS (bookworm), and whatever else has that Python and glibc 2.34.
-# It brings libgomp (GPL 3 with the GCC Runtime Library Exception) with it. For other versions of Python there is cibuildwheel,
-# see pyproject.toml. tools/test_arm.sh wheel  installs and tries it.
+# For other versions of Python there is cibuildwheel, see pyproject.toml. tools/test_arm.sh wheel  installs and tries it.
 #
 # Environment: ARM_CACHE (a folder for what is downloaded, to be kept; default: a temporary one).
 set -euo pipefail

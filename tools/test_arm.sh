@@ -62,6 +62,7 @@ test_kernels() {
     done
     # The program and its objects are there only while the script runs that builds them; it calls us back.
     CC=aarch64-linux-gnu-gcc CFLAGS=-static VARIANTS=plain RUN="tools/test_arm.sh run_kernels" tools/test_kernels.sh
+    CC=aarch64-linux-gnu-gcc CFLAGS=-static VARIANTS=plain RUN="qemu-aarch64-static -cpu ${cpus[0]}" tools/test_pool.sh
 }
 
 # Runs the program of the kernel tests on every CPU: run_kernels PROGRAM [TEXT]
@@ -148,7 +149,7 @@ test_python32() {
     need_compiler armhf
     need_emulator
     make_host
-    make_root armhf libgomp1 python3-numpy python3-click python3-yaml python3-tqdm python3-pooch python3-psutil \
+    make_root armhf python3-numpy python3-click python3-yaml python3-tqdm python3-pooch python3-psutil \
         python3-memory-profiler python3-pil
     # Debian links one of several libraries to these names when it configures them.
     for each in blas lapack; do

@@ -18,7 +18,7 @@ for room in pack xnor grad lookup pool norm update real; do
 done
 
 for variant in ${VARIANTS:-plain sanitized}; do
-    flags="-std=gnu11 -Wall -Wextra -ffp-contract=off -fno-math-errno -fno-trapping-math -fopenmp ${CFLAGS-}"
+    flags="-std=gnu11 -Wall -Wextra -ffp-contract=off -fno-math-errno -fno-trapping-math ${CFLAGS-}"
     if [ "$variant" = sanitized ]; then flags="$flags -g1 -fsanitize=address,undefined -fno-sanitize-recover"; fi
     objects=
     for source in $sources; do

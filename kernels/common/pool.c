@@ -89,14 +89,14 @@ typedef int condition(uint64_t argument, int share);
 
 static int is_wanted(uint64_t seen, int share)
 {
-    const uint64_t word = atomic_load(&pool.word);
+    const uint64_t word = atomic_load_explicit(&pool.word, memory_order_acquire);
     return word != seen && shares_of(word) > share;
 }
 
 static int is_finished(uint64_t shares, int share)
 {
     (void)share;
-    return atomic_load(&pool.done) == (int)shares;
+    return atomic_load_explicit(&pool.done, memory_order_acquire) == (int)shares;
 }
 
 /* Looks for some time; returns whether the condition has come true. */
@@ -115,20 +115,23 @@ static inline int look(condition *is_true, uint64_t argument, int share)
 }
 
 /* Who goes to sleep says so before looking for the last time, and who makes a condition true does that before looking for
- * sleepers: one of the two sees the other, since all of it is sequentially consistent. */
+ * sleepers.  With a fence on either side one of the two sees the other.  (Sequentially consistent loads and stores would
+ * do as well, but for QEMU's: it lets such a load of aarch64 overtake such a store.) */
 static inline void wait_for(condition *is_true, uint64_t argument, int share, _Atomic int *sleeps, pthread_cond_t *alarm)
 {
     if (look(is_true, argument, share)) return;
     pthread_mutex_lock(&pool.mutex);
-    atomic_store(sleeps, 1);
+    atomic_store_explicit(sleeps, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
     while (!is_true(argument, share)) pthread_cond_wait(alarm, &pool.mutex);
-    atomic_store(sleeps, 0);
+    atomic_store_explicit(sleeps, 0, memory_order_relaxed);
     pthread_mutex_unlock(&pool.mutex);
 }
 
 static inline void wake(_Atomic int *sleeps, pthread_cond_t *alarm)
 {
-    if (!atomic_load(sleeps)) return;
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!atomic_load_explicit(sleeps, memory_order_relaxed)) return;
     pthread_mutex_lock(&pool.mutex);
     pthread_cond_signal(alarm);
     pthread_mutex_unlock(&pool.mutex);
@@ -167,7 +170,7 @@ static void *worker(void *argument)
     const int first = (int)(intptr_t)argument;
     for (uint64_t seen = 0;;) {
         wait_for(is_wanted, seen, first, &pool.places[first].sleeps, &pool.places[first].wanted);
-        seen = atomic_load(&pool.word);
+        seen = atomic_load_explicit(&pool.word, memory_order_acquire);
         take_shares(seen, first);
     }
     return NULL;
@@ -241,7 +244,7 @@ static void post_and_join(int threads, bnn_job *job, const void *context)
     pool.job = job, pool.context = context;
     atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
     atomic_store_explicit(&pool.places[0].claimed, number, memory_order_relaxed); /* the caller's own */
-    atomic_store(&pool.word, word);
+    atomic_store_explicit(&pool.word, word, memory_order_release);
     for (int i = 1; i < threads; i++) wake(&pool.places[i].sleeps, &pool.places[i].wanted);
     work_on(job, context, 0, threads);
     atomic_fetch_add(&pool.done, 1);

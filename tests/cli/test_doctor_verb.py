@@ -57,7 +57,8 @@ def test_cache_that_cannot_be_written(program, tmp_path):
 
 
 def test_small_and_old_machines_are_warned_of(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "available_bytes", lambda: 20 << 20)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemAvailable:  20480 kB\n")
     monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
     facts = machine.examine(tmp_path)
     assert facts["bits"] == 32

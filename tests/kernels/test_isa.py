@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import cases_pack_gemm  # noqa: F401  entered by import
 import pytest
 from kernel_case import Case
 
-import bnntrain
 from bnntrain import kernels
 
 # By family of processors, the portable one in each.
@@ -97,20 +92,3 @@ def test_an_unknown_argument_is_refused(isa: object) -> None:
 def test_unknown_names_do_not_compare() -> None:
     with pytest.raises(ValueError, match=r"^other: this machine cannot run 'sve'"):
         kernels.isa_includes("portable", "sve")
-
-
-def test_threads_follow_openmp() -> None:
-    assert 1 <= kernels.thread_limit() <= 4096
-    # The child looks for the package where this process has found it, installed or not.
-    program = f"""
-import sys
-sys.path[:] = {sys.path!r}
-import bnntrain
-bnntrain.__path__[:] = {list(bnntrain.__path__)!r}
-from bnntrain.kernels import thread_limit
-print(thread_limit())
-"""
-    command = [sys.executable, "-P", "-c", program]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "1"
