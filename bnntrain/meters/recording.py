@@ -6,6 +6,7 @@ is reported in one line, and ``run.json`` says why there is no figure.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -158,7 +159,8 @@ class Recording:
         is_lost = self._energy is None or self._energy.failure
         if is_lost or not self._is_whole or now.samples - before.samples < FEWEST_SAMPLES:
             return None
-        return now.joules - before.joules
+        joules = now.joules - before.joules
+        return joules if 0 < joules < math.inf else None  # see EnergyRecord.doubt
 
     def end_epoch(self) -> None:
         """An epoch has ended, its checkpoint is written."""
