@@ -28,6 +28,7 @@ from bnntrain.kernels import Marks
 from meter_statistics import trimmed
 
 from bnntrain import api, engine
+from bnntrain.cli.options import SECONDS
 from bnntrain.evaluation import read
 from bnntrain.meters.energy import EnergyMeter
 from bnntrain.meters.memory import MemoryMeter
@@ -132,10 +133,10 @@ def costs(batches: np.ndarray) -> list[tuple[float, float]]:
 
 @click.command(context_settings={"show_default": True})
 @click.argument("config", default="mlp_mnist_quick")
-@click.option("--seconds", default=60.0, help="Time to train for.")
+@click.option("--seconds", type=SECONDS, default=60.0, help="Time to train for.")
 @click.option("--threads", default=1)
-@click.option("--memory-interval", default=0.1)
-@click.option("--energy-interval", default=0.05)
+@click.option("--memory-interval", type=SECONDS, default=0.1)
+@click.option("--energy-interval", type=SECONDS, default=0.05)
 @click.option("-s", "--set", "settings", multiple=True, help="key=value of the configuration.")
 def main(
     config: str, seconds: float, threads: int, memory_interval: float, energy_interval: float,

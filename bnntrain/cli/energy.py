@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bnntrain.cli.options import json_option
+from bnntrain.cli.options import SECONDS, Number, json_option
 from bnntrain.cli.output import echo_json
 from bnntrain.config import Meters, load_meters, parse_override
 from bnntrain.errors import Interrupted, UsageError, WriteError
@@ -97,7 +97,7 @@ def list_(
     help="A new file, e.g. power.csv.",
 )  # fmt: skip
 @click.option(
-    "--for", "seconds", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+    "--for", "seconds", type=SECONDS, metavar="SECONDS",
     help="How long; without it and without COMMAND until Ctrl-C.",
 )  # fmt: skip
 @_meter_options
@@ -211,23 +211,23 @@ def _lines(result: EnergyRecord, output: Path) -> Iterator[str]:
 
 @energy.command()
 @click.option(
-    "--load", "load_ohm", type=click.FloatRange(0, min_open=True), metavar="OHM",
+    "--load", "load_ohm", type=Number(1e-3, 1e6), metavar="OHM",
     help="Resistor that is the only load behind the meter.",
 )  # fmt: skip
 @click.option(
-    "--amps", type=click.FloatRange(0, min_open=True), metavar="A",
+    "--amps", type=Number(1e-6, 1e3), metavar="A",
     help="What a multimeter in line shows instead.",
 )  # fmt: skip
 @click.option(
-    "--volts", type=click.FloatRange(0, min_open=True), metavar="V",
+    "--volts", type=Number(1e-3, 1e3), metavar="V",
     help="What a multimeter shows behind the meter, to check its voltage.",
 )  # fmt: skip
 @click.option(
-    "--error", "error_percent", type=click.FloatRange(0, 100), default=1.0, show_default=True,
+    "--error", "error_percent", type=Number(0, 100), default=1.0, show_default=True,
     metavar="PERCENT", help="Uncertainty of resistor or multimeter.",
 )  # fmt: skip
 @click.option(
-    "--for", "seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+    "--for", "seconds", type=SECONDS, default=10.0, show_default=True,
     metavar="SECONDS", help="How long to measure.",
 )  # fmt: skip
 @_meter_options

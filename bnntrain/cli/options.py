@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -45,6 +46,26 @@ class ByteSize(click.ParamType):
         if size < 1:
             self.fail(f"{value!r} is not a size. Write it as in 64MiB", param, ctx)
         return size
+
+
+class Number(click.FloatRange):
+    """A number on the real line: click's own takes ``nan``, which lies in every range, and ``inf``.
+
+    All options that take a number with a point are of this type.
+    """
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        with contextlib.suppress(ValueError, TypeError):
+            if not math.isfinite(float(value)):
+                self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+SECONDS = Number(0, 31_536_000, min_open=True)
+"""A time to wait or to measure: up to a year."""
 
 
 def complete_config(
@@ -92,7 +113,7 @@ _SHORTCUTS = (
     ),
     ("--epochs", "train.epochs", int, "Passes over the training set."),
     ("--batch-size", "train.batch_size", int, "Samples per step."),
-    ("--lr", "train.learning_rate", float, "Peak learning rate."),
+    ("--lr", "train.learning_rate", Number(), "Peak learning rate."),
     ("--seed", "train.seed", int, "Of weights, order and rounding."),
     ("--threads", "train.threads", int, "Threads; 0 takes all available cores."),
 )
@@ -107,7 +128,7 @@ _METERS = (
         click.Choice(["none", "auto", "ina219", "hwmon", "pmic", "rapl", "replay"]),
         "Meter to record energy from.",
     ),
-    ("--idle", "meters.idle", float, "Seconds of idle power to measure before and after."),
+    ("--idle", "meters.idle", Number(), "Seconds of idle power to measure before and after."),
 )
 
 
