@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -29,9 +30,11 @@ from meter_statistics import trimmed
 
 from bnntrain import api, engine
 from bnntrain.cli.options import SECONDS
+from bnntrain.config import Config
 from bnntrain.evaluation import read
 from bnntrain.meters.energy import EnergyMeter
 from bnntrain.meters.memory import MemoryMeter
+from bnntrain.meters.memory_readers import open_reader
 from bnntrain.meters.phases import OTHER
 from bnntrain.meters.power import Power
 from bnntrain.meters.recording import ignore
@@ -62,13 +65,14 @@ class Counted:
 class Meters:
     """Both meters at their default intervals, or at others, writing their files into a folder."""
 
-    def __init__(self, folder: Path, memory_s: float, energy_s: float) -> None:
+    def __init__(self, config: Config, folder: Path, memory_s: float, energy_s: float) -> None:
         recording = folder / "replayed.csv"
         recording.write_text("t,watts\n0,5\n1000000,5\n")
         self.source = Counted(recording)
         marks = Marks(OTHER)
         self.mark = marks.begin
-        self.memory = MemoryMeter(memory_s, folder / "memory.dat", marks)
+        opened = partial(open_reader, config.meters)
+        self.memory = MemoryMeter(memory_s, folder / "memory.dat", marks, opened)
         self.energy = EnergyMeter(self.source, energy_s, folder / "power.csv", marks=marks)
         self.memory.start()
         self.energy.start()
@@ -153,7 +157,7 @@ def main(
         )  # fmt: skip
         trainer.model.initialise()
         trainer.feeds.shuffle(0)
-        meters = Meters(folder, memory_interval, energy_interval)
+        meters = Meters(prepared.config, folder, memory_interval, energy_interval)
         batches = train(trainer, meters, seconds)
         meters.stop()
         trainer.close()

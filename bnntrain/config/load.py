@@ -325,3 +325,12 @@ def _check_together(file: ConfigFile, where: Where) -> None:
 def _check_meters(meters: Meters, where: Where) -> None:
     if meters.energy == "replay" and meters.file is None:
         raise where.error("meters.file", f"missing. replay plays a file: give {RECORDING_FORM}")
+    if meters.memory_backend == "built-in":
+        for key, is_default in (
+            ("memory_kind", meters.memory_kind == "rss"),
+            ("memory_children", not meters.memory_children),
+        ):
+            if not is_default:
+                message = "the built-in reader knows rss of this process alone"
+                remedy = "Set meters.memory_backend: memory-profiler"
+                raise where.error(f"meters.{key}", f"{message}. {remedy}")

@@ -137,7 +137,14 @@ class Meters(_Section):
     Attributes
     ----------
     memory : bool
-        Sample the resident memory into ``memory.dat``.
+        Sample the memory of the process into ``memory.dat``.
+    memory_backend : str
+        What is asked for it: the kernel's own table (``built-in``), or ``memory-profiler``.
+    memory_kind : str
+        ``rss``, the resident set size; ``pss``, with shared pages in equal parts; ``uss``, what no
+        other process shares. The last two and `memory_children` need ``memory-profiler``.
+    memory_children : bool
+        Count the processes that the run starts too.
     memory_interval, interval : float
         Seconds between two samples of memory, and of power.
     energy : str
@@ -159,6 +166,9 @@ class Meters(_Section):
     """
 
     memory: bool = True
+    memory_backend: Literal["built-in", "memory-profiler"] = "built-in"
+    memory_kind: Literal["rss", "pss", "uss"] = "rss"
+    memory_children: bool = False
     memory_interval: Annotated[float, Meta(ge=0.001, le=3600)] = 0.1
     energy: Literal["none", "auto", "ina219", "hwmon", "pmic", "rapl", "replay"] = "none"
     interval: Annotated[float, Meta(ge=0.001, le=3600)] = 0.05

@@ -78,6 +78,48 @@ def test_no_memory(program, plain):
     assert summary["weights_sha256"] == plain[0]["weights_sha256"]
 
 
+def test_memory_by_memory_profiler(program, plain):
+    """In a process that does not import it otherwise; the kind is told wherever it is shown."""
+    options = ("memory_backend=memory-profiler", "memory_kind=pss", "memory_children=true")
+    summary, err, folder = fit(
+        program, "metered-pss", *(word for each in options for word in ("-s", f"meters.{each}"))
+    )
+    assert err == ""
+    memory = summary["memory"]
+    assert memory["available"]
+    assert (memory["backend"], memory["kind"], memory["children"]) == (
+        "memory-profiler", "pss", True,
+    )  # fmt: skip
+    found = mprof.read_mprofile_file(str(folder / "memory.dat"))
+    assert max(found["mem_usage"]) == pytest.approx(memory["sampled_peak_bytes"] / MIB, abs=1e-5)
+    assert summary["weights_sha256"] == plain[0]["weights_sha256"]
+    assert (plain[0]["memory"]["backend"], plain[0]["memory"]["kind"]) == ("built-in", "rss")
+    what = "proportional memory (pss) with child processes"
+    text = program.run("plan", folder).stdout
+    assert f" of {what}, every 0.1 s" in text
+    rows = {line[:26].strip(): line[26:].split() for line in text.splitlines()}
+    assert rows["peak of the samples"][1] == "-"
+    program.run("report", folder)
+    assert f"{what}, MiB" in (folder / "report.html").read_text()
+
+
+def test_without_memory_profiler_the_run_goes_on(program, plain, tmp_path):
+    (tmp_path / "memory_profiler.py").write_text("raise ImportError('not here')\n")
+    folder = program.cwd / "metered-missing"
+    done = program.run(
+        *FIT, "--run-dir", folder, "--json", "-q", "-s", "meters.memory_backend=memory-profiler",
+        PYTHONPATH=str(tmp_path),
+    )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert line == (
+        "Warning: no memory is recorded: memory-profiler: is not installed (not here). "
+        "Run 'pip install memory-profiler'. Training goes on"
+    )
+    summary = json.loads(done.stdout)
+    assert not summary["memory"]["available"]
+    assert summary["weights_sha256"] == plain[0]["weights_sha256"]
+
+
 def test_weights_and_checkpoints_do_not_depend_on_meters(plain, measured):
     assert measured[0]["weights_sha256"] == plain[0]["weights_sha256"]
     one, other = ((run[2] / "checkpoint/best.npz").read_bytes() for run in (plain, measured))
