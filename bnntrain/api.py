@@ -12,18 +12,16 @@ Examples
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
-from bnntrain import engine
-from bnntrain.config import Config, config_digest, dump_config, load_config
+from bnntrain import engine, runs
+from bnntrain.config import Config, dump_config
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.errors import RunError, UsageError
@@ -31,10 +29,10 @@ from bnntrain.model import Model
 from bnntrain.plan import Plan
 from bnntrain.preparation import Prepared, prepare, prepare_run
 from bnntrain.records import RunFolder, load_checkpoint
+from bnntrain.signals import stop_on_signals
 
 __all__ = [
     "CHECKPOINTS",
-    "RUNS",
     "SPLITS",
     "Loaded",
     "Prepared",
@@ -46,10 +44,6 @@ __all__ = [
     "prepare",
     "prepare_run",
 ]
-
-RUNS = "runs"
-"""Folder of runs that are given no other, in the working directory."""
-
 
 @dataclass(frozen=True)
 class Run:
@@ -82,26 +76,15 @@ class Run:
 
     @property
     def best_test_accuracy(self) -> float:
-        """Test accuracy of the weights with the best validation accuracy, percent."""
+        """Test accuracy of the best epoch's weights (see `load_run`), percent."""
         return self.summary["best_test_accuracy"]
 
 
-def default_run_dir(config: Config, resume: bool) -> Path:
-    """Name a run after its configuration: the next free name; with `resume`, the last one taken."""
-    base = Path(RUNS) / f"{config.name}-{config.method}-seed{config.train.seed}"
-    numbered = (base.with_name(f"{base.name}-{n}") for n in itertools.count(2))
-    names = itertools.chain([base], numbered)
-    taken = list(itertools.takewhile(lambda name: not RunFolder(name).is_vacant(), names))
-    if resume and taken:
-        return taken[-1]
-    return base if not taken else base.with_name(f"{base.name}-{len(taken) + 1}")
-
-
 def fit(
-    reference: str | os.PathLike[str] | Config,
+    reference: str | os.PathLike[str] | Config | None = None,
     overrides: Mapping[str, object] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
-    resume: bool = False,
+    resume: bool | str | os.PathLike[str] = False,
     memory_limit: int | None = None,
     observer: engine.Observer | None = None,
 ) -> Run:
@@ -110,11 +93,13 @@ def fit(
     Parameters
     ----------
     reference, overrides, memory_limit
-        As for `prepare`.
+        As for `prepare`. No reference takes the configuration of the run that is resumed.
     run_dir : path, optional
         Folder for the records; by default a new one under ``runs/``.
-    resume : bool
-        Continue the run in `run_dir`; the weights come out as if it had not been interrupted.
+    resume : bool or path
+        Continue the run in this folder, or with True the one in `run_dir`, or the newest unfinished
+        one of this configuration under ``runs/``. The weights come out as if it had not been
+        interrupted. More ``train.epochs`` than before extend a run.
     observer : Observer, optional
         Told about batches and epochs.
 
@@ -127,28 +112,57 @@ def fit(
     BnntrainError
         One of its kinds, see `bnntrain.errors`; `Interrupted` after a signal, with a checkpoint
         saved.
+
+    Examples
+    --------
+    >>> run = bnntrain.fit("digits", {"train.epochs": 10})
+    >>> longer = bnntrain.fit(resume=run.path, overrides={"train.epochs": 20})
     """
+    observer = observer or engine.Observer()
+    given = _given_folder(run_dir, resume)
+    if reference is None:
+        if not resume or given is None:
+            raise UsageError("no configuration. Give one, or the folder of a run to resume")
+        reference = RunFolder.open(given).config
     prepared = prepare(reference, overrides, memory_limit)
     config, method, plan = prepared.config, prepared.method, prepared.plan
-    path = Path(run_dir) if run_dir is not None else default_run_dir(config, resume)
     with contextlib.ExitStack() as stack:
-        folder = RunFolder(path)
+        folder = _folder(config, given, bool(resume))
         stack.callback(folder.close)
-        is_new = not resume or folder.is_vacant()
-        if is_new:
-            folder.check_vacant()
-        else:
-            _check_unchanged(folder, config)
-            folder.lock()
+        is_new = folder.is_vacant()
+        if given is None and not is_new:
+            observer.note(f"resuming {folder.path}")
         # Data are read and memory is taken first: a run that cannot start leaves no folder behind.
-        trainer = engine.Trainer(config, method, plan, folder, observer or engine.Observer())
+        trainer = engine.Trainer(config, method, plan, folder, observer)
         stack.callback(trainer.close)
         if is_new:
             folder.create(dump_config(config), _plan_record(prepared))
         trainer.restore()
-        with engine.stop_on_signals() as stop:
+        with stop_on_signals() as stop:
             summary = trainer.run(stop)
-        return Run(path, config, plan, folder.read_metrics(), summary)
+        return Run(folder.path, config, plan, folder.read_metrics(), summary)
+
+
+def _given_folder(run_dir: object, resume: object) -> Path | None:
+    """Return the folder that was asked for, by either name."""
+    if isinstance(resume, bool):
+        return None if run_dir is None else Path(run_dir)
+    if run_dir is not None and Path(run_dir) != Path(resume):
+        raise UsageError(f"two folders, {resume} to resume and {run_dir}. Give one of them")
+    return Path(resume)
+
+
+def _folder(config: Config, given: Path | None, resume: bool) -> RunFolder:
+    """Return the folder of the run, locked or still to be made."""
+    if given is None:
+        return runs.find_to_resume(config) if resume else runs.claim_new(config)
+    folder = RunFolder(given)
+    if not resume or (given.exists() and folder.is_vacant()):
+        folder.check_vacant()  # that of a run killed before it had begun may be resumed
+        return folder
+    runs.check_unchanged(folder, config)
+    folder.lock()
+    return folder
 
 
 def _plan_record(prepared: Prepared) -> dict[str, object]:
@@ -157,33 +171,6 @@ def _plan_record(prepared: Prepared) -> dict[str, object]:
         "batch_size": plan.batch_size, "method": prepared.method.name,
         "total_bytes": plan.total_bytes, "buffers": plan.to_json(),
     }
-
-
-def _check_unchanged(folder: RunFolder, config: Config) -> None:
-    """Refuse to resume with a configuration that leads to other weights; name what differs."""
-    path = RunFolder.open(folder.path).path / "config.yaml"
-    former = load_config(path)
-    if config_digest(former) == config_digest(config):
-        return
-    there, here = (dict(_leaves(msgspec.to_builtins(each))) for each in (former, config))
-    apart = {"name", "source", "model.name", "train.threads"}
-    key = next(
-        key for key in {**there, **here}
-        if key not in apart and not key.startswith("meters.") and there.get(key) != here.get(key)
-    )
-    change = f"{there.get(key)} there, now {here.get(key)}"
-    if key == "model.layers":
-        change = "another list there"
-    raise RunError(path, f"{key}: {change}. Resume without changing options")
-
-
-def _leaves(values: Mapping[str, object], section: str = "") -> Iterator[tuple[str, object]]:
-    """Yield dotted keys and values."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{section}{name}.")
-        else:
-            yield f"{section}{name}", value
 
 
 @dataclass
@@ -204,11 +191,27 @@ class Loaded:
     model: Model
     epoch: int
 
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        """Classify images (see `predict`)."""
+        model, shape = self.model, self.prepared.shape
+        if images.dtype != np.uint8 or images[:1].size != math.prod(shape) * len(images[:1]):
+            raise UsageError(
+                f"images of type {images.dtype} and shape {images.shape[1:]}, but the network "
+                f"takes uint8 {'x'.join(map(str, shape))}. Resize or convert them first"
+            )
+        flat = images.reshape(len(images), -1)
+        scores = np.empty((len(images), model.classes), dtype=np.float32)
+        for first in range(0, len(flat), len(model.x)):
+            rows = min(len(model.x), len(flat) - first)
+            np.bitwise_xor(flat[first : first + rows], 0x80, out=model.x[:rows].view(np.uint8))
+            scores[first : first + rows] = model.scores(rows)
+        return scores
 
-CHECKPOINTS = ("best", "last")
+
+CHECKPOINTS = ("last", "best")
 
 
-def load_run(run_dir: str | os.PathLike[str], checkpoint: str = "best") -> Loaded:
+def load_run(run_dir: str | os.PathLike[str], checkpoint: str = "last") -> Loaded:
     """Load the network of a run folder.
 
     Parameters
@@ -216,7 +219,8 @@ def load_run(run_dir: str | os.PathLike[str], checkpoint: str = "best") -> Loade
     run_dir : path
         Folder that `fit` made.
     checkpoint : str
-        ``best`` (highest validation accuracy) or ``last``.
+        ``last``, or ``best``: the latest epoch whose validation accuracy ties with the highest, see
+        `bnntrain.records.Best`.
 
     Raises
     ------
@@ -257,7 +261,7 @@ def evaluate(
     run_dir : path
         Folder that `fit` made.
     checkpoint : str
-        ``last`` or ``best``.
+        As for `load_run`.
     split : str
         ``test``, ``validation`` or ``train``.
 
@@ -294,7 +298,7 @@ def evaluate(
 
 
 def predict(
-    run_dir: str | os.PathLike[str], images: np.ndarray, checkpoint: str = "best"
+    run_dir: str | os.PathLike[str], images: np.ndarray, checkpoint: str = "last"
 ) -> np.ndarray:
     """Classify images.
 
@@ -305,7 +309,7 @@ def predict(
     images : ndarray of uint8 [n, height, width, channels] or [n, height, width]
         Of the size that the network was trained on.
     checkpoint : str
-        ``best`` or ``last``.
+        As for `load_run`.
 
     Returns
     -------
@@ -317,17 +321,4 @@ def predict(
     UsageError
         Images of another type or size.
     """
-    loaded = load_run(run_dir, checkpoint)
-    model, shape = loaded.model, loaded.prepared.shape
-    if images.dtype != np.uint8 or images[:1].size != math.prod(shape) * len(images[:1]):
-        raise UsageError(
-            f"images of type {images.dtype} and shape {images.shape[1:]}, but the network takes "
-            f"uint8 {'x'.join(map(str, shape))}. Resize or convert them first"
-        )
-    flat = images.reshape(len(images), -1)
-    scores = np.empty((len(images), model.classes), dtype=np.float32)
-    for first in range(0, len(flat), len(model.x)):
-        rows = min(len(model.x), len(flat) - first)
-        np.bitwise_xor(flat[first : first + rows], 0x80, out=model.x[:rows].view(np.uint8))
-        scores[first : first + rows] = model.scores(rows)
-    return scores
+    return load_run(run_dir, checkpoint).scores(images)

@@ -65,7 +65,7 @@ def read(feed: kernels.Feed, first: int, model: Model, rows: int, path: object) 
 
 
 def evaluate(model: Model, feed: kernels.Feed, path: object) -> dict[str, float]:
-    """Return mean loss, accuracy (percent) and the number of samples of one part of the data."""
+    """Return loss (mean), accuracy (percent), hits and samples of one part of the data."""
     batch, loss, hits = len(model.x), 0.0, 0
     for first in range(0, feed.count, batch):
         rows = min(batch, feed.count - first)
@@ -73,4 +73,7 @@ def evaluate(model: Model, feed: kernels.Feed, path: object) -> dict[str, float]
         batch_loss, batch_hits = model.evaluate_batch(rows)
         loss += batch_loss
         hits += batch_hits
-    return {"loss": loss / feed.count, "accuracy": 100.0 * hits / feed.count, "samples": feed.count}
+    accuracy = 100.0 * hits / feed.count
+    return {
+        "loss": loss / feed.count, "accuracy": accuracy, "hits": hits, "samples": feed.count,
+    }  # fmt: skip

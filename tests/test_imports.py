@@ -20,6 +20,7 @@ PACKAGE = ROOT / "bnntrain"
 
 ORDER = (
     "errors",
+    "signals",
     "config",
     "method",
     "accounting",
@@ -33,8 +34,10 @@ ORDER = (
     "meters",
     "records",
     "evaluation",
+    "checkpoints",
     "engine",
     "preparation",
+    "runs",
     "report",
     "api",
     "images",
@@ -51,6 +54,7 @@ ORDER = (
 )
 # Units that are narrower than their place in the order allows.
 ONLY = {
+    "signals": set(),
     "accounting": {"errors"},
     "schedule": {"config"},
     "data": {"errors"},

@@ -23,9 +23,9 @@ from bnntrain.errors import BnntrainError, Interrupted, RunError, UsageError
 from bnntrain.footprint import measured, published_counterpart
 from bnntrain.method import METHODS
 from bnntrain.report import NONE, mib, times
+from bnntrain.signals import caught
 
 Summary = dict[str, object]
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _methods(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -51,7 +51,8 @@ def _methods(context: click.Context, parameter: click.Parameter, value: str) -> 
     help="Rows of the method table, in the order of the comparison.",
 )
 @click.option(
-    "--run-dir", type=click.Path(), help="Folder of the runs [default: a new one under runs/]."
+    "--run-dir", type=options.NamedPath(),
+    help="Folder of the runs [default: a new one under runs/].",
 )
 @click.option(
     "--resume",
@@ -166,15 +167,11 @@ def _forwarded(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen, list[
         if child is not None:
             child.send_signal(number)
 
-    former = {number: signal.signal(number, forward) for number in _FORWARDED}
-    try:
+    with caught(forward):
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
         for number in received:
             child.send_signal(number)
         yield child, received
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _echo_comparison(runs: list[Summary], published: Measured | None) -> None:

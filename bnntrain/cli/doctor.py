@@ -7,7 +7,7 @@ import click
 from bnntrain.cli.options import json_option
 from bnntrain.cli.output import UNKNOWN, condition_lines, echo_json, warning_line
 from bnntrain.machine import examine
-from bnntrain.report import columns, size_text
+from bnntrain.report import columns, plural, size_text
 
 
 @click.command()
@@ -40,7 +40,7 @@ def lines(facts: dict) -> list[tuple[str, str]]:
         ("bnntrain", f"{facts['bnntrain']}, Python {facts['python']}, NumPy {facts['numpy']}"),
         ("system", f"{facts['os']}, {facts['bits']} bit"),
         ("machine", ", ".join(filter(None, (facts["board"], facts["cpu"], facts["machine"])))),
-        ("cores", f"{facts['cores']} available, {facts['threads'] or UNKNOWN} threads by default"),
+        ("cores", f"{facts['cores']} available, {_threads(facts['threads'])} by default"),
         *condition_lines(facts),
         ("instructions", f"{isa['selected']} selected, of {', '.join(isa['supported'])}"
          + (f" (BNNTRAIN_ISA={variable})" if variable else "")),
@@ -50,6 +50,10 @@ def lines(facts: dict) -> list[tuple[str, str]]:
         ("data sets", ", ".join(found) or "none found"),
         ("extras", ", ".join(extras)),
     ]  # fmt: skip
+
+
+def _threads(count: int | None) -> str:
+    return plural(count, "thread") if count else f"{UNKNOWN} threads"
 
 
 def extra_of(name: str) -> str:

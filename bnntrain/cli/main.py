@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bnntrain import __version__
+from bnntrain.cli.streams import forgive_lost_errors
 from bnntrain.errors import BnntrainError, Interrupted
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -97,6 +98,7 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    forgive_lost_errors()
     sys.exit(run(arguments))
 
 

@@ -68,6 +68,30 @@ SECONDS = Number(0, 31_536_000, min_open=True)
 """A time to wait or to measure: up to a year."""
 
 
+class NamedPath(click.Path):
+    """A path; what begins with a dash is an option whose value was forgotten."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Return the path."""
+        if isinstance(param, click.Option) and str(value).startswith("-"):
+            self.fail(f"{value!r} is an option. Write './{value}' for such a name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class ResumedRun(NamedPath):
+    """The folder of a run, or True where the option stands alone."""
+
+    name = "run"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Return the path, or True."""
+        return value if value is True else super().convert(value, param, ctx)
+
+
 def complete_config(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
@@ -78,7 +102,15 @@ def complete_config(
     return [CompletionItem(incomplete, type="file")]
 
 
-config_argument = click.argument("config", metavar="CONFIG", shell_complete=complete_config)
+def configuration(required: bool = True) -> Callable:
+    """Add ``config: str``, a ``.yaml`` file or the name of a shipped configuration."""
+    metavar = "CONFIG" if required else "[CONFIG]"
+    return click.argument(
+        "config", metavar=metavar, shell_complete=complete_config, required=required
+    )
+
+
+config_argument = configuration()
 """A ``.yaml`` file or the name of a shipped configuration."""
 
 run_argument = click.argument("run", metavar="RUN", type=click.Path())
@@ -92,15 +124,15 @@ memory_limit_option = click.option(
 )
 
 
-def checkpoint_option(default: str) -> Callable:
-    """Add ``checkpoint: str``."""
-    return click.option(
-        "--checkpoint",
-        type=click.Choice(["last", "best"]),
-        default=default,
-        show_default=True,
-        help="Weights of the last epoch, or of the best validation accuracy.",
-    )
+checkpoint_option = click.option(
+    "--checkpoint",
+    type=click.Choice(["last", "best"]),
+    default="last",
+    show_default=True,
+    help="Weights of the last epoch, or of the best: the latest whose validation accuracy is "
+    "within one standard error of the highest.",
+)
+"""Adds ``checkpoint: str``."""
 
 
 # Option, dotted key, type, help.

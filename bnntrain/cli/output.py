@@ -42,6 +42,11 @@ def condition_lines(facts: dict) -> list[tuple[str, str]]:
     return found
 
 
+def weights_words(checkpoint: str, epoch: int) -> str:
+    """Say whose weights they are: ``last epoch (20)``, ``best epoch (17)``."""
+    return f"{checkpoint} epoch ({epoch})"
+
+
 def warning_line(text: str) -> str:
     """Write a warning as all verbs do; click drops the colour where it is not wanted."""
     return f"{click.style('warning', fg='yellow')}: {text}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from bnntrain import api
 from bnntrain.cli import options
-from bnntrain.cli.output import echo_json
+from bnntrain.cli.output import echo_json, weights_words
 from bnntrain.images import read_images
 from bnntrain.report import columns
 
@@ -17,7 +17,7 @@ from bnntrain.report import columns
 @click.command()
 @options.run_argument
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
-@options.checkpoint_option("best")
+@options.checkpoint_option
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -42,11 +42,13 @@ def predict(
 
     RUN is the folder that 'bnntrain fit' made. FILE is a picture (PNG, JPEG and others; needs
     Pillow: pip install 'bnntrain[images]') or an .npy file of uint8, one image or a stack. Prints
-    file, class and score; the scores of all classes add up to 1.
+    file, class and score; the scores of all classes add up to 1. Standard error says which epoch's
+    weights these are.
     """  # fmt: skip
     prepared = api.prepare_run(run)
     stacks = [read_images(Path(file), prepared.shape, resize, invert) for file in files]
-    scores = api.predict(run, np.concatenate(stacks), checkpoint)
+    loaded = api.load_run(run, checkpoint)
+    scores = loaded.scores(np.concatenate(stacks))
     names = [
         (file, index if len(stack) > 1 else None)
         for file, stack in zip(files, stacks, strict=True)
@@ -59,6 +61,7 @@ def predict(
     if as_json:
         echo_json(answers)
         return
+    click.echo(f"weights: {weights_words(checkpoint, loaded.epoch)}", err=True)
     for line in columns([_cells(answer) for answer in answers]):
         click.echo(line)
 

@@ -11,6 +11,8 @@ from bnntrain import board
 from bnntrain.cli.output import warning_line
 from bnntrain.engine import Observer
 
+_WIDTH = 80
+
 
 class Quiet(Observer):
     """Nothing but what is amiss, on standard error."""
@@ -41,13 +43,17 @@ class Lines(Quiet):
                 f"resuming in epoch {epoch + 1} of {epochs}, batch {step + 1} of {steps}", err=True
             )
 
+    def note(self, line: str) -> None:
+        """Print it."""
+        self.write(line)
+
     def epoch(self, row: dict[str, float]) -> None:
         """Print an epoch's figures."""
         self.write(epoch_line(row, self.epochs))
 
 
 class Bar(Lines):
-    """A progress bar with images/s and the time left, on a terminal."""
+    """A progress bar with epoch, loss, images/s and the time left, on a terminal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,8 +67,10 @@ class Bar(Lines):
     def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
         """Open the bar."""
         super().start(epochs, steps, batch_size, epoch, step)
-        self.batch_size = batch_size
+        self.batch_size, self.steps = batch_size, steps
+        self.epochs_done, self.step, self.loss = epoch, step, 0.0
         self.bar = self._new_bar(
+            desc=self._words(),
             total=epochs * steps * batch_size,
             initial=(epoch * steps + step) * batch_size,
             unit=" images",
@@ -75,7 +83,21 @@ class Bar(Lines):
 
     def batch(self, loss: float) -> None:
         """Move the bar."""
-        self.bar.update(self.batch_size)
+        # A mean of some twenty batches: the loss of a single one jumps.
+        self.loss = loss if not self.loss else self.loss + (loss - self.loss) / 20
+        self.step += 1
+        if self.bar.update(self.batch_size):  # it was drawn: these are the words for the next time
+            self.bar.set_description_str(self._words(), refresh=False)
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Print an epoch's figures above the bar."""
+        self.epochs_done, self.step = self.epochs_done + 1, 0
+        super().epoch(row)
+
+    def _words(self) -> str:
+        epoch = min(self.epochs_done + 1, self.epochs)
+        loss = f", loss {self.loss:.4f}" if self.loss else ""
+        return f"epoch {epoch}/{self.epochs}{loss}: "
 
     def write(self, line: str) -> None:
         """Print a line above the bar."""
@@ -98,10 +120,9 @@ def epoch_line(row: dict[str, float], epochs: int) -> str:
         f"accuracy {row['accuracy']:.2f} %",
     ]
     if "val_accuracy" in row:
-        parts.append(f"validation {row['val_accuracy']:.2f} %")
-    parts += [
-        f"lr {row['lr']:.2e}",
-        f"{row['images_per_second']:,.0f} images/s",
-        f"{row['seconds']:.1f} s",
-    ]
+        parts.append(f"val {row['val_accuracy']:.2f} %")
+    parts += [f"{row['seconds']:.1f} s", f"{row['images_per_second']:,.0f} img/s"]
+    # metrics.csv has them all.
+    while len("  ".join(parts)) > _WIDTH:
+        parts.pop()
     return "  ".join(parts)

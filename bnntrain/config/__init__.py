@@ -13,6 +13,7 @@ Layout, each file importing only from those above it::
 from bnntrain.config.load import (
     config_digest,
     dump_config,
+    is_config_name,
     load_config,
     load_meters,
     parse_override,
@@ -44,6 +45,7 @@ __all__ = [
     "Train",
     "config_digest",
     "dump_config",
+    "is_config_name",
     "load_config",
     "load_meters",
     "parse_override",

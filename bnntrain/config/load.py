@@ -189,6 +189,11 @@ def _plain(config: Config) -> dict[str, object]:
     return head | values
 
 
+def is_config_name(reference: str) -> bool:
+    """Whether a text is the name of a shipped configuration, or of a file as they are named."""
+    return PurePath(reference).suffix in _SUFFIXES or reference in shipped.shipped_configs()
+
+
 def _find_config(reference: str) -> tuple[str, str, Path]:
     """Return text, name for messages, and the folder that model paths are relative to."""
     path = PurePath(reference)
