@@ -188,3 +188,30 @@ def zip_file(files, compression=zipfile.ZIP_STORED):
         for name, contents in files.items():
             archive.writestr(name, contents)
     return buffer.getvalue()
+
+
+class _RawInfo(zipfile.ZipInfo):
+    """An entry whose name is stored as the bytes given, and not said to be UTF-8."""
+
+    def _encodeFilenameFlags(self):  # noqa: N802
+        return self.raw, 0
+
+
+def raw_zip(entries, made_on=3):
+    """Return the bytes of a .zip file whose names are bytes, as other archivers store them.
+
+    `entries` is a list of name, contents and extra fields; `made_on` is 3 for Unix, 0 for MS-DOS.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, (name, contents, extra) in enumerate(entries):
+            info = _RawInfo(f"{number}")
+            info.raw, info.extra, info.create_system = name, extra, made_on
+            archive.writestr(info, contents)
+    return buffer.getvalue()
+
+
+def unicode_path(name, text):
+    """Return Info-ZIP's extra field that says what the bytes `name` stand for."""
+    body = struct.pack("<BI", 1, zlib.crc32(name)) + text.encode()
+    return struct.pack("<2H", 0x7075, len(body)) + body
