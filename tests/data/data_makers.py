@@ -71,6 +71,31 @@ def cifar_pickle2(images, labels, key="labels"):
     )  # fmt: skip
 
 
+class _Python2(pickle._Pickler):
+    """Writes text and bytes as Python 2 wrote its ``str``; all else is the same."""
+
+    dispatch = pickle._Pickler.dispatch | {}
+
+    def save_word(self, word):
+        data = word.encode() if isinstance(word, str) else word
+        if not self.bin:
+            self.write(b"S" + repr(data)[1:].encode() + b"\n")
+        elif len(data) < 256:
+            self.write(b"U" + struct.pack("<B", len(data)) + data)
+        else:
+            self.write(b"T" + struct.pack("<i", len(data)) + data)
+        self.memoize(word)
+
+    dispatch[str] = dispatch[bytes] = save_word
+
+
+def python2_pickle(value, protocol):
+    """Return a value as Python 2 pickles it by protocol 0, 1 or 2."""
+    buffer = io.BytesIO()
+    _Python2(buffer, protocol).dump(value)
+    return buffer.getvalue()
+
+
 def cifar_files(data_set, form, train, test, dump=None):
     """Return the batches of a set as a dict of file name to contents."""
     coarse = data_set == "cifar100"
