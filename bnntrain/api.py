@@ -22,6 +22,7 @@ import numpy as np
 
 from bnntrain import engine, runs
 from bnntrain.config import Config, dump_config
+from bnntrain.data.arrays import ArrayFaultError, as_samples
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.errors import RunError, UsageError
@@ -194,12 +195,10 @@ class Loaded:
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Classify images (see `predict`)."""
         model, shape = self.model, self.prepared.shape
-        if images.dtype != np.uint8 or images[:1].size != math.prod(shape) * len(images[:1]):
-            raise UsageError(
-                f"images of type {images.dtype} and shape {images.shape[1:]}, but the network "
-                f"takes uint8 {'x'.join(map(str, shape))}. Resize or convert them first"
-            )
-        flat = images.reshape(len(images), -1)
+        try:
+            flat = as_samples(images, shape).reshape(len(images), math.prod(shape))
+        except ArrayFaultError as error:
+            raise UsageError(str(error)) from None
         scores = np.empty((len(images), model.classes), dtype=np.float32)
         for first in range(0, len(flat), len(model.x)):
             rows = min(len(model.x), len(flat) - first)
@@ -306,8 +305,9 @@ def predict(
     ----------
     run_dir : path
         Folder that `fit` made.
-    images : ndarray of uint8 [n, height, width, channels] or [n, height, width]
-        Of the size that the network was trained on.
+    images : ndarray of uint8 [n, height, width, channels]
+        Of the size that the network was trained on; also [n, height, width] where it has one
+        channel, and [n, height * width * channels].
     checkpoint : str
         As for `load_run`.
 

@@ -4,7 +4,7 @@
 
     offset  type       field
     0       8 bytes    magic "BNNTFLAT"
-    8       u32        version (1)
+    8       u32        version (2)
     12      u32        header_bytes: offset of record 0, a multiple of 4096
     16      u64        count: number of records
     24      u32        height
@@ -44,7 +44,8 @@ from bnntrain.data.stream import CHUNK_BYTES
 from bnntrain.errors import DataError
 
 MAGIC = b"BNNTFLAT"
-VERSION = 1
+VERSION = 2
+"""Raised when a reader makes other records of the same files: what is in caches is made again."""
 
 _FIXED = struct.Struct("<8sIIQIIIIIIII8x")
 _BLOCK = 4096

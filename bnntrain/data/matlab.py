@@ -27,12 +27,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from bnntrain.data.files import reason
-from bnntrain.data.stream import CHUNK_BYTES, Stream
+from bnntrain.data.stream import CHUNK_BYTES, Section, Stream
 from bnntrain.errors import DataError
 
 _HEADER_BYTES = 128
@@ -139,7 +138,7 @@ def open_variable(path: Path, name: str, remedy: str) -> Iterator[Variable]:
             if offset > size:
                 raise whole.error(f"truncated: ends after {size} bytes, expected {offset}")
             if kind in (_ARRAY, _COMPRESSED):
-                section = _Section(file, nbytes)
+                section = Section(file, nbytes)
                 stream = Stream(
                     path, _Inflated(section) if kind == _COMPRESSED else section, name, remedy
                 )
@@ -152,24 +151,10 @@ def open_variable(path: Path, name: str, remedy: str) -> Iterator[Variable]:
         raise whole.error(f"lacks the variable {name} (found: {others})")
 
 
-class _Section:
-    """The next bytes of a file, as a file of their own."""
-
-    def __init__(self, file: IO[bytes], nbytes: int) -> None:
-        self._file = file
-        self._left = nbytes
-
-    def read1(self, nbytes: int) -> bytes:
-        """Return up to `nbytes` bytes, none at the end."""
-        piece = self._file.read1(min(nbytes, self._left)) if self._left else b""
-        self._left -= len(piece)
-        return piece
-
-
 class _Inflated:
     """The decompressed contents of a section; holds no more than it is asked for."""
 
-    def __init__(self, section: _Section) -> None:
+    def __init__(self, section: Section) -> None:
         self._section = section
         self._inflate = zlib.decompressobj()
 

@@ -113,6 +113,8 @@ class StreamReader:
         ``count`` integers of `label_type`.
     label_type : numpy dtype
         Integer type of one label.
+    hint : str
+        What to say besides of a label that is out of range.
     """
 
     shape: Shape
@@ -121,6 +123,7 @@ class StreamReader:
     images: Stream
     labels: Stream
     label_type: np.dtype
+    hint: str = ""
 
     def error(self, message: str) -> DataError:
         """See `SplitReader`."""
@@ -135,7 +138,9 @@ class StreamReader:
         for start in range(0, self.count, rows):
             taken = min(rows, self.count - start)
             self.images.read_into(memoryview(buffer[:taken]).cast("B"))
-            labels = read_labels(self.labels, label_buffer[:taken], start, len(self.classes))
+            labels = read_labels(
+                self.labels, label_buffer[:taken], start, len(self.classes), self.hint
+            )
             yield buffer[:taken], labels
         self.images.finish()
         self.labels.finish()
@@ -208,7 +213,9 @@ def check_shape(images: Stream, shape: Shape) -> None:
         )
 
 
-def read_labels(stream: Stream, buffer: np.ndarray, first: int, classes: int) -> np.ndarray:
+def read_labels(
+    stream: Stream, buffer: np.ndarray, first: int, classes: int, hint: str = ""
+) -> np.ndarray:
     """Fill a buffer with labels and check their range.
 
     Parameters
@@ -221,6 +228,8 @@ def read_labels(stream: Stream, buffer: np.ndarray, first: int, classes: int) ->
         Number of the first label, for the message.
     classes : int
         Labels must be in 0..classes-1.
+    hint : str
+        What to say besides of one that is not.
 
     Returns
     -------
@@ -238,7 +247,7 @@ def read_labels(stream: Stream, buffer: np.ndarray, first: int, classes: int) ->
         raise stream.error(
             f"label {int(buffer[wrong])} of image {first + wrong} "
             f"(byte {offset + wrong * buffer.itemsize}) is out of range, "
-            f"expected 0 to {classes - 1}"
+            f"expected 0 to {classes - 1}{hint}"
         )
     return buffer.astype(np.uint8)
 

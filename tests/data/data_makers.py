@@ -71,6 +71,31 @@ def cifar_pickle2(images, labels, key="labels"):
     )  # fmt: skip
 
 
+class _Python2(pickle._Pickler):
+    """Writes text and bytes as Python 2 wrote its ``str``; all else is the same."""
+
+    dispatch = pickle._Pickler.dispatch | {}
+
+    def save_word(self, word):
+        data = word.encode() if isinstance(word, str) else word
+        if not self.bin:
+            self.write(b"S" + repr(data)[1:].encode() + b"\n")
+        elif len(data) < 256:
+            self.write(b"U" + struct.pack("<B", len(data)) + data)
+        else:
+            self.write(b"T" + struct.pack("<i", len(data)) + data)
+        self.memoize(word)
+
+    dispatch[str] = dispatch[bytes] = save_word
+
+
+def python2_pickle(value, protocol):
+    """Return a value as Python 2 pickles it by protocol 0, 1 or 2."""
+    buffer = io.BytesIO()
+    _Python2(buffer, protocol).dump(value)
+    return buffer.getvalue()
+
+
 def cifar_files(data_set, form, train, test, dump=None):
     """Return the batches of a set as a dict of file name to contents."""
     coarse = data_set == "cifar100"
@@ -188,3 +213,30 @@ def zip_file(files, compression=zipfile.ZIP_STORED):
         for name, contents in files.items():
             archive.writestr(name, contents)
     return buffer.getvalue()
+
+
+class _RawInfo(zipfile.ZipInfo):
+    """An entry whose name is stored as the bytes given, and not said to be UTF-8."""
+
+    def _encodeFilenameFlags(self):  # noqa: N802
+        return self.raw, 0
+
+
+def raw_zip(entries, made_on=3):
+    """Return the bytes of a .zip file whose names are bytes, as other archivers store them.
+
+    `entries` is a list of name, contents and extra fields; `made_on` is 3 for Unix, 0 for MS-DOS.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, (name, contents, extra) in enumerate(entries):
+            info = _RawInfo(f"{number}")
+            info.raw, info.extra, info.create_system = name, extra, made_on
+            archive.writestr(info, contents)
+    return buffer.getvalue()
+
+
+def unicode_path(name, text):
+    """Return Info-ZIP's extra field that says what the bytes `name` stand for."""
+    body = struct.pack("<BI", 1, zlib.crc32(name)) + text.encode()
+    return struct.pack("<2H", 0x7075, len(body)) + body

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from data_makers import picture, picture_files, write_files, zip_file
+from data_makers import picture, picture_files, raw_zip, write_files, zip_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +102,23 @@ def test_names_decide_on_the_order(kit, place):
     kit.assert_same(open_dataset("set.zip").train, train)
     write_files(place.data / "set", dict(reversed(files.items())))
     kit.assert_same(open_dataset("set").train, train)
+
+
+def test_an_archive_has_the_classes_of_its_folder(kit, place):
+    """Whatever letters they have, from archivers that do not say how names are stored."""
+    names = [name.encode() for name in ("Zoë", "auto", "café", "cafz", "日本")] + [b"caf\xe9"]
+    entries, files = [], {}
+    for number, name in enumerate(names):
+        for part in (b"train", b"test"):
+            file = part + b"/" + name + b"/" + "é.png".encode()
+            files[os.fsdecode(file)] = picture(np.full((2, 3, 3), number, np.uint8))
+            entries.append((file, files[os.fsdecode(file)], b""))
+    write_files(place.data / "set", files)
+    (place.data / "set.zip").write_bytes(raw_zip(entries))
+    packed, folder = open_dataset("set.zip"), open_dataset("set")
+    assert packed.classes == folder.classes
+    assert packed.classes == ["Zoë", "auto", "cafz", "café", "caf\\xe9", "日本"]
+    np.testing.assert_array_equal(*(kit.flat_contents(each.train)[0] for each in (packed, folder)))
 
 
 def test_where_folders_are_looked_for(kit, place, monkeypatch):
