@@ -20,6 +20,7 @@ from bnntrain import kernels
 from bnntrain.config import Config, config_digest
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
+from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import BnntrainError, Interrupted, KernelError, RunError
 from bnntrain.evaluation import evaluate, make_model, read
 from bnntrain.meters import PeakMeter, rss_bytes
@@ -351,6 +352,7 @@ class Trainer:
             "isa": self.isa,
             "versions": versions(),
             "sample_shape": list(self.dataset.shape),
+            "preprocessing": Preprocessing(self.dataset.shape, config.data.resize).to_json(),
             "classes": self.dataset.classes,
             "train_samples": self.feeds.train.count,
             "validation_samples": self.feeds.validation.count,

@@ -13,6 +13,7 @@ from bnntrain import engine
 from bnntrain.compatibility import check_fit, train_count
 from bnntrain.config import Config, load_config
 from bnntrain.data.catalog import Description, describe
+from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.method import Method, resolve_method
 from bnntrain.plan import Plan, largest_batch, plan_config
 from bnntrain.records import RunFolder
@@ -41,6 +42,11 @@ class Prepared:
     shape: tuple[int, ...]
     classes: list[str]
     plan: Plan
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pictures become samples: in training, and when they are classified later."""
+        return Preprocessing(self.shape, self.config.data.resize)
 
 
 def prepare(
