@@ -26,6 +26,7 @@ from bnntrain import engine
 from bnntrain.config import Config, config_digest, dump_config, load_config
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
+from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import RunError, UsageError
 from bnntrain.model import Model
 from bnntrain.plan import Plan
@@ -271,7 +272,7 @@ def evaluate(
         raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
     loaded = load_run(run_dir, checkpoint)
     config = loaded.prepared.config
-    dataset = open_dataset(config.data.dataset)
+    dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
     feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
     try:
         feed = getattr(feeds, split)
