@@ -25,6 +25,7 @@ from bnntrain.config import Config, dump_config
 from bnntrain.data.arrays import ArrayFaultError, as_samples
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
+from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import RunError, UsageError
 from bnntrain.model import Model
 from bnntrain.plan import Plan
@@ -274,7 +275,7 @@ def evaluate(
         raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
     loaded = load_run(run_dir, checkpoint)
     config = loaded.prepared.config
-    dataset = open_dataset(config.data.dataset)
+    dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
     feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
     try:
         feed = getattr(feeds, split)

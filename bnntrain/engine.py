@@ -18,6 +18,7 @@ from bnntrain.checkpoints import Checkpoints, Live
 from bnntrain.config import Config
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
+from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import BnntrainError, Interrupted, KernelError
 from bnntrain.evaluation import evaluate, make_model, read
 from bnntrain.meters import PeakMeter, rss_bytes
@@ -33,6 +34,9 @@ class Observer:
 
     def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
         """Training begins, or goes on, at `step` of `epoch` (both from 0)."""
+
+    def converting(self, name: str, split: str, done: int, count: int) -> None:
+        """Of a data set's split, `done` of `count` records are converted; before the training."""
 
     def batch(self, loss: float) -> None:
         """A batch was trained on; `loss` is its mean."""
@@ -96,7 +100,9 @@ class Trainer:
         self.config, self.method, self.plan = config, method, plan
         self.folder, self.observer = folder, observer
         self.isa = selected_isa()
-        self.dataset = open_dataset(config.data.dataset)
+        self.dataset = open_dataset(
+            config.data.dataset, PictureOptions.of(config.data), observer.converting
+        )
         self.feeds = Feeds(
             self.dataset, config.data.validation_fraction, config.train.seed, config.data.augment
         )
@@ -306,6 +312,7 @@ class Trainer:
             "isa": self.isa,
             "versions": versions(),
             "sample_shape": list(self.dataset.shape),
+            "preprocessing": Preprocessing(self.dataset.shape, config.data.resize).to_json(),
             "classes": self.dataset.classes,
             "train_samples": self.feeds.train.count,
             "validation_samples": self.feeds.validation.count,

@@ -11,8 +11,9 @@ import msgspec
 
 from bnntrain import engine
 from bnntrain.compatibility import check_fit, train_count
-from bnntrain.config import Config, load_config
+from bnntrain.config import Config, LayerSpec, load_config
 from bnntrain.data.catalog import Description, describe
+from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.method import Method, resolve_method
 from bnntrain.plan import Plan, largest_batch, plan_config
 from bnntrain.records import RunFolder
@@ -42,6 +43,11 @@ class Prepared:
     classes: list[str]
     plan: Plan
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pictures become samples: in training, and when they are classified later."""
+        return Preprocessing(self.shape, self.config.data.resize)
+
 
 def prepare(
     reference: str | os.PathLike[str] | Config,
@@ -70,7 +76,8 @@ def prepare(
     config = reference if isinstance(reference, Config) else load_config(reference, overrides)
     method = resolve_method(config)
     engine.selected_isa()
-    known = known or describe(config.data.dataset)
+    known = known or describe(config.data.dataset, PictureOptions.of(config.data))
+    config = _with_classes(config, len(known.classes))
     shape, threads = known.shape, engine.threads_of(config)
     check_fit(
         config, shape, len(known.classes), train_count(config, known.train_count)
@@ -85,6 +92,17 @@ def prepare(
         config = msgspec.structs.replace(config, train=train)
         plan = plan_config(config, method, shape, threads)
     return Prepared(config, method, shape, known.classes, plan)
+
+
+def _with_classes(config: Config, classes: int) -> Config:
+    """Give layers of ``units: classes`` their number: a run folder says what was trained."""
+    layers = tuple(
+        LayerSpec(spec.kind, spec.options | {"units": classes})
+        if spec.options.get("units") == "classes" else spec
+        for spec in config.model.layers
+    )
+    model = msgspec.structs.replace(config.model, layers=layers)
+    return msgspec.structs.replace(config, model=model)
 
 
 def prepare_run(run_dir: str | os.PathLike[str]) -> Prepared:

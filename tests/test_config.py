@@ -319,6 +319,8 @@ def test_names_default_to_the_file(tmp_path):
 
 CHANGES = {
     "method": "standard", "data.dataset": "mnist", "data.validation_fraction": 0.2,
+    "data.image_size": [32, 48], "data.resize": "pad", "data.channels": "grey",
+    "data.test_fraction": 0.3, "data.test_seed": 1,
     "data.augment.shift": 0.1, "data.augment.crop_padding": 2, "data.augment.fill": "zero",
     "data.augment.flip": True,
     "train.epochs": 4, "train.batch_size": 7, "train.learning_rate": 0.01, "train.seed": 1,

@@ -10,6 +10,7 @@ import numpy as np
 from bnntrain import api
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_json, weights_words
+from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.images import read_images
 from bnntrain.report import columns
 
@@ -27,7 +28,10 @@ from bnntrain.report import columns
     help="Classes to print, best first.",
 )
 @click.option("--invert", is_flag=True, help="For dark ink on light paper: swap dark and light.")
-@click.option("--resize", is_flag=True, help="Stretch images to the size that the network takes.")
+@click.option(
+    "--resize/--no-resize", default=True, show_default=True,
+    help="Bring images of another size to the network's as in training, or refuse them.",
+)  # fmt: skip
 @options.json_option
 def predict(
     run: str,
@@ -46,7 +50,8 @@ def predict(
     weights these are.
     """  # fmt: skip
     prepared = api.prepare_run(run)
-    stacks = [read_images(Path(file), prepared.shape, resize, invert) for file in files]
+    wanted = prepared.preprocessing if resize else Preprocessing(prepared.shape, "exact")
+    stacks = [read_images(Path(file), wanted, invert) for file in files]
     loaded = api.load_run(run, checkpoint)
     scores = loaded.scores(np.concatenate(stacks))
     names = [

@@ -157,23 +157,27 @@ def _parts(kind: object) -> list:
 def _allowed(kind: object) -> str:
     """Say in words what a field takes."""
     parts = _parts(kind)
-    part = next(part for part in parts if type(part).__name__ != "NoneType")
+    words = [_part_allowed(part) for part in parts if type(part).__name__ != "NoneType"]
+    return ", or ".join(words + (["leave it out"] if len(words) < len(parts) else []))
+
+
+def _part_allowed(part: object) -> str:
+    """Say in words what one member of a field's type takes."""
     match type(part).__name__:
         case "Metadata":
-            words = part.extra["allowed"]
+            return part.extra["allowed"]
         case "LiteralType":
             choices = ", ".join(str(choice) for choice in part.values)
-            words = choices if len(part.values) == 1 else f"one of {choices}"
+            return choices if len(part.values) == 1 else f"one of {choices}"
         case "BoolType":
-            words = "true or false"
+            return "true or false"
         case "IntType":
-            words = f"a whole number from {part.ge} to {part.le}"
+            return f"a whole number from {part.ge} to {part.le}"
         case "FloatType":
             low = f"above {part.gt}" if part.gt is not None else f"from {part.ge}"
             high = f"below {part.lt}" if part.lt is not None else f"at most {part.le}"
-            words = f"a number {low}, {high}"
+            return f"a number {low}, {high}"
         case "StructType":
-            words = "a mapping with the keys " + ", ".join(part.cls.__struct_fields__)
+            return "a mapping with the keys " + ", ".join(part.cls.__struct_fields__)
         case _:
-            words = "some text"
-    return words + (", or leave it out" if len(parts) > 1 else "")
+            return "some text"

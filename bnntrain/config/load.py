@@ -17,9 +17,9 @@ from bnntrain.config.models import read_model, write_model
 from bnntrain.config.schema import (
     MODEL_FORMS,
     RECORDING_FORM,
-    Augment,
     Config,
     ConfigFile,
+    Data,
     Meters,
     Model,
 )
@@ -28,6 +28,12 @@ from bnntrain.errors import ConfigError
 
 _SUFFIXES = (".yaml", ".yml")
 _MAX_BYTES = 1 << 20
+# Keys that came later: at their default they leave a digest as it was, so that runs from before
+# can still be resumed.
+_LATER_DATA_KEYS = (
+    "augment", "image_size", "resize", "channels", "test_fraction", "test_seed",
+)  # fmt: skip
+_DATA_DEFAULTS = msgspec.to_builtins(Data("any"))
 # `schedule: cosine` is short for `schedule: {kind: cosine}`.
 _SHORTHAND = {"train.schedule": "kind", "train.optimizer": "name"}
 
@@ -74,6 +80,7 @@ def load_config(
     for key, value in given.items():
         _apply(raw, key, value, source)
     _read_address(raw)
+    _read_side(raw)
     where = Where(source, frozenset(given), ConfigFile)
     file = read_struct(ConfigFile, raw, where, "")
     name = file.name or _name_of(source)
@@ -170,9 +177,9 @@ def config_digest(config: Config) -> str:
     values = _plain(config)
     del values["meters"]
     del values["name"], values["model"]["name"], values["train"]["threads"]
-    if config.data.augment == Augment():
-        # Runs from before there was augmentation can still be resumed.
-        del values["data"]["augment"]
+    for name in _LATER_DATA_KEYS:
+        if values["data"].get(name) == _DATA_DEFAULTS.get(name):
+            values["data"].pop(name, None)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -182,7 +189,8 @@ def _plain(config: Config) -> dict[str, object]:
         name: msgspec.to_builtins(getattr(config, name))
         for name in ("data", "train", "representation", "meters")
     }
-    for section in (values["representation"], values["train"]["optimizer"], values["meters"]):
+    optional = ("data", "representation", "meters")
+    for section in (*(values[name] for name in optional), values["train"]["optimizer"]):
         for name in [name for name, value in section.items() if value is None]:
             del section[name]
     head = {"name": config.name, "method": config.method, "model": write_model(config.model)}
@@ -271,6 +279,14 @@ def _read_address(raw: dict[str, object]) -> None:
     text = meters.get("address") if isinstance(meters, dict) else None
     if isinstance(text, str) and re.fullmatch(r"0x[0-9a-fA-F]{1,4}", text):
         meters["address"] = int(text, 16)
+
+
+def _read_side(raw: dict[str, object]) -> None:
+    """Turn ``image_size: 64`` into [64, 64]."""
+    data = raw.get("data")
+    side = data.get("image_size") if isinstance(data, dict) else None
+    if isinstance(side, int) and not isinstance(side, bool):
+        data["image_size"] = [side, side]
 
 
 def _name_of(source: str) -> str:

@@ -112,6 +112,8 @@ class CifarSource:
         The archive or the batches.
     """
 
+    variant = ""
+
     def __init__(self, classes: list[str], path: Path, form: Format, remedy: str) -> None:
         self.name = form.data_set
         is_archive = path.name == form.archive

@@ -75,6 +75,8 @@ class NpzSource:
         The one file.
     """
 
+    variant = ""
+
     def __init__(self, name: str, path: Path, remedy: str = _REMEDY) -> None:
         self.name = name
         self.files = (path,)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bnntrain.data.files import data_folder, is_file, is_folder
+from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.data.published import DIGITS_FILE, PUBLISHED, Published
 from bnntrain.data.source import SPLITS, Source
 from bnntrain.data.stream import content_sha256
@@ -32,14 +33,15 @@ class Place:
     missing : list of str
         Files that are not there, by their published names.
     source : callable
-        Makes its `Source`; not to be called while files are missing.
+        Makes its `Source`; not to be called while files are missing. That of ``pictures`` takes
+        the `PictureOptions`.
     """
 
     kind: str
     path: Path
     found: bool
     missing: list[str]
-    source: Callable[[], Source] = field(repr=False)
+    source: Callable[..., Source] = field(repr=False)
 
 
 def locate(name: str) -> Place:
@@ -178,10 +180,10 @@ def _find_pictures(published: Published) -> list[Place]:
         paths.append(own)
 
     def place(path: Path) -> Place:
-        def source() -> Source:
+        def source(options: PictureOptions) -> Source:
             from bnntrain.data.pictures import PictureSource
 
-            return PictureSource(published.name, path, published.classes)
+            return PictureSource(published.name, path, options, published.classes)
 
         return Place("pictures", path, True, [], source)
 

@@ -45,10 +45,13 @@ class Source(Protocol):
         Name of the data set.
     files : tuple of Path
         The files, or the folder that they are in.
+    variant : str
+        How the files are read where that can be chosen; empty where it cannot.
     """
 
     name: str
     files: tuple[Path, ...]
+    variant: str
 
     def identity(self) -> list[list]:
         """Return what changes when the data change: lists of [path, bytes, time or digest].

@@ -51,6 +51,8 @@ class SvhnSource:
         All of them.
     """
 
+    variant = ""
+
     def __init__(
         self, name: str, classes: list[str], train: list[Path], test: Path, remedy: str
     ) -> None:
