@@ -20,6 +20,7 @@ PACKAGE = ROOT / "bnntrain"
 
 ORDER = (
     "errors",
+    "sizes",
     "signals",
     "config",
     "method",
@@ -40,6 +41,8 @@ ORDER = (
     "preparation",
     "runs",
     "report",
+    "samples",
+    "classifier",
     "api",
     "kernel_cases",
     "footprint",
@@ -54,6 +57,7 @@ ORDER = (
 )
 # Units that are narrower than their place in the order allows.
 ONLY = {
+    "sizes": {"errors"},
     "signals": set(),
     "accounting": {"errors"},
     "schedule": {"config"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from collections.abc import Callable, Sequence
 
 import click
@@ -12,17 +11,7 @@ from click.shell_completion import CompletionItem
 
 from bnntrain.config import parse_override, shipped_configs
 from bnntrain.errors import UsageError
-
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-}
+from bnntrain.sizes import parse_size
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 """Adds ``as_json: bool``."""
@@ -37,15 +26,10 @@ class ByteSize(click.ParamType):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         """Return bytes."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
-        unit = _UNITS.get(found.group(2).lower()) if found else None
-        number = float(found.group(1)) * unit if unit else 0.0
-        size = int(number) if math.isfinite(number) else 0
-        if size < 1:
-            self.fail(f"{value!r} is not a size. Write it as in 64MiB", param, ctx)
-        return size
+        try:
+            return parse_size(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Number(click.FloatRange):

@@ -14,6 +14,7 @@ import msgspec
 from bnntrain.config import shipped
 from bnntrain.config.check import OVERRIDE, Where, did_you_mean, read_struct, show
 from bnntrain.config.models import read_model, write_model
+from bnntrain.config.plain import plain
 from bnntrain.config.schema import (
     MODEL_FORMS,
     RECORDING_FORM,
@@ -26,6 +27,10 @@ from bnntrain.config.schema import (
 from bnntrain.config.strict_yaml import dump_yaml, parse_yaml
 from bnntrain.errors import ConfigError
 
+Reference = str | os.PathLike[str] | Mapping[str, object] | Config
+"""What stands for a configuration."""
+
+_DICT = "dict"
 _SUFFIXES = (".yaml", ".yml")
 _MAX_BYTES = 1 << 20
 # Keys that came later: at their default they leave a digest as it was, so that runs from before
@@ -43,19 +48,21 @@ class _MetersAlone(msgspec.Struct, frozen=True):
 
 
 def load_config(
-    reference: str | os.PathLike[str], overrides: Mapping[str, object] | None = None
+    reference: Reference, overrides: Mapping[str, object] | None = None
 ) -> Config:
     """Read a configuration.
 
     Parameters
     ----------
-    reference : str or path
+    reference : str, path, mapping or Config
         A ``.yaml`` file, or the name of a shipped configuration. ``configs/<name>.yaml`` that is
-        not a file stands for the shipped one of that name.
+        not a file stands for the shipped one of that name. Or what such a file holds, as a dict;
+        or a configuration that was read before.
     overrides : mapping, optional
         Dotted keys and their values, e.g. ``{"train.epochs": 3, "method": "standard"}``. They win
-        over the file. A mapping as a value overrides the keys in it. A model file that is given
-        here is relative to the working directory, one in the file to the file's folder.
+        over the file. A mapping as a value overrides the keys in it. Numbers may be NumPy's. A
+        model file that is given here is relative to the working directory, one in the file to the
+        file's folder.
 
     Returns
     -------
@@ -67,12 +74,10 @@ def load_config(
     ConfigError
         One line with file (or ``override``), dotted key and remedy.
     """
-    text, source, folder = _find_config(os.fspath(reference))
-    raw = parse_yaml(text, source)
-    if not isinstance(raw, dict):
-        message = f"{show(raw)} is not a configuration. See 'bnntrain config show digits'"
-        raise ConfigError(source, "", message)
-    given = dict(_flatten(overrides or {}))
+    if isinstance(reference, Config) and not overrides:
+        return reference
+    raw, source, folder = _read_raw(reference)
+    given = _read_overrides(overrides)
     for key, inner in _SHORTHAND.items():
         section, _, name = key.rpartition(".")
         if isinstance(raw.get(section), dict) and isinstance(raw[section].get(name), str):
@@ -123,7 +128,7 @@ def load_meters(
     if reference is not None:
         return load_config(reference, overrides).meters
     raw: dict[str, object] = {}
-    given = dict(_flatten(overrides or {}))
+    given = _read_overrides(overrides)
     for key, value in given.items():
         _apply(raw, key, value, OVERRIDE)
     _read_address(raw)
@@ -200,6 +205,32 @@ def _plain(config: Config) -> dict[str, object]:
 def is_config_name(reference: str) -> bool:
     """Whether a text is the name of a shipped configuration, or of a file as they are named."""
     return PurePath(reference).suffix in _SUFFIXES or reference in shipped.shipped_configs()
+
+
+def _read_raw(reference: Reference) -> tuple[dict[str, object], str, Path]:
+    """Return what a configuration holds, its name for messages, and the folder of its models."""
+    if isinstance(reference, Config):
+        return _plain(reference), reference.source, Path()
+    if isinstance(reference, Mapping):
+        return plain(reference, _DICT), _DICT, Path()
+    try:
+        text, source, folder = _find_config(os.fspath(reference))
+    except TypeError:
+        form = "Give a .yaml file, a shipped name, a dict or a Config"
+        raise ConfigError(show(reference), "", f"is no configuration. {form}") from None
+    raw = parse_yaml(text, source)
+    if not isinstance(raw, dict):
+        message = f"{show(raw)} is not a configuration. See 'bnntrain config show digits'"
+        raise ConfigError(source, "", message)
+    return raw, source, folder
+
+
+def _read_overrides(overrides: Mapping[str, object] | None) -> dict[str, object]:
+    """Return dotted keys and values."""
+    if not isinstance(overrides, Mapping | None):
+        message = f"{show(overrides)} is not allowed. Give a dict of dotted keys and values"
+        raise ConfigError(OVERRIDE, "", message)
+    return dict(_flatten(plain(overrides or {}, OVERRIDE)))
 
 
 def _find_config(reference: str) -> tuple[str, str, Path]:
