@@ -1,10 +1,12 @@
 """Train binary neural networks on the device itself, in a memory plan known to the byte.
 
-Scripts use `fit`, `evaluate`, `predict` and `prepare` (see `bnntrain.api`)::
+Scripts use `fit`, `load`, `evaluate`, `predict` and `prepare` (see `bnntrain.api`)::
 
     import bnntrain
     run = bnntrain.fit("digits", overrides={"train.epochs": 5})
     print(run.test_accuracy, run.plan.total_bytes)
+    model = bnntrain.load(run)
+    print(model.classes, model.predict("digit.png"))
 """
 
 from pkgutil import extend_path
@@ -15,7 +17,7 @@ __version__ = "0.1.0"
 # compiled kernels: let both be one package.
 __path__ = extend_path(__path__, __name__)
 
-_API = ("Run", "evaluate", "fit", "predict", "prepare")
+_API = ("Classifier", "Run", "evaluate", "fit", "load", "predict", "prepare")
 __all__ = [*_API, "__version__"]
 
 
@@ -26,3 +28,8 @@ def __getattr__(name: str) -> object:
 
         return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name what is loaded on first use too."""
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""What scripts call: train, evaluate, predict, from a configuration or a run folder.
+"""What scripts call: train, load, evaluate, predict, from a configuration or a run.
 
 The command line is a thin layer over these functions.
 
@@ -12,40 +12,41 @@ Examples
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from bnntrain import engine, runs
-from bnntrain.config import Config, dump_config
-from bnntrain.data.arrays import ArrayFaultError, as_samples
-from bnntrain.data.catalog import open_dataset
-from bnntrain.data.feeds import Feeds
-from bnntrain.data.preprocessing import PictureOptions
-from bnntrain.errors import RunError, UsageError
-from bnntrain.model import Model
+from bnntrain.classifier import CHECKPOINTS, SPLITS, Classifier, load, run_path
+from bnntrain.config import Config, Reference, dump_config, load_config
+from bnntrain.data.array_source import store_arrays
+from bnntrain.errors import UsageError
 from bnntrain.plan import Plan
 from bnntrain.preparation import Prepared, prepare, prepare_run
-from bnntrain.records import RunFolder, load_checkpoint
+from bnntrain.records import RunFolder
+from bnntrain.samples import Images
 from bnntrain.signals import stop_on_signals
 
 __all__ = [
     "CHECKPOINTS",
     "SPLITS",
-    "Loaded",
+    "Classifier",
     "Prepared",
     "Run",
     "evaluate",
     "fit",
-    "load_run",
+    "load",
     "predict",
     "prepare",
     "prepare_run",
 ]
+
+
+_TO_COME = "arrays"  # a name for the data set of arrays until they have been read
+
 
 @dataclass(frozen=True)
 class Run:
@@ -78,17 +79,23 @@ class Run:
 
     @property
     def best_test_accuracy(self) -> float:
-        """Test accuracy of the best epoch's weights (see `load_run`), percent."""
+        """Test accuracy of the best epoch's weights (see `load`), percent."""
         return self.summary["best_test_accuracy"]
 
 
+RunLike = str | os.PathLike[str] | Run
+"""A run's folder, or what `fit` returned."""
+
+
 def fit(
-    reference: str | os.PathLike[str] | Config | None = None,
+    reference: Reference | None = None,
     overrides: Mapping[str, object] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
-    resume: bool | str | os.PathLike[str] = False,
-    memory_limit: int | None = None,
+    resume: bool | RunLike = False,
+    memory_limit: int | str | None = None,
     observer: engine.Observer | None = None,
+    data: tuple[object, ...] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Run:
     """Train a network.
 
@@ -98,12 +105,20 @@ def fit(
         As for `prepare`. No reference takes the configuration of the run that is resumed.
     run_dir : path, optional
         Folder for the records; by default a new one under ``runs/``.
-    resume : bool or path
+    resume : bool, path or Run
         Continue the run in this folder, or with True the one in `run_dir`, or the newest unfinished
         one of this configuration under ``runs/``. The weights come out as if it had not been
         interrupted. More ``train.epochs`` than before extend a run.
     observer : Observer, optional
         Told about batches and epochs.
+    data : tuple of arrays, optional
+        ``(x, y)`` or ``(x, y, x_test, y_test)`` to train on instead of ``data.dataset``: images of
+        uint8, [n, height, width], [n, height, width, channels] or [n, features], and class numbers,
+        integers [n]. They are converted into the cache (`BNNTRAIN_CACHE`); the run is evaluated and
+        resumed from there, or with the same arrays. Of two arrays, ``data.test_fraction`` of each
+        class is held out to test.
+    classes : sequence of str, optional
+        Names of the classes of `data`; by default their numbers.
 
     Returns
     -------
@@ -118,7 +133,8 @@ def fit(
     Examples
     --------
     >>> run = bnntrain.fit("digits", {"train.epochs": 10})
-    >>> longer = bnntrain.fit(resume=run.path, overrides={"train.epochs": 20})
+    >>> longer = bnntrain.fit(resume=run, overrides={"train.epochs": 20})
+    >>> own = bnntrain.fit("digits", data=(x, y), classes=["cat", "dog"])
     """
     observer = observer or engine.Observer()
     given = _given_folder(run_dir, resume)
@@ -126,6 +142,10 @@ def fit(
         if not resume or given is None:
             raise UsageError("no configuration. Give one, or the folder of a run to resume")
         reference = RunFolder.open(given).config
+    if data is not None:
+        reference, overrides = _with_data(reference, overrides, data, classes), None
+    elif classes is not None:
+        raise UsageError("classes are names for data=(x, y), which is not given")
     prepared = prepare(reference, overrides, memory_limit)
     config, method, plan = prepared.config, prepared.method, prepared.plan
     with contextlib.ExitStack() as stack:
@@ -145,13 +165,25 @@ def fit(
         return Run(folder.path, config, plan, folder.read_metrics(), summary)
 
 
+def _with_data(
+    reference: Reference, overrides: Mapping[str, object] | None, data: object,
+    classes: Sequence[str] | None,
+) -> Config:
+    """Return a configuration of a data set of arrays, which are converted."""
+    config = load_config(reference, {**(overrides or {}), "data.dataset": _TO_COME})
+    name = store_arrays(data, classes, config.data.test_fraction, config.data.test_seed)
+    return load_config(config, {"data.dataset": name})
+
+
 def _given_folder(run_dir: object, resume: object) -> Path | None:
     """Return the folder that was asked for, by either name."""
+    folder = None if run_dir is None else run_path(run_dir)
     if isinstance(resume, bool):
-        return None if run_dir is None else Path(run_dir)
-    if run_dir is not None and Path(run_dir) != Path(resume):
-        raise UsageError(f"two folders, {resume} to resume and {run_dir}. Give one of them")
-    return Path(resume)
+        return folder
+    resumed = run_path(resume)
+    if folder not in (None, resumed):
+        raise UsageError(f"two folders, {resumed} to resume and {folder}. Give one of them")
+    return resumed
 
 
 def _folder(config: Config, given: Path | None, resume: bool) -> RunFolder:
@@ -175,151 +207,44 @@ def _plan_record(prepared: Prepared) -> dict[str, object]:
     }
 
 
-@dataclass
-class Loaded:
-    """A trained network, ready to classify.
-
-    Attributes
-    ----------
-    prepared : Prepared
-        Configuration, method and plan.
-    model : Model
-        With the checkpoint's weights.
-    epoch : int
-        Epochs that the weights were trained for.
-    """
-
-    prepared: Prepared
-    model: Model
-    epoch: int
-
-    def scores(self, images: np.ndarray) -> np.ndarray:
-        """Classify images (see `predict`)."""
-        model, shape = self.model, self.prepared.shape
-        try:
-            flat = as_samples(images, shape).reshape(len(images), math.prod(shape))
-        except ArrayFaultError as error:
-            raise UsageError(str(error)) from None
-        scores = np.empty((len(images), model.classes), dtype=np.float32)
-        for first in range(0, len(flat), len(model.x)):
-            rows = min(len(model.x), len(flat) - first)
-            np.bitwise_xor(flat[first : first + rows], 0x80, out=model.x[:rows].view(np.uint8))
-            scores[first : first + rows] = model.scores(rows)
-        return scores
-
-
-CHECKPOINTS = ("last", "best")
-
-
-def load_run(run_dir: str | os.PathLike[str], checkpoint: str = "last") -> Loaded:
-    """Load the network of a run folder.
-
-    Parameters
-    ----------
-    run_dir : path
-        Folder that `fit` made.
-    checkpoint : str
-        ``last``, or ``best``: the latest epoch whose validation accuracy ties with the highest, see
-        `bnntrain.records.Best`.
-
-    Raises
-    ------
-    RunError
-        Not a run folder, or its checkpoint is missing or damaged.
-    """
-    if checkpoint not in CHECKPOINTS:
-        raise UsageError(f"no checkpoint '{checkpoint}'. Give one of {', '.join(CHECKPOINTS)}")
-    folder = RunFolder.open(Path(run_dir))
-    path = folder.best if checkpoint == "best" else folder.last
-    if not path.is_file():
-        message = "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'"
-        raise RunError(path, message)
-    prepared = prepare_run(run_dir)
-    config = prepared.config
-    model = engine.make_model(
-        config, prepared.method, prepared.plan, prepared.shape, engine.selected_isa()
-    )
-    state = load_checkpoint(path, model.inference_state())
-    try:
-        epoch = int(state["epoch"] if checkpoint == "best" else state["progress"]["epoch"])
-    except (KeyError, TypeError, ValueError):
-        message = f"is no '{checkpoint}' checkpoint. Put back a copy, or start a new run"
-        raise RunError(path, message) from None
-    return Loaded(prepared, model, epoch)
-
-
-SPLITS = ("test", "validation", "train")
-
-
 def evaluate(
-    run_dir: str | os.PathLike[str], checkpoint: str = "last", split: str = "test"
+    run: RunLike, checkpoint: str = "last", split: str = "test",
+    data: tuple[Images, object] | None = None,
 ) -> dict[str, object]:
-    """Evaluate a run's network on one part of its data.
+    """Evaluate a run's network on one part of its data, or on other images.
+
+    Loads the weights anew each time; `load` does so once.
 
     Parameters
     ----------
-    run_dir : path
-        Folder that `fit` made.
-    checkpoint : str
-        As for `load_run`.
-    split : str
-        ``test``, ``validation`` or ``train``.
+    run, checkpoint
+        As for `load`.
+    split, data
+        As for `Classifier.evaluate`.
 
     Returns
     -------
     dict
-        ``<split>_accuracy`` (percent), ``<split>_loss`` (mean cross-entropy), ``samples``,
-        ``checkpoint``, ``epoch``.
+        See `Classifier.evaluate`.
     """
-    if split not in SPLITS:
-        raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
-    loaded = load_run(run_dir, checkpoint)
-    config = loaded.prepared.config
-    dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
-    feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
-    try:
-        feed = getattr(feeds, split)
-        if not feed.count:
-            raise UsageError(
-                f"this run has no {split} samples (data.validation_fraction is 0). "
-                "Give another --split"
-            )
-        if dataset.shape != loaded.prepared.shape:
-            message = f"was trained on other images than {config.data.dataset} has now"
-            raise RunError(run_dir, f"{message}. Put the former data back")
-        source = dataset.test if split == "test" else dataset.train
-        result = engine.evaluate(loaded.model, feed, source.path)
-    finally:
-        feeds.close()
-    return {
-        f"{split}_accuracy": result["accuracy"], f"{split}_loss": result["loss"],
-        "samples": result["samples"], "checkpoint": checkpoint, "epoch": loaded.epoch,
-    }
+    return load(run, checkpoint).evaluate(split, data)
 
 
-def predict(
-    run_dir: str | os.PathLike[str], images: np.ndarray, checkpoint: str = "last"
-) -> np.ndarray:
+def predict(run: RunLike, images: Images, checkpoint: str = "last") -> np.ndarray:
     """Classify images.
+
+    Loads the weights anew each time; `load` does so once.
 
     Parameters
     ----------
-    run_dir : path
-        Folder that `fit` made.
-    images : ndarray of uint8 [n, height, width, channels]
-        Of the size that the network was trained on; also [n, height, width] where it has one
-        channel, and [n, height * width * channels].
-    checkpoint : str
-        As for `load_run`.
+    run, checkpoint
+        As for `load`.
+    images
+        As for `Classifier.predict`.
 
     Returns
     -------
     ndarray of float32 [n, classes]
         Softmax scores.
-
-    Raises
-    ------
-    UsageError
-        Images of another type or size.
     """
-    return load_run(run_dir, checkpoint).scores(images)
+    return load(run, checkpoint).predict(images)

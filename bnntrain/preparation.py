@@ -11,12 +11,13 @@ import msgspec
 
 from bnntrain import engine
 from bnntrain.compatibility import check_fit, train_count
-from bnntrain.config import Config, LayerSpec, load_config
+from bnntrain.config import Config, LayerSpec, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.method import Method, resolve_method
 from bnntrain.plan import Plan, largest_batch, plan_config
 from bnntrain.records import RunFolder
+from bnntrain.sizes import parse_size
 
 
 @dataclass(frozen=True)
@@ -50,30 +51,33 @@ class Prepared:
 
 
 def prepare(
-    reference: str | os.PathLike[str] | Config,
+    reference: Reference,
     overrides: Mapping[str, object] | None = None,
-    memory_limit: int | None = None,
+    memory_limit: int | str | None = None,
     known: Description | None = None,
 ) -> Prepared:
     """Read a configuration and plan its memory; allocates nothing and needs no data files.
 
     Parameters
     ----------
-    reference : str, path or Config
-        A ``.yaml`` file, a shipped name, or what `load_config` returned.
+    reference : str, path, mapping or Config
+        A ``.yaml`` file, a shipped name, a dict of what such a file holds, or what `load_config`
+        returned.
     overrides : mapping, optional
-        Dotted keys and values.
-    memory_limit : int, optional
-        Bytes for the arena: a batch whose plan is larger is replaced by the largest that fits.
+        Dotted keys and values; numbers may be NumPy's.
+    memory_limit : int or str, optional
+        For the arena, in bytes or as ``64MiB``: a batch whose plan is larger is replaced by the
+        largest that fits.
     known : Description, optional
         Shape, classes and counts of the data set, where they need not be looked up.
 
     Raises
     ------
-    ConfigError, DataError, MemoryLimitError, KernelError
+    ConfigError, DataError, MemoryLimitError, KernelError, UsageError
         The configuration, the data set's name, the limit or ``BNNTRAIN_ISA`` is no good.
     """
-    config = reference if isinstance(reference, Config) else load_config(reference, overrides)
+    config = load_config(reference, overrides)
+    memory_limit = None if memory_limit is None else parse_size(memory_limit)
     method = resolve_method(config)
     engine.selected_isa()
     known = known or describe(config.data.dataset, PictureOptions.of(config.data))

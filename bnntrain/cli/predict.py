@@ -52,8 +52,8 @@ def predict(
     prepared = api.prepare_run(run)
     wanted = prepared.preprocessing if resize else Preprocessing(prepared.shape, "exact")
     stacks = [read_images(Path(file), wanted, invert) for file in files]
-    loaded = api.load_run(run, checkpoint)
-    scores = loaded.scores(np.concatenate(stacks))
+    loaded = api.load(run, checkpoint)
+    scores = loaded.predict(np.concatenate(stacks))
     names = [
         (file, index if len(stack) > 1 else None)
         for file, stack in zip(files, stacks, strict=True)

@@ -21,6 +21,9 @@ from bnntrain.data.published import PUBLISHED
 from bnntrain.data.source import SPLITS, Shape, Source
 from bnntrain.errors import DataError
 
+ARRAYS = "arrays:"
+"""Begins the name of a data set that was given as arrays."""
+
 AS_THEY_ARE = PictureOptions()
 """Pictures of one size, with the share of test pictures that a configuration has by default."""
 
@@ -176,6 +179,10 @@ def find_source(name: str, options: PictureOptions = AS_THEY_ARE) -> Source:
             )
         return place.source(options) if place.kind == "pictures" else place.source()
     # Readers are loaded when they are needed: resting memory is a headline number.
+    if name.startswith(ARRAYS):
+        from bnntrain.data.array_source import ArraySource
+
+        return ArraySource(name)
     if name.endswith(".npz"):
         from bnntrain.data.npz import NpzSource
 

@@ -165,6 +165,46 @@ def fit(image: np.ndarray, wanted: Preprocessing) -> np.ndarray:
     return _sample(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image), wanted)
 
 
+def fit_picture(picture: object, wanted: Preprocessing) -> np.ndarray:
+    """Give a picture of Pillow's the size and channels of a sample.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        Opened or made; it stays as it is.
+    wanted : Preprocessing
+        As for `decode`.
+
+    Returns
+    -------
+    ndarray of uint8 [height, width, channels]
+        What `decode` makes of the same pixels in a file.
+
+    Raises
+    ------
+    PictureError
+        As `decode`.
+    """
+    if 0 in picture.size:
+        raise PictureError("has no pixels")
+    with _guarded():
+        _check_pixels(picture)
+        picture.load()
+        return _sample(picture, wanted)
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Turn whatever goes wrong with the pixels of a picture into a `PictureError`."""
+    try:
+        yield
+    except PictureError:
+        raise
+    except Exception as error:  # over made-up files Pillow raises almost anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PictureError(f"truncated or damaged picture ({reason}). {AGAIN}") from None
+
+
 @contextmanager
 def _opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
     """Open a picture; whatever goes wrong with it, here or in the block, is a `PictureError`."""
@@ -175,23 +215,19 @@ def _opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
     import_module(f"PIL.{_MODULES[name]}ImagePlugin")
     from PIL import Image
 
-    try:
-        # What Pillow only warns of is refused by its size, or harmless.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(file, formats=(name,)) as picture,
-        ):
-            _check_pixels(picture)
-            yield picture
-    except PictureError:
-        raise
-    except Image.DecompressionBombError:
-        raise _too_large("very many", nbytes) from None
-    except PIL.UnidentifiedImageError:
-        raise PictureError(f"is no valid {name} file. {AGAIN}") from None
-    except Exception as error:  # over made-up files Pillow raises almost anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PictureError(f"truncated or damaged picture ({reason}). {AGAIN}") from None
+    with _guarded():
+        try:
+            # What Pillow only warns of is refused by its size, or harmless.
+            with (
+                warnings.catch_warnings(action="ignore"),
+                Image.open(file, formats=(name,)) as picture,
+            ):
+                _check_pixels(picture)
+                yield picture
+        except Image.DecompressionBombError:
+            raise _too_large("very many", nbytes) from None
+        except PIL.UnidentifiedImageError:
+            raise PictureError(f"is no valid {name} file. {AGAIN}") from None
 
 
 def _format_of(file: IO[bytes]) -> str:
