@@ -40,6 +40,7 @@ __all__ = [
     "Loaded",
     "Prepared",
     "Run",
+    "classify",
     "evaluate",
     "fit",
     "load_run",
@@ -318,7 +319,11 @@ def predict(
     UsageError
         Images of another type or size.
     """
-    loaded = load_run(run_dir, checkpoint)
+    return classify(load_run(run_dir, checkpoint), images)
+
+
+def classify(loaded: Loaded, images: np.ndarray) -> np.ndarray:
+    """Classify images with a network that is loaded already; see `predict`."""
     model, shape = loaded.model, loaded.prepared.shape
     if images.dtype != np.uint8 or images[:1].size != math.prod(shape) * len(images[:1]):
         raise UsageError(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import click
 
 from bnntrain import board
 from bnntrain.cli.output import warning_line
 from bnntrain.engine import Observer
+
+_SECONDS_BETWEEN = 5.0
 
 
 class Quiet(Observer):
@@ -29,6 +32,17 @@ class Lines(Quiet):
 
     def __init__(self) -> None:
         self.epochs = 0
+        self._converting: tuple[str, str] | None = None
+        self._told = 0.0
+
+    def converting(self, name: str, split: str, done: int, count: int) -> None:
+        """Say now and then how far a long conversion is."""
+        now = time.monotonic()
+        if self._converting != (name, split):
+            self._converting, self._told = (name, split), now
+        if now - self._told >= _SECONDS_BETWEEN:
+            self._told = now
+            self.write(f"converting {name}, {split} part: {done:,} of {count:,} images")
 
     def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
         """Say what will be done."""
@@ -58,13 +72,26 @@ class Bar(Lines):
         tqdm.monitor_interval = 0  # no thread that watches for bars that stand still
         self._new_bar = tqdm
 
+    def converting(self, name: str, split: str, done: int, count: int) -> None:
+        """Move a bar for each part."""
+        if self._converting != (name, split):
+            self._converting = (name, split)
+            self._open(f"{name}, {split}", count, 0)
+        self.bar.update(done - self.bar.n)
+        if done == count:
+            self.close()
+
     def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
         """Open the bar."""
         super().start(epochs, steps, batch_size, epoch, step)
         self.batch_size = batch_size
+        self._open(None, epochs * steps * batch_size, (epoch * steps + step) * batch_size)
+
+    def _open(self, title: str | None, total: int, done: int) -> None:
         self.bar = self._new_bar(
-            total=epochs * steps * batch_size,
-            initial=(epoch * steps + step) * batch_size,
+            desc=title,
+            total=total,
+            initial=done,
             unit=" images",
             unit_scale=True,
             dynamic_ncols=True,
@@ -88,6 +115,7 @@ class Bar(Lines):
         """Take the bar away."""
         if hasattr(self, "bar"):
             self.bar.close()
+            del self.bar
 
 
 def epoch_line(row: dict[str, float], epochs: int) -> str:
