@@ -7,6 +7,7 @@ extra ``images``, and comes through the function that data sets are decoded by.
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 from bnntrain.data.arrays import ArrayFaultError, image_stack
 from bnntrain.data.decode import PictureError, PictureSizeError, decode, fit
 from bnntrain.data.files import reason
-from bnntrain.data.picture_files import LARGEST_FILE_BYTES
+from bnntrain.data.picture_files import LARGEST_FILE_BYTES, is_litter, is_picture
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
 
@@ -80,7 +81,7 @@ def read_contents(
     if data.startswith(_ARRAY_MAGIC):
         return _inverted(fit_images(_load_array(io.BytesIO(data), where), wanted, where), invert)
     if len(data) > LARGEST_FILE_BYTES:
-        message = f"larger than {LARGEST_FILE_BYTES} bytes. Shrink the image"
+        message = f"larger than {LARGEST_FILE_BYTES:,} bytes. Shrink the image"
         raise DataError(where, message)
     return _inverted(_guarded(decode, data, where, wanted)[np.newaxis], invert)
 
@@ -116,6 +117,35 @@ def fit_images(array: np.ndarray, wanted: Preprocessing, where: object = None) -
     for image, place in zip(images, fitted, strict=True):
         place[...] = _guarded(fit, image, where, wanted)
     return fitted
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the pictures and ``.npy`` files in a folder and those below it, by their names.
+
+    Hidden files and folders, and links to folders, are left alone.
+
+    Raises
+    ------
+    DataError
+        There are none, or a folder cannot be read.
+    """
+
+    def fail(error: OSError) -> None:
+        raise DataError(error.filename, f"cannot be read: {reason(error)}. Check its permissions")
+
+    found = []
+    for place, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = (name for name in folders if not name.startswith("."))
+        found += [Path(place, name) for name in names if is_image(name)]
+    if not found:
+        raise DataError(folder, "holds no pictures. Give a folder of pictures, or pictures")
+    return sorted(found)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is a picture or array by its name."""
+    is_array = name.lower().endswith(ARRAY_SUFFIX)
+    return not is_litter(name) and (is_array or is_picture(name))
 
 
 def _inverted(images: np.ndarray, invert: bool) -> np.ndarray:

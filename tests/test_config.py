@@ -271,7 +271,8 @@ def test_parse_override_refuses(text, message):
 def test_shipped_names_load_from_any_folder(tmp_path, monkeypatch):
     here = {name: load_config(name) for name in shipped_configs()}
     both = {"mlp_mnist", "cnv_cifar10", "cnv_svhn", "binarynet_cifar10", "binarynet_svhn"}
-    assert set(here) == {"digits", "cifar_smoke", *both, *(f"{name}_quick" for name in both)}
+    alone = {"digits", "cifar_smoke", "photos"}
+    assert set(here) == {*alone, *both, *(f"{name}_quick" for name in both)}
     assert shipped_models() == ["binarynet", "cnv", "mlp"]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()  # a run folder of the same name is no configuration

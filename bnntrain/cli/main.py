@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bnntrain import __version__
+from bnntrain.cli.output import echo_error
 from bnntrain.cli.streams import forgive_lost_errors
 from bnntrain.errors import BnntrainError, Interrupted
 
@@ -138,14 +139,8 @@ def _failed_output(error: OSError) -> int:
 
 
 def _fail(kind: str, message: str, code: int) -> int:
-    click.echo(
-        f"{click.style(kind, fg='red')}: {message}", err=True, color=False if _plain() else None
-    )
+    echo_error(kind, message)
     return code
-
-
-def _plain() -> bool:
-    return bool(os.environ.get("NO_COLOR"))
 
 
 def _usage(error: click.ClickException) -> str:

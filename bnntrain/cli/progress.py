@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import click
 
@@ -12,6 +13,7 @@ from bnntrain.cli.output import warning_line
 from bnntrain.engine import Observer
 
 _WIDTH = 80
+_SECONDS_BETWEEN = 5.0
 
 
 class Quiet(Observer):
@@ -31,6 +33,17 @@ class Lines(Quiet):
 
     def __init__(self) -> None:
         self.epochs = 0
+        self._converting: tuple[str, str] | None = None
+        self._told = 0.0
+
+    def converting(self, name: str, split: str, done: int, count: int) -> None:
+        """Say now and then how far a long conversion is."""
+        now = time.monotonic()
+        if self._converting != (name, split):
+            self._converting, self._told = (name, split), now
+        if now - self._told >= _SECONDS_BETWEEN:
+            self._told = now
+            self.write(f"converting {name}, {split} part: {done:,} of {count:,} images")
 
     def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
         """Say what will be done."""
@@ -64,15 +77,28 @@ class Bar(Lines):
         tqdm.monitor_interval = 0  # no thread that watches for bars that stand still
         self._new_bar = tqdm
 
+    def converting(self, name: str, split: str, done: int, count: int) -> None:
+        """Move a bar for each part."""
+        if self._converting != (name, split):
+            self._converting = (name, split)
+            self._open(f"{name}, {split}", count, 0)
+        self.bar.update(done - self.bar.n)
+        if done == count:
+            self.close()
+
     def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
         """Open the bar."""
         super().start(epochs, steps, batch_size, epoch, step)
         self.batch_size, self.steps = batch_size, steps
         self.epochs_done, self.step, self.loss = epoch, step, 0.0
+        done = (epoch * steps + step) * batch_size
+        self._open(self._words(), epochs * steps * batch_size, done)
+
+    def _open(self, title: str | None, total: int, done: int) -> None:
         self.bar = self._new_bar(
-            desc=self._words(),
-            total=epochs * steps * batch_size,
-            initial=(epoch * steps + step) * batch_size,
+            desc=title,
+            total=total,
+            initial=done,
             unit=" images",
             unit_scale=True,
             dynamic_ncols=True,
@@ -110,6 +136,7 @@ class Bar(Lines):
         """Take the bar away."""
         if hasattr(self, "bar"):
             self.bar.close()
+            del self.bar
 
 
 def epoch_line(row: dict[str, float], epochs: int) -> str:

@@ -8,6 +8,7 @@ one more branch of `find_source` and one more reader.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -195,6 +196,11 @@ def find_source(name: str, options: PictureOptions = AS_THEY_ARE) -> Source:
         from bnntrain.data.pictures import PictureSource
 
         return PictureSource(name, _find(name, is_folder), options)
+    if os.sep in name:
+        raise DataError(
+            name, f"no such folder, neither here nor in the data folder {data_folder()}. "
+            "Set data.dataset to the path of a folder of class folders",
+        )  # fmt: skip
     raise unknown_name(name)
 
 

@@ -108,7 +108,7 @@ def holds_pictures(album: Album) -> bool:
     """Whether the first file of some class is a picture by its name."""
     folders = [(part, name) for part in album.parts() for name in album.classes(part)]
     firsts = (image for folder in folders for image in album.images(*folder)[:1])
-    return any(_is_picture(album.name(image)) for image in firsts)
+    return any(is_picture(album.name(image)) for image in firsts)
 
 
 class _Folder:
@@ -130,7 +130,7 @@ class _Folder:
         for entry in self._scan(part):
             if entry.is_dir():
                 names.append(entry.name)
-            elif part or _is_picture(entry.name):
+            elif part or is_picture(entry.name):
                 raise _stray(self.path, _join(part, entry.name))
         return sorted(names)
 
@@ -184,7 +184,7 @@ class _Folder:
     def _scan(self, within: str) -> list[os.DirEntry]:
         try:
             with os.scandir(self.path / within) as entries:
-                return [entry for entry in entries if not _is_litter(entry.name)]
+                return [entry for entry in entries if not is_litter(entry.name)]
         except OSError as error:
             message = f"cannot be read: {reason(error)}. Check its permissions"
             raise DataError(self.path / within, message) from None
@@ -215,10 +215,10 @@ class _Archive:
         part, *rest = ("", *name.split("/")) if "" in self._parts else name.split("/")
         # A name that ends with "/" is a folder; its last piece is empty.
         is_other = part not in self._parts or rest in ([], [""]) or rest[0] == _MAC_FOLDER
-        if is_other or any(_is_litter(piece) for piece in rest):
+        if is_other or any(is_litter(piece) for piece in rest):
             return
         if len(rest) == 1:
-            if part or _is_picture(rest[0]):
+            if part or is_picture(rest[0]):
                 raise _stray(self.path, name)
             return
         images = self._parts[part].setdefault(rest[0], [])
@@ -278,7 +278,7 @@ def _layout_of(names: Iterable[str]) -> tuple[str, list[str]]:
     for name in names:
         top, *rest = name.split("/")
         # Only what has something below it is a folder; a folder's own entry ends in a slash.
-        if rest and top != _MAC_FOLDER and not _is_litter(top):
+        if rest and top != _MAC_FOLDER and not is_litter(top):
             inner = folders.setdefault(top, set())
             if len(rest) > 1:
                 inner.add(rest[0])
@@ -294,11 +294,13 @@ def _join(*pieces: str) -> str:
     return "/".join(piece for piece in pieces if piece)
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
+    """Whether a file is left alone: hidden, or what a file manager leaves behind."""
     return name.startswith(".") or name.lower() in _LITTER
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its name."""
     return PurePath(name).suffix.lower() in SUFFIXES
 
 
