@@ -14,7 +14,7 @@ from bnntrain.errors import BnntrainError, RunError
 from bnntrain.records import RUNS, RunFolder, runs_in
 
 # Keys that do not influence the weights.
-_APART = {"name", "source", "model.name", "train.threads"}
+_APART = {"name", "source", "overridden", "model.name", "train.threads"}
 _SHOWN = 3
 
 

@@ -16,6 +16,7 @@ from bnntrain.config.load import (
     is_config_name,
     load_config,
     load_meters,
+    origin_of,
     parse_override,
 )
 from bnntrain.config.schema import (
@@ -48,6 +49,7 @@ __all__ = [
     "is_config_name",
     "load_config",
     "load_meters",
+    "origin_of",
     "parse_override",
     "shipped_configs",
     "shipped_models",

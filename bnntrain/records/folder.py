@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from bnntrain.errors import RunError
+from bnntrain.errors import BnntrainError, RunError
 from bnntrain.records.atomic import TEMPORARY, reported, write_atomically
 from bnntrain.records.nearby import is_run, near_runs
 
@@ -229,7 +229,7 @@ class RunFolder:
         """Release the lock; remove a folder in which no run has begun."""
         made, self._made, self._is_claimed = self._made, [], False
         # What another process has locked is not ours any more; what holds something stays.
-        with contextlib.suppress(OSError, RunError):
+        with contextlib.suppress(OSError, BnntrainError):
             if made:
                 self.lock()
             for folder in made:
