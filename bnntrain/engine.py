@@ -125,6 +125,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Continue from a checkpoint; without one, from the start (see `Checkpoints.restore`)."""
+        self.recording.folder = self.folder.path  # of a new run it is known only now
         self.checkpoints.restore(self.live)
 
     # Loops --------------------------------------------------------------------------------------
