@@ -149,9 +149,8 @@ def fit(
     prepared = prepare(reference, overrides, memory_limit)
     config, method, plan = prepared.config, prepared.method, prepared.plan
     with contextlib.ExitStack() as stack:
-        folder = _folder(config, given, bool(resume))
+        folder, is_new = _folder(config, given, bool(resume))
         stack.callback(folder.close)
-        is_new = folder.is_vacant()
         if given is None and not is_new:
             observer.note(f"resuming {folder.path}")
         # Data are read and memory is taken first: a run that cannot start leaves no folder behind.
@@ -186,17 +185,17 @@ def _given_folder(run_dir: object, resume: object) -> Path | None:
     return resumed
 
 
-def _folder(config: Config, given: Path | None, resume: bool) -> RunFolder:
-    """Return the folder of the run, locked or still to be made."""
+def _folder(config: Config, given: Path | None, resume: bool) -> tuple[RunFolder, bool]:
+    """Return the folder of the run, and whether it is still to be made; else it is locked."""
     if given is None:
-        return runs.find_to_resume(config) if resume else runs.claim_new(config)
+        return (runs.find_to_resume(config), False) if resume else (runs.new_folder(config), True)
     folder = RunFolder(given)
-    if not resume or (given.exists() and folder.is_vacant()):
+    if not resume or (given.is_dir() and folder.is_vacant()):
         folder.check_vacant()  # that of a run killed before it had begun may be resumed
-        return folder
+        return folder, True
     runs.check_unchanged(folder, config)
     folder.lock()
-    return folder
+    return folder, False
 
 
 def _plan_record(prepared: Prepared) -> dict[str, object]:

@@ -116,9 +116,9 @@ class Checkpoints:
         folder = self.folder
         recorded = len(folder.read_metrics())
         summary = folder.read_summary()
-        live.model.initialise()
-        # First of all: its weights go where those of the last checkpoint are needed.
+        # First of all: its weights go where those to go on from belong.
         best_epoch, fault = self._look_at_best(live.model)
+        live.model.initialise()
         state = self._load(live.model)
         extension = None
         if state is not None:

@@ -15,7 +15,7 @@ import time
 
 from bnntrain import kernels
 from bnntrain.checkpoints import Checkpoints, Live
-from bnntrain.config import Config
+from bnntrain.config import Config, origin_of
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
@@ -131,6 +131,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Continue from a checkpoint; without one, from the start (see `Checkpoints.restore`)."""
+        self.recording.folder = self.folder.path  # of a new run it is known only now
         self.checkpoints.restore(self.live)
 
     # Loops --------------------------------------------------------------------------------------
@@ -200,7 +201,8 @@ class Trainer:
 
     def _diverged(self, what: str) -> BnntrainError:
         remedy = "Lower it, or use --method efficient"
-        return BnntrainError(self.config.source, "train.learning_rate", f"{what}. {remedy}")
+        key = "train.learning_rate"
+        return BnntrainError(origin_of(self.config, key), key, f"{what}. {remedy}")
 
     def _interrupt(self) -> None:
         self.checkpoints.save(self.live)

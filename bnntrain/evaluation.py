@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnntrain import kernels
-from bnntrain.config import Config
+from bnntrain.config import Config, origin_of
 from bnntrain.errors import DataError, MemoryLimitError
 from bnntrain.layers import Size, build_blocks
 from bnntrain.method import Method
@@ -43,7 +43,7 @@ def make_model(config: Config, method: Method, plan: Plan, sample: Size, isa: st
     except (OSError, MemoryError, OverflowError):
         need = f"{plan.total_bytes / MIB:,.0f} MiB that {plan.batch_size} samples take"
         raise MemoryLimitError(
-            config.source, "train.batch_size",
+            origin_of(config, "train.batch_size"), "train.batch_size",
             f"the system does not give the {need}. Give a smaller batch or a smaller model",
         ) from None
 

@@ -14,7 +14,7 @@ from bnntrain.errors import BnntrainError, RunError
 from bnntrain.records import RUNS, RunFolder, runs_in
 
 # Keys that do not influence the weights.
-_APART = {"name", "source", "model.name", "train.threads"}
+_APART = {"name", "source", "overridden", "model.name", "train.threads"}
 _SHOWN = 3
 
 
@@ -24,13 +24,10 @@ def numbered(base: Path) -> Iterator[Path]:
     yield from (base.with_name(f"{base.name}-{number}") for number in itertools.count(2))
 
 
-def claim_new(config: Config) -> RunFolder:
-    """Take the next free folder that is named after a configuration.
-
-    Runs that start at the same moment get folders of their own.
-    """
-    base = Path(RUNS) / f"{config.name}-{config.method}-seed{config.train.seed}"
-    return next(folder for folder in map(RunFolder, numbered(base)) if folder.claim())
+def new_folder(config: Config) -> RunFolder:
+    """Name a run after its configuration; its folder gets the next free name when it is made."""
+    names = numbered(Path(RUNS) / f"{config.name}-{config.method}-seed{config.train.seed}")
+    return RunFolder(next(names), names)
 
 
 def find_to_resume(config: Config) -> RunFolder:

@@ -18,6 +18,7 @@ from bnntrain.config.load import (
     is_config_name,
     load_config,
     load_meters,
+    origin_of,
     parse_override,
 )
 from bnntrain.config.schema import (
@@ -51,6 +52,7 @@ __all__ = [
     "is_config_name",
     "load_config",
     "load_meters",
+    "origin_of",
     "parse_override",
     "shipped_configs",
     "shipped_models",

@@ -39,11 +39,15 @@ class Where:
 
     def error(self, key: str, message: str) -> ConfigError:
         """Build the error for a dotted key."""
-        from_override = any(
-            key == given or key.startswith((given + ".", given + "["))
-            for given in self.overridden
-        )
-        return ConfigError(OVERRIDE if from_override else self.file, key, message)
+        return ConfigError(origin(self.file, self.overridden, key), key, message)
+
+
+def origin(file: str, overridden: Iterable[str], key: str) -> str:
+    """Return where the value of a dotted key came from: `file`, or an override."""
+    from_override = any(
+        key == given or key.startswith((given + ".", given + "[")) for given in overridden
+    )
+    return OVERRIDE if from_override else file
 
 
 def show(value: object) -> str:
@@ -88,6 +92,10 @@ def read_struct(kind: type[Section], raw: object, where: Where, key: str) -> Sec
         Unknown or missing key, wrong type, value out of range.
     """
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    if raw is None and key in where.overridden:
+        inner = f"{key}.{next(iter(fields))}"
+        message = f"{show(raw)} would reset the whole section. Give single keys, such as {inner}"
+        raise where.error(key, message)
     raw = {} if raw is None else raw
     if not isinstance(raw, Mapping):
         keys = ", ".join(fields)

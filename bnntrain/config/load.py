@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from bnntrain.config import shipped
-from bnntrain.config.check import OVERRIDE, Where, did_you_mean, read_struct, show
+from bnntrain.config.check import OVERRIDE, Where, did_you_mean, origin, read_struct, show
 from bnntrain.config.models import read_model, write_model
 from bnntrain.config.plain import plain
 from bnntrain.config.schema import (
@@ -100,7 +100,13 @@ def load_config(
         representation=file.representation,
         meters=file.meters,
         source=source,
+        overridden=where.overridden,
     )
+
+
+def origin_of(config: Config, key: str) -> str:
+    """Return where a value came from, for messages: a file, or ``override``."""
+    return origin(config.source, config.overridden, key)
 
 
 def load_meters(

@@ -311,7 +311,10 @@ class Config(msgspec.Struct, frozen=True, eq=False):
     method : str
         Row of `bnntrain.method.METHODS`.
     source : str
-        File that it was read from, for later messages. Not written out and not compared.
+        File that it was read from, for later messages.
+    overridden : frozenset of str
+        Dotted keys whose values did not come from there. Like `source`, neither written out nor
+        compared.
     """
 
     name: str
@@ -322,12 +325,14 @@ class Config(msgspec.Struct, frozen=True, eq=False):
     representation: Representation = Representation()
     meters: Meters = Meters()
     source: str = ""
+    overridden: frozenset[str] = frozenset()
 
     def __eq__(self, other: object) -> bool:
-        """Compare everything but `source`."""
+        """Compare everything but `source` and `overridden`."""
         if not isinstance(other, Config):
             return NotImplemented
-        names = (name for name in self.__struct_fields__ if name != "source")
+        apart = ("source", "overridden")
+        names = (name for name in self.__struct_fields__ if name not in apart)
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     __hash__ = None  # a model's options are dicts

@@ -23,10 +23,10 @@ from bnntrain.data.arrays import (
     check_pixel_type,
     image_shape,
 )
-from bnntrain.data.catalog import ARRAYS
 from bnntrain.data.files import cache_folder
 from bnntrain.data.flat import convert
 from bnntrain.data.source import (
+    ARRAYS,
     LARGEST_CLASSES,
     LARGEST_IMAGE_BYTES,
     SPLITS,

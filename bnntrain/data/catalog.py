@@ -19,11 +19,8 @@ from bnntrain.data.flat import Dataset, Progress, convert, find_converted
 from bnntrain.data.places import locate
 from bnntrain.data.preprocessing import CHANNELS, PictureOptions
 from bnntrain.data.published import PUBLISHED
-from bnntrain.data.source import SPLITS, Shape, Source
+from bnntrain.data.source import ARRAYS, SPLITS, Shape, Source
 from bnntrain.errors import DataError
-
-ARRAYS = "arrays:"
-"""Begins the name of a data set that was given as arrays."""
 
 AS_THEY_ARE = PictureOptions()
 """Pictures of one size, with the share of test pictures that a configuration has by default."""

@@ -23,6 +23,9 @@ from bnntrain.errors import DataError
 
 SPLITS = ("train", "test")
 
+ARRAYS = "arrays:"
+"""Begins the name of a data set that was given as arrays of Python."""
+
 LARGEST_IMAGE_BYTES = 1024 * 1024
 """Limit of one image, so that conversion stays within bounded memory whatever a header says."""
 

@@ -5,6 +5,7 @@ name, synced, and renamed over the former one. A run killed at any moment leaves
 checkpoint and the rows that belong to it.
 """
 
+from bnntrain.records.atomic import reported
 from bnntrain.records.best import Best
 from bnntrain.records.checkpoint import load_checkpoint, save_checkpoint
 from bnntrain.records.folder import METRICS, RunFolder
@@ -19,6 +20,7 @@ __all__ = [
     "RunFolder",
     "is_run",
     "load_checkpoint",
+    "reported",
     "runs_in",
     "save_checkpoint",
 ]

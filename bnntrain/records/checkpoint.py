@@ -47,14 +47,21 @@ def save_checkpoint(
     WriteError
         The former checkpoint, if there was one, is untouched.
     """
+    text = np.frombuffer(json.dumps(state, allow_nan=False).encode(), dtype=np.uint8)
+
     def write(file: BinaryIO) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            text = np.frombuffer(json.dumps(state, allow_nan=False).encode(), dtype=np.uint8)
+        archive = zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)
+        try:
             for name, array in {_STATE: text, **arrays}.items():
                 # A fixed date: equal runs write equal files.
                 member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
                 with archive.open(member, "w", force_zip64=True) as stream:
                     _write_member(stream, array)
+            archive.close()
+        except BaseException:
+            # Whatever it would still write, and complain of, is of no use now.
+            archive.fp = None
+            raise
 
     valid = f"The former {path.name} is still valid"
     remains = valid if path.exists() else "There is no checkpoint yet"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bnntrain.errors import RunError
+from bnntrain.errors import BnntrainError, RunError
 from bnntrain.records.atomic import TEMPORARY, reported, write_atomically
 from bnntrain.records.nearby import is_run, near_runs
 
@@ -37,12 +38,14 @@ class RunFolder:
     ----------
     path : Path
         The folder; it need not exist yet.
+    others : iterable of Path
+        What to call a new one where `path` is taken, in this order; see `create`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
         self.path = Path(path)
+        self._others = iter(others)
         self._lock: int | None = None
-        self._is_claimed = False
         self._made: list[Path] = []  # folders, while no run has begun in them
 
     @property
@@ -97,53 +100,45 @@ class RunFolder:
             message = "exists already. Give --resume to continue it, or another --run-dir"
             raise RunError(self.path, message)
 
-    def claim(self) -> bool:
-        """Make the folder and lock it, so that no other run begins in it.
-
-        Returns
-        -------
-        bool
-            False where it holds something, or another process is making or using it.
-
-        Raises
-        ------
-        RunError, WriteError
-            There can be no such folder; nothing of it is left.
-        """
+    def _claim(self) -> bool:
+        """Make and lock the folder; return False where it is taken and there are other names."""
+        following = next(self._others, None)
+        if following is not None:
+            self._others = itertools.chain([following], self._others)
         try:
-            self._claim()
+            self._make()
         except RunError:
-            if self.path.is_dir():
-                return False
-            raise
-        if self._lock is None and not self._made:
-            # On file systems without locks only a new folder is surely nobody else's.
-            self.close()
+            if following is None or not self.path.is_dir():
+                raise
             return False
-        return True
+        if self._made or self._lock is not None or following is None:
+            return True
+        # On file systems without locks only a new folder is surely nobody else's.
+        self.close()
+        return False
 
-    def _claim(self) -> None:
+    def _make(self) -> None:
         with reported(self.path):
             made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             with reported(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
                 try:
-                    self.path.mkdir()
+                    self.path.mkdir(parents=True)
                     self._made = made
                 except FileExistsError:
                     if not self.path.is_dir():
                         raise
             self.lock()
             self.check_vacant()
-            self._is_claimed = True
         except BaseException:
             self._made = self._made or made
             self.close()
             raise
 
     def create(self, config_text: str, plan: object) -> None:
-        """Make the folder, unless it is claimed already, and what a run begins with.
+        """Make the folder and what a run begins with, and lock it.
+
+        Of several names the first one is taken that no other run has or is about to have.
 
         Parameters
         ----------
@@ -159,8 +154,8 @@ class RunFolder:
         WriteError
             It cannot be made; nothing of it is left.
         """
-        if not self._is_claimed:
-            self._claim()
+        while not self._claim():
+            self.path = next(self._others)
         try:
             with reported(self.path):
                 (self.path / "checkpoint").mkdir(exist_ok=True)
@@ -227,9 +222,9 @@ class RunFolder:
 
     def close(self) -> None:
         """Release the lock; remove a folder in which no run has begun."""
-        made, self._made, self._is_claimed = self._made, [], False
+        made, self._made = self._made, []
         # What another process has locked is not ours any more; what holds something stays.
-        with contextlib.suppress(OSError, RunError):
+        with contextlib.suppress(OSError, BnntrainError):
             if made:
                 self.lock()
             for folder in made:
