@@ -1,7 +1,8 @@
 """Where in the data folder a known data set lies, and in which of its forms.
 
-Each set is looked for in ``<data folder>/<name>`` and in the data folder itself. The forms of a set
-are tried in order; one that is complete wins over one that lacks files.
+Each set is looked for in ``<data folder>/<name>``, where other programs put it (torchvision's
+``MNIST/raw``), and in the data folder itself. The forms of a set are tried in order; one that is
+complete wins over one that lacks files.
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ def wanted_files(
 
 
 def _folders(published: Published) -> list[Path]:
-    return [data_folder() / published.folder, data_folder()]
+    own = data_folder()
+    return [own / published.folder, *(own / each for each in published.other_folders), own]
 
 
 def _remedy(published: Published) -> str:
