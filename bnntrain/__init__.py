@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 # Python started in a source checkout finds this folder before the installed package, which has the
 # compiled kernels: let both be one package.
 __path__ = extend_path(__path__, __name__)
+del extend_path
 
 _API = ("Classifier", "Run", "evaluate", "fit", "load", "predict", "prepare")
 __all__ = [*_API, "__version__"]

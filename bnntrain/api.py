@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain import engine, runs
-from bnntrain.classifier import CHECKPOINTS, SPLITS, Classifier, load, run_path
+from bnntrain.classifier import CHECKPOINTS, SPLITS, Classifier, load
 from bnntrain.config import Config, Reference, dump_config, load_config
 from bnntrain.data.array_source import store_arrays
 from bnntrain.errors import UsageError
 from bnntrain.plan import Plan
-from bnntrain.preparation import Prepared, prepare, prepare_run
+from bnntrain.preparation import Prepared, RunLike, prepare, prepare_run, run_path
 from bnntrain.records import RunFolder
 from bnntrain.samples import Images
 from bnntrain.signals import stop_on_signals
@@ -83,10 +83,6 @@ class Run:
         return self.summary["best_test_accuracy"]
 
 
-RunLike = str | os.PathLike[str] | Run
-"""A run's folder, or what `fit` returned."""
-
-
 def fit(
     reference: Reference | None = None,
     overrides: Mapping[str, object] | None = None,
@@ -118,7 +114,7 @@ def fit(
         resumed from there, or with the same arrays. Of two arrays, ``data.test_fraction`` of each
         class is held out to test.
     classes : sequence of str, optional
-        Names of the classes of `data`; by default their numbers.
+        Names of the classes of `data`; by default those of the run that is resumed, or numbers.
 
     Returns
     -------
@@ -143,6 +139,8 @@ def fit(
             raise UsageError("no configuration. Give one, or the folder of a run to resume")
         reference = RunFolder.open(given).config
     if data is not None:
+        if classes is None and resume and given is not None:
+            classes = RunFolder(given).read_summary().get("classes")
         reference, overrides = _with_data(reference, overrides, data, classes), None
     elif classes is not None:
         raise UsageError("classes are names for data=(x, y), which is not given")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from bnntrain.engine import selected_isa
 from bnntrain.errors import RunError, UsageError
 from bnntrain.evaluation import evaluate, make_model
 from bnntrain.model import Model
-from bnntrain.preparation import Prepared, prepare_run
+from bnntrain.preparation import Prepared, RunLike, prepare_run, run_path
 from bnntrain.records import RunFolder, load_checkpoint
 from bnntrain.samples import Images, stacks_of
 
@@ -202,7 +201,7 @@ class Classifier:
         return rows
 
 
-def load(run: object, checkpoint: str = "last") -> Classifier:
+def load(run: RunLike, checkpoint: str = "last") -> Classifier:
     """Load the network of a run.
 
     Parameters
@@ -233,9 +232,7 @@ def load(run: object, checkpoint: str = "last") -> Classifier:
         raise RunError(path, message)
     prepared = prepare_run(folder.path)
     config = prepared.config
-    model = make_model(
-        config, prepared.method, prepared.plan, prepared.shape, selected_isa()
-    )
+    model = make_model(config, prepared.method, prepared.plan, prepared.shape, selected_isa())
     state = load_checkpoint(path, model.inference_state())
     try:
         epoch = int(state["epoch"] if checkpoint == "best" else state["progress"]["epoch"])
@@ -243,17 +240,3 @@ def load(run: object, checkpoint: str = "last") -> Classifier:
         message = f"is no '{checkpoint}' checkpoint. Put back a copy, or start a new run"
         raise RunError(path, message) from None
     return Classifier(folder.path, prepared, model, checkpoint, epoch)
-
-
-def run_path(run: object) -> Path:
-    """Return the folder of a run that is given by its path or by what `fit` returned.
-
-    Raises
-    ------
-    UsageError
-        It is neither.
-    """
-    path = getattr(run, "path", run)
-    if isinstance(path, str | os.PathLike) and not isinstance(path, bytes):
-        return Path(path)
-    raise UsageError(f"a run of type {type(run).__name__}. Give its folder, or what fit returned")

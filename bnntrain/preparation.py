@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -14,10 +15,21 @@ from bnntrain.compatibility import check_fit, train_count
 from bnntrain.config import Config, LayerSpec, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
+from bnntrain.errors import UsageError
 from bnntrain.method import Method, resolve_method
 from bnntrain.plan import Plan, largest_batch, plan_config
 from bnntrain.records import RunFolder
 from bnntrain.sizes import parse_size
+
+
+class HasPath(Protocol):
+    """What `bnntrain.fit` returns: it knows its folder."""
+
+    path: Path
+
+
+RunLike = str | os.PathLike[str] | HasPath
+"""A run's folder, or what `bnntrain.fit` returned."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +121,31 @@ def _with_classes(config: Config, classes: int) -> Config:
     return msgspec.structs.replace(config, model=model)
 
 
-def prepare_run(run_dir: str | os.PathLike[str]) -> Prepared:
-    """Prepare the configuration of a run folder; a run that has started needs no data set for it.
+def run_path(run: RunLike) -> Path:
+    """Return the folder of a run.
+
+    Raises
+    ------
+    UsageError
+        It is no name and no run.
+    """
+    path = getattr(run, "path", run)
+    if isinstance(path, str | os.PathLike):
+        if not os.fspath(path):
+            raise UsageError("an empty name. Give the folder of a run")
+        return Path(path)
+    raise UsageError(f"a run of type {type(run).__name__}. Give its folder, or what fit returned")
+
+
+def prepare_run(run: RunLike) -> Prepared:
+    """Prepare the configuration of a run; one that has started needs no data set for it.
 
     Raises
     ------
     RunError
         Not a run folder, or its run.json is damaged.
     """
-    folder = RunFolder.open(Path(run_dir))
+    folder = RunFolder.open(run_path(run))
     config, summary = load_config(folder.path / "config.yaml"), folder.read_summary()
     if summary.get("dataset") != config.data.dataset:
         return prepare(config)

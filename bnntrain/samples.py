@@ -15,7 +15,7 @@ from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
 from bnntrain.images import files_in, fit_images, read_images
 
-Images = object
+Images = np.ndarray | str | os.PathLike[str] | Iterable[object]
 """An array, a path, a picture of Pillow's, or an iterable of them: see `stacks_of`."""
 
 _FORMS = "Give an array, a path, a picture of Pillow's, or a list of them"
@@ -45,11 +45,12 @@ def stacks_of(images: Images, wanted: Preprocessing) -> Iterator[np.ndarray]:
     """
     if isinstance(images, str | os.PathLike):
         yield from _read(Path(images), wanted)
-    elif isinstance(images, np.ndarray):
-        if images.size or images.ndim > 1:
-            yield _stack(images, wanted)
     elif _is_picture(images):
         yield _fitted(images, wanted)
+    elif hasattr(images, "__array__"):  # NumPy's own, or another library's
+        array = np.asarray(images)
+        if array.size or array.ndim > 1:
+            yield _stack(array, wanted)
     elif isinstance(images, Iterable) and not isinstance(images, bytes):
         for number, image in enumerate(images):
             if isinstance(image, Iterable | os.PathLike) or _is_picture(image):
