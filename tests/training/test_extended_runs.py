@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_resume import Stopper, outcome
 
-from bnntrain import api
+from bnntrain import api, checkpoints
+from bnntrain.cli.fit import report
 from bnntrain.errors import Interrupted, RunError
-from bnntrain.records import Best
+from bnntrain.records import Best, save_checkpoint
 from bnntrain.records.best import is_tie
 
 SCHEDULES = {
@@ -64,8 +65,6 @@ def test_an_extension_that_is_killed_as_it_begins(saves, tmp_path, monkeypatch):
     for name in ("one", "other"):
         api.fit("digits", given_to("cosine", 2), tmp_path / name)
     api.fit(resume=tmp_path / "one", overrides={"train.epochs": 4})
-    from bnntrain import checkpoints
-
     left, save = [saves], checkpoints.save_checkpoint
 
     def killed(*arguments):
@@ -74,9 +73,10 @@ def test_an_extension_that_is_killed_as_it_begins(saves, tmp_path, monkeypatch):
         left[0] -= 1
         save(*arguments)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(checkpoints, "save_checkpoint", killed)
+    monkeypatch.setattr(checkpoints, "save_checkpoint", killed)
+    with pytest.raises(KeyboardInterrupt):
         api.fit(resume=tmp_path / "other", overrides={"train.epochs": 4})
+    monkeypatch.undo()
     assert "epochs: 4" in (tmp_path / "other" / "config.yaml").read_text()
     api.fit(resume=tmp_path / "other")
     assert outcome(tmp_path / "one") == outcome(tmp_path / "other")
@@ -94,9 +94,6 @@ def rewrite(path, change):
         arrays = dict(archive)
     state = json.loads(arrays.pop("state").tobytes())
     change(state)
-    api.RunFolder(path.parent.parent)
-    from bnntrain.records import save_checkpoint
-
     save_checkpoint(path, arrays, state)
 
 
@@ -159,7 +156,5 @@ def test_without_a_validation_split_the_best_is_the_last(tmp_path):
     assert summary["best_val_accuracy"] is summary["best_epoch_val_accuracy"] is None
     assert summary["best_test_accuracy"] == summary["test_accuracy"]
     assert api.evaluate(run.path, "best")["epoch"] == 3
-    from bnntrain.cli.fit import report
-
     assert "test accuracy" in report(run)
     assert "best" not in report(run)
