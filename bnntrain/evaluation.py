@@ -41,7 +41,7 @@ def make_model(config: Config, method: Method, plan: Plan, sample: Size, isa: st
             blocks, method, plan, train.optimizer, train.label_smoothing, train.seed, isa
         )
     except (OSError, MemoryError, OverflowError):
-        need = f"{plan.total_bytes / MIB:,.0f} MiB that {plan.batch_size} samples take"
+        need = f"{plan.total_bytes / MIB:,.2f} MiB that {plan.batch_size} samples take"
         raise MemoryLimitError(
             origin_of(config, "train.batch_size"), "train.batch_size",
             f"the system does not give the {need}. Give a smaller batch or a smaller model",

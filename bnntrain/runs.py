@@ -89,7 +89,7 @@ def check_unchanged(folder: RunFolder, config: Config) -> None:
         if now >= before:
             return
         message = f"train.epochs: {before} there, now {now}. A run can become longer, not shorter"
-        raise RunError(folder.config, message)
+        raise RunError(folder.config, f"{message}: give --epochs {before} or more")
     message = f"{_first_difference(former, config)}. Resume without changing options"
     raise RunError(folder.config, message)
 
