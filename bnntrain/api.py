@@ -1,4 +1,4 @@
-"""What scripts call: train, evaluate, predict, from a configuration or a run folder.
+"""What scripts call: train, load, evaluate, predict, from a configuration or a run.
 
 The command line is a thin layer over these functions.
 
@@ -12,43 +12,40 @@ Examples
 from __future__ import annotations
 
 import contextlib
-import itertools
-import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
-from bnntrain import engine
-from bnntrain.config import Config, config_digest, dump_config, load_config
-from bnntrain.data.catalog import open_dataset
-from bnntrain.data.feeds import Feeds
-from bnntrain.errors import RunError, UsageError
-from bnntrain.model import Model
+from bnntrain import engine, runs
+from bnntrain.classifier import CHECKPOINTS, SPLITS, Classifier, load
+from bnntrain.config import Config, Reference, dump_config, load_config
+from bnntrain.data.array_source import store_arrays
+from bnntrain.errors import UsageError
 from bnntrain.plan import Plan
-from bnntrain.preparation import Prepared, prepare, prepare_run
-from bnntrain.records import RunFolder, load_checkpoint
+from bnntrain.preparation import Prepared, RunLike, prepare, prepare_run, run_path
+from bnntrain.records import RunFolder
+from bnntrain.samples import Images
+from bnntrain.signals import stop_on_signals
 
 __all__ = [
     "CHECKPOINTS",
-    "RUNS",
     "SPLITS",
-    "Loaded",
+    "Classifier",
     "Prepared",
     "Run",
     "evaluate",
     "fit",
-    "load_run",
+    "load",
     "predict",
     "prepare",
     "prepare_run",
 ]
 
-RUNS = "runs"
-"""Folder of runs that are given no other, in the working directory."""
+
+_TO_COME = "arrays"  # a name for the data set of arrays until they have been read
 
 
 @dataclass(frozen=True)
@@ -82,41 +79,42 @@ class Run:
 
     @property
     def best_test_accuracy(self) -> float:
-        """Test accuracy of the weights with the best validation accuracy, percent."""
+        """Test accuracy of the best epoch's weights (see `load`), percent."""
         return self.summary["best_test_accuracy"]
 
 
-def default_run_dir(config: Config, resume: bool) -> Path:
-    """Name a run after its configuration: the next free name; with `resume`, the last one taken."""
-    base = Path(RUNS) / f"{config.name}-{config.method}-seed{config.train.seed}"
-    numbered = (base.with_name(f"{base.name}-{n}") for n in itertools.count(2))
-    names = itertools.chain([base], numbered)
-    taken = list(itertools.takewhile(lambda name: not RunFolder(name).is_vacant(), names))
-    if resume and taken:
-        return taken[-1]
-    return base if not taken else base.with_name(f"{base.name}-{len(taken) + 1}")
-
-
 def fit(
-    reference: str | os.PathLike[str] | Config,
+    reference: Reference | None = None,
     overrides: Mapping[str, object] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    memory_limit: int | None = None,
+    resume: bool | RunLike = False,
+    memory_limit: int | str | None = None,
     observer: engine.Observer | None = None,
+    data: tuple[object, ...] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Run:
     """Train a network.
 
     Parameters
     ----------
     reference, overrides, memory_limit
-        As for `prepare`.
+        As for `prepare`. No reference takes the configuration of the run that is resumed.
     run_dir : path, optional
         Folder for the records; by default a new one under ``runs/``.
-    resume : bool
-        Continue the run in `run_dir`; the weights come out as if it had not been interrupted.
+    resume : bool, path or Run
+        Continue the run in this folder, or with True the one in `run_dir`, or the newest unfinished
+        one of this configuration under ``runs/``. The weights come out as if it had not been
+        interrupted. More ``train.epochs`` than before extend a run.
     observer : Observer, optional
         Told about batches and epochs.
+    data : tuple of arrays, optional
+        ``(x, y)`` or ``(x, y, x_test, y_test)`` to train on instead of ``data.dataset``: images of
+        uint8, [n, height, width], [n, height, width, channels] or [n, features], and class numbers,
+        integers [n]. They are converted into the cache (`BNNTRAIN_CACHE`); the run is evaluated and
+        resumed from there, or with the same arrays. Of two arrays, ``data.test_fraction`` of each
+        class is held out to test.
+    classes : sequence of str, optional
+        Names of the classes of `data`; by default those of the run that is resumed, or numbers.
 
     Returns
     -------
@@ -127,28 +125,75 @@ def fit(
     BnntrainError
         One of its kinds, see `bnntrain.errors`; `Interrupted` after a signal, with a checkpoint
         saved.
+
+    Examples
+    --------
+    >>> run = bnntrain.fit("digits", {"train.epochs": 10})
+    >>> longer = bnntrain.fit(resume=run, overrides={"train.epochs": 20})
+    >>> own = bnntrain.fit("digits", data=(x, y), classes=["cat", "dog"])
     """
+    observer = observer or engine.Observer()
+    given = _given_folder(run_dir, resume)
+    if reference is None:
+        if not resume or given is None:
+            raise UsageError("no configuration. Give one, or the folder of a run to resume")
+        reference = RunFolder.open(given).config
+    if data is not None:
+        if classes is None and resume and given is not None:
+            classes = RunFolder(given).read_summary().get("classes")
+        reference, overrides = _with_data(reference, overrides, data, classes), None
+    elif classes is not None:
+        raise UsageError("classes are names for data=(x, y), which is not given")
     prepared = prepare(reference, overrides, memory_limit)
     config, method, plan = prepared.config, prepared.method, prepared.plan
-    path = Path(run_dir) if run_dir is not None else default_run_dir(config, resume)
     with contextlib.ExitStack() as stack:
-        folder = RunFolder(path)
+        folder, is_new = _folder(config, given, bool(resume))
         stack.callback(folder.close)
-        is_new = not resume or folder.is_vacant()
-        if is_new:
-            folder.check_vacant()
-        else:
-            _check_unchanged(folder, config)
-            folder.lock()
+        if given is None and not is_new:
+            observer.note(f"resuming {folder.path}")
         # Data are read and memory is taken first: a run that cannot start leaves no folder behind.
-        trainer = engine.Trainer(config, method, plan, folder, observer or engine.Observer())
+        trainer = engine.Trainer(config, method, plan, folder, observer)
         stack.callback(trainer.close)
         if is_new:
             folder.create(dump_config(config), _plan_record(prepared))
         trainer.restore()
-        with engine.stop_on_signals() as stop:
+        with stop_on_signals() as stop:
             summary = trainer.run(stop)
-        return Run(path, config, plan, folder.read_metrics(), summary)
+        return Run(folder.path, config, plan, folder.read_metrics(), summary)
+
+
+def _with_data(
+    reference: Reference, overrides: Mapping[str, object] | None, data: object,
+    classes: Sequence[str] | None,
+) -> Config:
+    """Return a configuration of a data set of arrays, which are converted."""
+    config = load_config(reference, {**(overrides or {}), "data.dataset": _TO_COME})
+    name = store_arrays(data, classes, config.data.test_fraction, config.data.test_seed)
+    return load_config(config, {"data.dataset": name})
+
+
+def _given_folder(run_dir: object, resume: object) -> Path | None:
+    """Return the folder that was asked for, by either name."""
+    folder = None if run_dir is None else run_path(run_dir)
+    if isinstance(resume, bool):
+        return folder
+    resumed = run_path(resume)
+    if folder not in (None, resumed):
+        raise UsageError(f"two folders, {resumed} to resume and {folder}. Give one of them")
+    return resumed
+
+
+def _folder(config: Config, given: Path | None, resume: bool) -> tuple[RunFolder, bool]:
+    """Return the folder of the run, and whether it is still to be made; else it is locked."""
+    if given is None:
+        return (runs.find_to_resume(config), False) if resume else (runs.new_folder(config), True)
+    folder = RunFolder(given)
+    if not resume or (given.is_dir() and folder.is_vacant()):
+        folder.check_vacant()  # that of a run killed before it had begun may be resumed
+        return folder, True
+    runs.check_unchanged(folder, config)
+    folder.lock()
+    return folder, False
 
 
 def _plan_record(prepared: Prepared) -> dict[str, object]:
@@ -159,175 +204,44 @@ def _plan_record(prepared: Prepared) -> dict[str, object]:
     }
 
 
-def _check_unchanged(folder: RunFolder, config: Config) -> None:
-    """Refuse to resume with a configuration that leads to other weights; name what differs."""
-    path = RunFolder.open(folder.path).path / "config.yaml"
-    former = load_config(path)
-    if config_digest(former) == config_digest(config):
-        return
-    there, here = (dict(_leaves(msgspec.to_builtins(each))) for each in (former, config))
-    apart = {"name", "source", "model.name", "train.threads"}
-    key = next(
-        key for key in {**there, **here}
-        if key not in apart and not key.startswith("meters.") and there.get(key) != here.get(key)
-    )
-    change = f"{there.get(key)} there, now {here.get(key)}"
-    if key == "model.layers":
-        change = "another list there"
-    raise RunError(path, f"{key}: {change}. Resume without changing options")
-
-
-def _leaves(values: Mapping[str, object], section: str = "") -> Iterator[tuple[str, object]]:
-    """Yield dotted keys and values."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{section}{name}.")
-        else:
-            yield f"{section}{name}", value
-
-
-@dataclass
-class Loaded:
-    """A trained network, ready to classify.
-
-    Attributes
-    ----------
-    prepared : Prepared
-        Configuration, method and plan.
-    model : Model
-        With the checkpoint's weights.
-    epoch : int
-        Epochs that the weights were trained for.
-    """
-
-    prepared: Prepared
-    model: Model
-    epoch: int
-
-
-CHECKPOINTS = ("best", "last")
-
-
-def load_run(run_dir: str | os.PathLike[str], checkpoint: str = "best") -> Loaded:
-    """Load the network of a run folder.
-
-    Parameters
-    ----------
-    run_dir : path
-        Folder that `fit` made.
-    checkpoint : str
-        ``best`` (highest validation accuracy) or ``last``.
-
-    Raises
-    ------
-    RunError
-        Not a run folder, or its checkpoint is missing or damaged.
-    """
-    if checkpoint not in CHECKPOINTS:
-        raise UsageError(f"no checkpoint '{checkpoint}'. Give one of {', '.join(CHECKPOINTS)}")
-    folder = RunFolder.open(Path(run_dir))
-    path = folder.best if checkpoint == "best" else folder.last
-    if not path.is_file():
-        message = "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'"
-        raise RunError(path, message)
-    prepared = prepare_run(run_dir)
-    config = prepared.config
-    model = engine.make_model(
-        config, prepared.method, prepared.plan, prepared.shape, engine.selected_isa()
-    )
-    state = load_checkpoint(path, model.inference_state())
-    try:
-        epoch = int(state["epoch"] if checkpoint == "best" else state["progress"]["epoch"])
-    except (KeyError, TypeError, ValueError):
-        message = f"is no '{checkpoint}' checkpoint. Put back a copy, or start a new run"
-        raise RunError(path, message) from None
-    return Loaded(prepared, model, epoch)
-
-
-SPLITS = ("test", "validation", "train")
-
-
 def evaluate(
-    run_dir: str | os.PathLike[str], checkpoint: str = "last", split: str = "test"
+    run: RunLike, checkpoint: str = "last", split: str = "test",
+    data: tuple[Images, object] | None = None,
 ) -> dict[str, object]:
-    """Evaluate a run's network on one part of its data.
+    """Evaluate a run's network on one part of its data, or on other images.
+
+    Loads the weights anew each time; `load` does so once.
 
     Parameters
     ----------
-    run_dir : path
-        Folder that `fit` made.
-    checkpoint : str
-        ``last`` or ``best``.
-    split : str
-        ``test``, ``validation`` or ``train``.
+    run, checkpoint
+        As for `load`.
+    split, data
+        As for `Classifier.evaluate`.
 
     Returns
     -------
     dict
-        ``<split>_accuracy`` (percent), ``<split>_loss`` (mean cross-entropy), ``samples``,
-        ``checkpoint``, ``epoch``.
+        See `Classifier.evaluate`.
     """
-    if split not in SPLITS:
-        raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
-    loaded = load_run(run_dir, checkpoint)
-    config = loaded.prepared.config
-    dataset = open_dataset(config.data.dataset)
-    feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
-    try:
-        feed = getattr(feeds, split)
-        if not feed.count:
-            raise UsageError(
-                f"this run has no {split} samples (data.validation_fraction is 0). "
-                "Give another --split"
-            )
-        if dataset.shape != loaded.prepared.shape:
-            message = f"was trained on other images than {config.data.dataset} has now"
-            raise RunError(run_dir, f"{message}. Put the former data back")
-        source = dataset.test if split == "test" else dataset.train
-        result = engine.evaluate(loaded.model, feed, source.path)
-    finally:
-        feeds.close()
-    return {
-        f"{split}_accuracy": result["accuracy"], f"{split}_loss": result["loss"],
-        "samples": result["samples"], "checkpoint": checkpoint, "epoch": loaded.epoch,
-    }
+    return load(run, checkpoint).evaluate(split, data)
 
 
-def predict(
-    run_dir: str | os.PathLike[str], images: np.ndarray, checkpoint: str = "best"
-) -> np.ndarray:
+def predict(run: RunLike, images: Images, checkpoint: str = "last") -> np.ndarray:
     """Classify images.
+
+    Loads the weights anew each time; `load` does so once.
 
     Parameters
     ----------
-    run_dir : path
-        Folder that `fit` made.
-    images : ndarray of uint8 [n, height, width, channels] or [n, height, width]
-        Of the size that the network was trained on.
-    checkpoint : str
-        ``best`` or ``last``.
+    run, checkpoint
+        As for `load`.
+    images
+        As for `Classifier.predict`.
 
     Returns
     -------
     ndarray of float32 [n, classes]
         Softmax scores.
-
-    Raises
-    ------
-    UsageError
-        Images of another type or size.
     """
-    loaded = load_run(run_dir, checkpoint)
-    model, shape = loaded.model, loaded.prepared.shape
-    if images.dtype != np.uint8 or images[:1].size != math.prod(shape) * len(images[:1]):
-        raise UsageError(
-            f"images of type {images.dtype} and shape {images.shape[1:]}, but the network takes "
-            f"uint8 {'x'.join(map(str, shape))}. Resize or convert them first"
-        )
-    flat = images.reshape(len(images), -1)
-    scores = np.empty((len(images), model.classes), dtype=np.float32)
-    for first in range(0, len(flat), len(model.x)):
-        rows = min(len(model.x), len(flat) - first)
-        np.bitwise_xor(flat[first : first + rows], 0x80, out=model.x[:rows].view(np.uint8))
-        scores[first : first + rows] = model.scores(rows)
-    return scores
+    return load(run, checkpoint).predict(images)

@@ -17,6 +17,7 @@ from bnntrain import engine, kernels
 from bnntrain.api import Prepared
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
+from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import UsageError
 from bnntrain.evaluation import make_model, read
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS, SHAPES
@@ -122,7 +123,7 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
         and no loss accounts for.
     """
     config, plan = prepared.config, prepared.plan
-    dataset = open_dataset(config.data.dataset)
+    dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
     isa = engine.selected_isa()
     model = make_model(config, prepared.method, plan, prepared.shape, isa)
     model.initialise()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnntrain import kernels
-from bnntrain.config import Config
+from bnntrain.config import Config, origin_of
 from bnntrain.data.order import split_counts
 from bnntrain.errors import ConfigError
 from bnntrain.layers import BlockShape, ShapeError, Size, infer_shapes
@@ -28,36 +28,40 @@ def check_fit(config: Config, shape: Size, classes: int, train_samples: int) -> 
         blocks = infer_shapes(layers, shape)
     except ShapeError as error:
         key = f"model.layers[{error.layer}].{layers[error.layer].kind}"
-        raise ConfigError(config.source, key, error.message) from None
+        raise _error(config, key, error.message) from None
     for block in blocks:
         if block.fan_in > kernels.MAX_INPUTS:
-            raise ConfigError(config.source, *_too_wide(block))
+            raise _error(config, *_too_wide(block))
         positions = block.product[0] * block.product[1]
         if positions * config.train.batch_size > kernels.MAX_POSITIONS:
-            raise ConfigError(
-                config.source, "train.batch_size",
+            raise _error(
+                config, "train.batch_size",
                 f"{config.train.batch_size} images of {positions} positions are more than the "
                 f"{kernels.MAX_POSITIONS} that sums are exact for. Give at most "
                 f"{kernels.MAX_POSITIONS // positions}",
             )
     outputs = blocks[-1].outputs
     if outputs != classes:
-        raise ConfigError(
-            config.source, f"model.layers[{blocks[-1].layer}].dense",
+        raise _error(
+            config, f"model.layers[{blocks[-1].layer}].dense",
             f"{outputs} outputs, but {config.data.dataset} has {classes} classes. Give {classes}",
         )
     if config.train.batch_size > train_samples:
-        raise ConfigError(
-            config.source, "train.batch_size",
+        raise _error(
+            config, "train.batch_size",
             f"{config.train.batch_size} is more than the {train_samples} training samples. "
             "Give at most that",
         )
     padding, side = config.data.augment.crop_padding, min(shape[:2])
     if padding >= side:
-        raise ConfigError(
-            config.source, "data.augment.crop_padding",
+        raise _error(
+            config, "data.augment.crop_padding",
             f"{padding} moves images of {shape[0]}x{shape[1]} out of sight. Give less than {side}",
         )
+
+
+def _error(config: Config, key: str, message: str) -> ConfigError:
+    return ConfigError(origin_of(config, key), key, message)
 
 
 def _too_wide(block: BlockShape) -> tuple[str, str]:

@@ -1,33 +1,32 @@
 """The training and evaluation loops. Prints nothing: an `Observer` is told what happens.
 
 Order of events in an epoch: train on every full batch, evaluate the validation split, add the row
-to ``metrics.csv``, save ``checkpoint/last.npz`` (and ``best.npz``). The checkpoint is what counts:
-a row without it is dropped on resume and its epoch run again. The test set is read once, at the
-end.
+to ``metrics.csv``, save ``checkpoint/best.npz`` if it is now the best, and ``last.npz``. The last
+checkpoint is what counts: a row without it is dropped on resume and its epoch run again. The test
+set is read once, at the end.
 """
 
 from __future__ import annotations
 
 import math
-import signal
 import statistics
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from bnntrain import kernels
-from bnntrain.config import Config, config_digest
+from bnntrain.checkpoints import Checkpoints, Live
+from bnntrain.config import Config, origin_of
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
-from bnntrain.errors import BnntrainError, Interrupted, KernelError, RunError
+from bnntrain.data.preprocessing import PictureOptions, Preprocessing
+from bnntrain.errors import BnntrainError, Interrupted, KernelError
 from bnntrain.evaluation import evaluate, make_model, read
 from bnntrain.limits import available_threads
 from bnntrain.meters import PeakMeter, rss_bytes
 from bnntrain.meters.recording import SECTIONS, Recording, earlier_sections
 from bnntrain.method import Method
 from bnntrain.plan import MIB, Plan
-from bnntrain.records import Progress, RunFolder, load_checkpoint, save_checkpoint
+from bnntrain.records import Progress, RunFolder, load_checkpoint
 from bnntrain.schedule import LearningRate
 
 
@@ -37,6 +36,9 @@ class Observer:
     def start(self, epochs: int, steps: int, batch_size: int, epoch: int, step: int) -> None:
         """Training begins, or goes on, at `step` of `epoch` (both from 0)."""
 
+    def converting(self, name: str, split: str, done: int, count: int) -> None:
+        """Of a data set's split, `done` of `count` records are converted; before the training."""
+
     def batch(self, loss: float) -> None:
         """A batch was trained on; `loss` is its mean."""
 
@@ -45,6 +47,9 @@ class Observer:
 
     def warning(self, line: str) -> None:
         """Something will be missing from the records; the training goes on."""
+
+    def note(self, line: str) -> None:
+        """Something is worth knowing before the training begins."""
 
 
 def selected_isa() -> str:
@@ -64,27 +69,6 @@ def selected_isa() -> str:
 def threads_of(config: Config) -> int:
     """Return the threads of a run: the configured number, or for 0 what can run at a time."""
     return config.train.threads or available_threads()
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event; a second one of them stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    former = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 class Trainer:
@@ -117,7 +101,9 @@ class Trainer:
         self.config, self.method, self.plan = config, method, plan
         self.folder, self.observer = folder, observer
         self.isa = selected_isa()
-        self.dataset = open_dataset(config.data.dataset)
+        self.dataset = open_dataset(
+            config.data.dataset, PictureOptions.of(config.data), observer.converting
+        )
         self.feeds = Feeds(
             self.dataset, config.data.validation_fraction, config.train.seed, config.data.augment
         )
@@ -126,9 +112,8 @@ class Trainer:
             config.train.learning_rate, config.train.schedule, config.train.epochs, self.steps
         )
         self.progress = Progress()
-        self.digest = config_digest(config)
         self.recording = Recording(config.meters, folder.path, observer.warning)
-        self.batches = 0  # that this process has trained on
+        self.batches, self.seconds = 0, 0.0  # that this process has trained on, and for how long
         self.sections = self.recording.sections()
         self.earlier = earlier_sections({})
         self.meter = PeakMeter()
@@ -138,58 +123,17 @@ class Trainer:
         except BaseException:
             self.close()
             raise
-
-    # Checkpoints --------------------------------------------------------------------------------
-
-    def save(self) -> None:
-        """Write ``checkpoint/last.npz``."""
-        state = {
-            "config": self.digest, "data": self.dataset.train.records_crc,
-            "progress": self.progress.state(), "rate": self.rate.state(),
-        }
-        save_checkpoint(self.folder.last, self.model.arena.persistent(), state)
+        self.checkpoints = Checkpoints(
+            config, self.dataset.train.records_crc, folder, observer.warning, observer.note
+        )
+        self.live = Live(
+            self.model, self.rate, self.progress, self.feeds.validation.count, self._validate
+        )
 
     def restore(self) -> None:
-        """Continue from ``checkpoint/last.npz``; without one, from the start.
-
-        Writes nothing before all that the run will need has been found good.
-
-        Raises
-        ------
-        RunError
-            Damaged, incomplete, or of another configuration or other data.
-        """
-        folder = self.folder
-        recorded = len(folder.read_metrics())
-        folder.read_summary()
-        self.model.initialise()
-        if folder.last.exists():
-            self._load()
-        elif recorded > 1:
-            # Less is normal: the first epoch's row is written before its checkpoint.
-            message = f"is missing, but metrics.csv has {recorded} epochs"
-            raise RunError(folder.last, f"{message}. Put it back, or start a new run")
-        folder.truncate_metrics(self.progress.epoch)
-        folder.tidy()
-
-    def _load(self) -> None:
-        last, best = self.folder.last, self.folder.best
-        if best.exists():  # needed at the end only, but damage is better known now
-            load_checkpoint(best, self.model.inference_state())
-        state = load_checkpoint(last, self.model.arena.persistent())
-        if state.get("config") != self.digest:
-            message = "was made with another configuration. Resume without changing options"
-            raise RunError(last, message)
-        if state.get("data") != self.dataset.train.records_crc:
-            message = f"was trained on other data: {self.config.data.dataset} has changed since"
-            raise RunError(last, f"{message}. Start a new run")
-        try:
-            self.progress.restore(state["progress"])
-            self.rate.restore(state["rate"])
-        except (KeyError, TypeError, ValueError):
-            raise RunError(last, "has no complete state. Start a new run") from None
-        if self.progress.epoch and not best.exists():
-            raise RunError(best, "is missing. Put it back, or start a new run")
+        """Continue from a checkpoint; without one, from the start (see `Checkpoints.restore`)."""
+        self.recording.folder = self.folder.path  # of a new run it is known only now
+        self.checkpoints.restore(self.live)
 
     # Loops --------------------------------------------------------------------------------------
 
@@ -204,7 +148,8 @@ class Trainer:
         progress = self.progress
         recorded = self.folder.read_summary()
         if recorded.get("status") == "finished" and progress.epoch >= self.config.train.epochs:
-            return recorded  # with the figures of the process that trained
+            return self._as_recorded(recorded)
+        progress.start_clock()
         self.earlier = earlier_sections(recorded)
         if progress.epoch < self.config.train.epochs:
             self.observer.start(
@@ -220,6 +165,14 @@ class Trainer:
             self._end_epoch()
             self.recording.end_epoch()
         return self._finish(stop)
+
+    def _as_recorded(self, recorded: dict[str, object]) -> dict[str, object]:
+        """Return the summary of a run that has finished, with the figures of who trained it."""
+        if self.checkpoints.has_chosen_anew:  # the last epoch: none is left to come
+            accuracy = {"best_test_accuracy": recorded["test_accuracy"]}
+            recorded = recorded | self._best_fields() | accuracy
+            self.folder.write_summary(recorded)
+        return recorded
 
     def _train_epoch(self, stop: threading.Event) -> None:
         progress, model, batch = self.progress, self.model, self.plan.batch_size
@@ -243,19 +196,28 @@ class Trainer:
             progress.hits += hits
             progress.step += 1
             progress.seconds += elapsed
+            self.seconds += elapsed
             progress.batch_seconds.append(elapsed)
             self.observer.batch(loss / batch)
 
     def _diverged(self, what: str) -> BnntrainError:
         remedy = "Lower it, or use --method efficient"
-        return BnntrainError(self.config.source, "train.learning_rate", f"{what}. {remedy}")
+        key = "train.learning_rate"
+        return BnntrainError(origin_of(self.config, key), key, f"{what}. {remedy}")
 
     def _interrupt(self) -> None:
-        self.save()
+        self.checkpoints.save(self.live)
         self._stop_recording()
         self.folder.write_summary(self.summary("interrupted"))
         message = "interrupted; a checkpoint is saved. Continue with --resume"
-        raise Interrupted(self.folder.path, message)
+        raise Interrupted(self.folder.path, f"{message} {self.folder.path}")
+
+    def _validate(self) -> int:
+        """Return how many samples of the validation split are classified correctly."""
+        return self._validation()["hits"] if self.feeds.validation.count else 0
+
+    def _validation(self) -> dict[str, float]:
+        return evaluate(self.model, self.feeds.validation, self.dataset.train.path)
 
     def _end_epoch(self) -> None:
         progress = self.progress
@@ -270,12 +232,12 @@ class Trainer:
             "seconds": progress.seconds,
             "images_per_second": seen / progress.seconds,
         }
-        accuracy, mark = row["accuracy"], self.recording.mark
+        accuracy, hits, mark = row["accuracy"], 0, self.recording.mark
         if self.feeds.validation.count:
             mark("evaluate")
-            result = evaluate(self.model, self.feeds.validation, self.dataset.train.path)
+            result = self._validation()
             row |= {"val_loss": result["loss"], "val_accuracy": result["accuracy"]}
-            accuracy = row["val_accuracy"]
+            accuracy, hits = result["accuracy"], result["hits"]
             mark("other")
         row["rss_peak_mib"] = self.meter.peak_bytes() / MIB
         row["energy_j"] = self.recording.training_joules()
@@ -283,17 +245,13 @@ class Trainer:
         known = {name: value for name, value in row.items() if value is not None}
         self.folder.log(" ".join(f"{name}={value:.6g}" for name, value in known.items()))
         self.rate.end_epoch(accuracy)
-        better = accuracy > progress.best_accuracy
-        progress.best_accuracy = max(accuracy, progress.best_accuracy)
         progress.seconds_total += progress.seconds
         progress.epoch += 1
         progress.step = progress.hits = 0
         progress.loss = progress.seconds = 0.0
         mark("checkpoint")
-        if better:
-            state = {"epoch": progress.epoch}
-            save_checkpoint(self.folder.best, self.model.inference_state(), state)
-        self.save()
+        self.checkpoints.offer_best(self.live, hits)
+        self.checkpoints.save(self.live)
         mark("other")
         self.observer.epoch(known)
 
@@ -307,14 +265,19 @@ class Trainer:
             "test_accuracy": last["accuracy"], "test_loss": last["loss"],
             "weights_sha256": self.model.weights_sha256(),
         }
-        load_checkpoint(self.folder.best, self.model.inference_state())
-        summary["best_test_accuracy"] = evaluate(self.model, test, path)["accuracy"]
+        best = last
+        if self.progress.best.epoch != self.progress.epoch:
+            load_checkpoint(self.folder.best, self.model.inference_state())
+            best = evaluate(self.model, test, path)
+        summary["best_test_accuracy"] = best["accuracy"]
         self.recording.mark("other")
         if self.recording.has_idle:
             self.folder.write_summary(summary)  # whatever happens now, the run has finished
             self.recording.idle_after(stop)
         self._stop_recording()
-        summary |= self._recorded() | {"rss_peak_bytes": self.meter.peak_bytes()}
+        summary |= self._recorded() | {
+            "rss_peak_bytes": self.meter.peak_bytes(), "seconds_wall": self.progress.wall,
+        }  # fmt: skip
         self.folder.write_summary(summary)
         return summary
 
@@ -352,6 +315,7 @@ class Trainer:
             "isa": self.isa,
             "versions": versions(),
             "sample_shape": list(self.dataset.shape),
+            "preprocessing": Preprocessing(self.dataset.shape, config.data.resize).to_json(),
             "classes": self.dataset.classes,
             "train_samples": self.feeds.train.count,
             "validation_samples": self.feeds.validation.count,
@@ -359,7 +323,6 @@ class Trainer:
             "test_accuracy": None,
             "best_test_accuracy": None,
             "test_loss": None,
-            "best_val_accuracy": progress.best_accuracy if progress.epoch else None,
             "plan_bytes": self.plan.total_bytes,
             "arena_bytes": self.model.arena.bytes,
             "rss_before_bytes": self.rss_before,
@@ -369,9 +332,26 @@ class Trainer:
             "seconds_per_batch": (
                 statistics.median(times) if times else former.get("seconds_per_batch")
             ),
+            "seconds_per_batch_mean": (
+                self.seconds / self.batches if times else former.get("seconds_per_batch_mean")
+            ),
             "seconds_total": progress.seconds_total + progress.seconds,
+            "seconds_wall": progress.wall,
             "weights_sha256": None,
-        } | self._recorded()
+            "extended": self.checkpoints.extended,
+        } | self._best_fields() | self._recorded()
+
+    def _best_fields(self) -> dict[str, object]:
+        """Return what ``run.json`` says of the choice of the best epoch."""
+        progress, count = self.progress, self.feeds.validation.count
+        best, is_known = progress.best, bool(progress.epoch and count)
+        return {
+            "best_val_accuracy": progress.best_accuracy if is_known else None,
+            "best_epoch": best.epoch or None,
+            "best_epoch_val_accuracy": (
+                100.0 * best.hits / count if best.epoch and count else None
+            ),
+        }
 
     def close(self) -> None:
         """Close the data files, and the meters where the run did not come to its end."""

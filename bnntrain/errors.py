@@ -89,14 +89,17 @@ class RunError(BnntrainError):
         The run folder or the file in it.
     message : str
         What is wrong and the remedy.
+    is_damage : bool
+        Whether the file itself is at fault (missing, cut off, garbled), not what it is used for.
     """
 
     exit_code = 2
 
-    def __init__(self, path: object, message: str) -> None:
+    def __init__(self, path: object, message: str, is_damage: bool = False) -> None:
         super().__init__(path, message)
         self.path = path
         self.message = message
+        self.is_damage = is_damage
 
 
 class UsageError(BnntrainError):

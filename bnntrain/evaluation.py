@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnntrain import kernels
-from bnntrain.config import Config
+from bnntrain.config import Config, origin_of
 from bnntrain.errors import DataError, MemoryLimitError
 from bnntrain.layers import Size, build_blocks
 from bnntrain.method import Method
@@ -41,9 +41,9 @@ def make_model(config: Config, method: Method, plan: Plan, sample: Size, isa: st
             blocks, method, plan, train.optimizer, train.label_smoothing, train.seed, isa
         )
     except (OSError, MemoryError, OverflowError):
-        need = f"{plan.total_bytes / MIB:,.0f} MiB that {plan.batch_size} samples take"
+        need = f"{plan.total_bytes / MIB:,.2f} MiB that {plan.batch_size} samples take"
         raise MemoryLimitError(
-            config.source, "train.batch_size",
+            origin_of(config, "train.batch_size"), "train.batch_size",
             f"the system does not give the {need}. Give a smaller batch or a smaller model",
         ) from None
 
@@ -65,7 +65,7 @@ def read(feed: kernels.Feed, first: int, model: Model, rows: int, path: object) 
 
 
 def evaluate(model: Model, feed: kernels.Feed, path: object) -> dict[str, float]:
-    """Return mean loss, accuracy (percent) and the number of samples of one part of the data."""
+    """Return loss (mean), accuracy (percent), hits and samples of one part of the data."""
     batch, loss, hits = len(model.x), 0.0, 0
     for first in range(0, feed.count, batch):
         rows = min(batch, feed.count - first)
@@ -73,4 +73,7 @@ def evaluate(model: Model, feed: kernels.Feed, path: object) -> dict[str, float]
         batch_loss, batch_hits = model.evaluate_batch(rows)
         loss += batch_loss
         hits += batch_hits
-    return {"loss": loss / feed.count, "accuracy": 100.0 * hits / feed.count, "samples": feed.count}
+    accuracy = 100.0 * hits / feed.count
+    return {
+        "loss": loss / feed.count, "accuracy": accuracy, "hits": hits, "samples": feed.count,
+    }  # fmt: skip

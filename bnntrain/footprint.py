@@ -22,6 +22,7 @@ from bnntrain.api import Prepared
 from bnntrain.compatibility import train_count
 from bnntrain.config import LayerSpec
 from bnntrain.data.catalog import describe
+from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import MemoryLimitError
 from bnntrain.layers import ROLES, Size, infer_shapes
 from bnntrain.method import METHODS, Method
@@ -93,7 +94,8 @@ def footprints(prepared: Prepared) -> list[Footprint]:
 def training_samples(prepared: Prepared) -> int:
     """Return the samples that are trained on, the most that a batch can have."""
     config = prepared.config
-    return train_count(config, describe(config.data.dataset).train_count)
+    known = describe(config.data.dataset, PictureOptions.of(config.data))
+    return train_count(config, known.train_count)
 
 
 def layer_sizes(layers: Sequence[LayerSpec], shape: Size) -> list[LayerSize]:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 
 import msgspec
 
-from bnntrain.config import Config
+from bnntrain.config import Config, origin_of
 from bnntrain.errors import ConfigError
 
 
@@ -249,7 +249,8 @@ def _refusal(
     else:
         fix = ", ".join(f"{_key(name)}: {value}" for name, value, _, _ in conflicts)
     message = f"{values[culprit]} {reason} {others}. Nearest that works: {fix}"
-    return ConfigError(config.source or config.name, _key(culprit), message)
+    key = _key(culprit)
+    return ConfigError(origin_of(config, key) or config.name, key, message)
 
 
 def _key(cell: str) -> str:

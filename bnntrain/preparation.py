@@ -6,16 +6,30 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from bnntrain import engine
 from bnntrain.compatibility import check_fit, train_count
-from bnntrain.config import Config, load_config
+from bnntrain.config import Config, LayerSpec, Reference, load_config
 from bnntrain.data.catalog import Description, describe
+from bnntrain.data.preprocessing import PictureOptions, Preprocessing
+from bnntrain.errors import UsageError
 from bnntrain.method import Method, resolve_method
 from bnntrain.plan import Plan, largest_batch, plan_config
 from bnntrain.records import RunFolder
+from bnntrain.sizes import parse_size
+
+
+class HasPath(Protocol):
+    """What `bnntrain.fit` returns: it knows its folder."""
+
+    path: Path
+
+
+RunLike = str | os.PathLike[str] | HasPath
+"""A run's folder, or what `bnntrain.fit` returned."""
 
 
 @dataclass(frozen=True)
@@ -42,35 +56,44 @@ class Prepared:
     classes: list[str]
     plan: Plan
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pictures become samples: in training, and when they are classified later."""
+        return Preprocessing(self.shape, self.config.data.resize)
+
 
 def prepare(
-    reference: str | os.PathLike[str] | Config,
+    reference: Reference,
     overrides: Mapping[str, object] | None = None,
-    memory_limit: int | None = None,
+    memory_limit: int | str | None = None,
     known: Description | None = None,
 ) -> Prepared:
     """Read a configuration and plan its memory; allocates nothing and needs no data files.
 
     Parameters
     ----------
-    reference : str, path or Config
-        A ``.yaml`` file, a shipped name, or what `load_config` returned.
+    reference : str, path, mapping or Config
+        A ``.yaml`` file, a shipped name, a dict of what such a file holds, or what `load_config`
+        returned.
     overrides : mapping, optional
-        Dotted keys and values.
-    memory_limit : int, optional
-        Bytes for the arena: a batch whose plan is larger is replaced by the largest that fits.
+        Dotted keys and values; numbers may be NumPy's.
+    memory_limit : int or str, optional
+        For the arena, in bytes or as ``64MiB``: a batch whose plan is larger is replaced by the
+        largest that fits.
     known : Description, optional
         Shape, classes and counts of the data set, where they need not be looked up.
 
     Raises
     ------
-    ConfigError, DataError, MemoryLimitError, KernelError
+    ConfigError, DataError, MemoryLimitError, KernelError, UsageError
         The configuration, the data set's name, the limit or ``BNNTRAIN_ISA`` is no good.
     """
-    config = reference if isinstance(reference, Config) else load_config(reference, overrides)
+    config = load_config(reference, overrides)
+    memory_limit = None if memory_limit is None else parse_size(memory_limit)
     method = resolve_method(config)
     engine.selected_isa()
-    known = known or describe(config.data.dataset)
+    known = known or describe(config.data.dataset, PictureOptions.of(config.data))
+    config = _with_classes(config, len(known.classes))
     shape, threads = known.shape, engine.threads_of(config)
     check_fit(
         config, shape, len(known.classes), train_count(config, known.train_count)
@@ -87,15 +110,42 @@ def prepare(
     return Prepared(config, method, shape, known.classes, plan)
 
 
-def prepare_run(run_dir: str | os.PathLike[str]) -> Prepared:
-    """Prepare the configuration of a run folder; a run that has started needs no data set for it.
+def _with_classes(config: Config, classes: int) -> Config:
+    """Give layers of ``units: classes`` their number: a run folder says what was trained."""
+    layers = tuple(
+        LayerSpec(spec.kind, spec.options | {"units": classes})
+        if spec.options.get("units") == "classes" else spec
+        for spec in config.model.layers
+    )
+    model = msgspec.structs.replace(config.model, layers=layers)
+    return msgspec.structs.replace(config, model=model)
+
+
+def run_path(run: RunLike) -> Path:
+    """Return the folder of a run.
+
+    Raises
+    ------
+    UsageError
+        It is no name and no run.
+    """
+    path = getattr(run, "path", run)
+    if isinstance(path, str | os.PathLike):
+        if not os.fspath(path):
+            raise UsageError("an empty name. Give the folder of a run")
+        return Path(path)
+    raise UsageError(f"a run of type {type(run).__name__}. Give its folder, or what fit returned")
+
+
+def prepare_run(run: RunLike) -> Prepared:
+    """Prepare the configuration of a run; one that has started needs no data set for it.
 
     Raises
     ------
     RunError
         Not a run folder, or its run.json is damaged.
     """
-    folder = RunFolder.open(Path(run_dir))
+    folder = RunFolder.open(run_path(run))
     config, summary = load_config(folder.path / "config.yaml"), folder.read_summary()
     if summary.get("dataset") != config.data.dataset:
         return prepare(config)

@@ -6,10 +6,11 @@ nothing, so that a report of what is missing (`doctor`) can be printed when NumP
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _MIB = 1 << 20
 _UNITS = (("GiB", 1 << 30), ("MiB", _MIB), ("KiB", 1 << 10))
+_MEMORY_KINDS = {"pss": "proportional memory (pss)", "uss": "unique memory (uss)"}
 NONE = "-"
 """What stands for a figure that there is not."""
 
@@ -71,6 +72,12 @@ def size_text(size: float) -> str:
 def times(whole: float | None, part: float | None) -> str:
     """Write how often `part` goes into `whole`, e.g. ``7.2x``."""
     return f"{whole / part:.2f}x" if whole and part else NONE
+
+
+def memory_name(memory: Mapping[str, object]) -> str:
+    """Name what a recording of memory is of, by its section of ``run.json``."""
+    name = _MEMORY_KINDS.get(str(memory.get("kind")), "resident memory")
+    return f"{name} with child processes" if memory.get("children") else name
 
 
 def plural(count: int, noun: str) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -28,9 +29,12 @@ from bnntrain.kernels import Marks
 from meter_statistics import trimmed
 
 from bnntrain import api, engine
+from bnntrain.cli.options import SECONDS
+from bnntrain.config import Config
 from bnntrain.evaluation import read
 from bnntrain.meters.energy import EnergyMeter
 from bnntrain.meters.memory import MemoryMeter
+from bnntrain.meters.memory_readers import open_reader
 from bnntrain.meters.phases import OTHER
 from bnntrain.meters.power import Power
 from bnntrain.meters.recording import ignore
@@ -61,13 +65,14 @@ class Counted:
 class Meters:
     """Both meters at their default intervals, or at others, writing their files into a folder."""
 
-    def __init__(self, folder: Path, memory_s: float, energy_s: float) -> None:
+    def __init__(self, config: Config, folder: Path, memory_s: float, energy_s: float) -> None:
         recording = folder / "replayed.csv"
         recording.write_text("t,watts\n0,5\n1000000,5\n")
         self.source = Counted(recording)
         marks = Marks(OTHER)
         self.mark = marks.begin
-        self.memory = MemoryMeter(memory_s, folder / "memory.dat", marks)
+        opened = partial(open_reader, config.meters)
+        self.memory = MemoryMeter(memory_s, folder / "memory.dat", marks, opened)
         self.energy = EnergyMeter(self.source, energy_s, folder / "power.csv", marks=marks)
         self.memory.start()
         self.energy.start()
@@ -132,10 +137,10 @@ def costs(batches: np.ndarray) -> list[tuple[float, float]]:
 
 @click.command(context_settings={"show_default": True})
 @click.argument("config", default="mlp_mnist_quick")
-@click.option("--seconds", default=60.0, help="Time to train for.")
+@click.option("--seconds", type=SECONDS, default=60.0, help="Time to train for.")
 @click.option("--threads", default=1)
-@click.option("--memory-interval", default=0.1)
-@click.option("--energy-interval", default=0.05)
+@click.option("--memory-interval", type=SECONDS, default=0.1)
+@click.option("--energy-interval", type=SECONDS, default=0.05)
 @click.option("-s", "--set", "settings", multiple=True, help="key=value of the configuration.")
 def main(
     config: str, seconds: float, threads: int, memory_interval: float, energy_interval: float,
@@ -152,7 +157,7 @@ def main(
         )  # fmt: skip
         trainer.model.initialise()
         trainer.feeds.shuffle(0)
-        meters = Meters(folder, memory_interval, energy_interval)
+        meters = Meters(prepared.config, folder, memory_interval, energy_interval)
         batches = train(trainer, meters, seconds)
         meters.stop()
         trainer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -22,10 +23,12 @@ from bnntrain.config import Config
 from bnntrain.errors import BnntrainError, Interrupted, RunError, UsageError
 from bnntrain.footprint import measured, published_counterpart
 from bnntrain.method import METHODS
+from bnntrain.records import RUNS, reported
 from bnntrain.report import NONE, mib, times
+from bnntrain.runs import numbered
+from bnntrain.signals import caught
 
 Summary = dict[str, object]
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _methods(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -51,7 +54,8 @@ def _methods(context: click.Context, parameter: click.Parameter, value: str) -> 
     help="Rows of the method table, in the order of the comparison.",
 )
 @click.option(
-    "--run-dir", type=click.Path(), help="Folder of the runs [default: a new one under runs/]."
+    "--run-dir", type=options.NamedPath(),
+    help="Folder of the runs [default: a new one under runs/].",
 )
 @click.option(
     "--resume",
@@ -84,14 +88,17 @@ def compare(
     prepared = [api.prepare(config, {**overrides, "method": method}) for method in methods]
     if resume and run_dir is None:
         raise UsageError("--resume: which comparison? Give its folder with --run-dir")
-    folder = _folder(prepared[0].config, () if resume else methods, run_dir)
+    folder = _resumed(Path(run_dir)) if resume else _folder(prepared[0].config, methods, run_dir)
     runs: list[Summary] = []
     for number, (method, each) in enumerate(zip(methods, prepared, strict=True), 1):
         if not quiet:
             click.echo(f"{method} ({number} of {len(methods)})", err=True)
         command = _command(config, overrides, method, folder / method, quiet)
-        code, text = _train([*command, "--resume"] if resume else command, method)
+        again = ["--resume"] if (folder / method).exists() else []
+        code, text = _train([*command, *again], method)
         if code:
+            with contextlib.suppress(OSError):  # it holds runs, or was never made
+                folder.rmdir()
             # The run itself has said in one line what is wrong.
             context.exit(code)
         runs.append(json.loads(text) | {"published_bytes": published_counterpart(each)})
@@ -105,13 +112,30 @@ def compare(
 def _folder(config: Config, methods: Sequence[str], run_dir: str | None) -> Path:
     """Return the folder for the runs, in which those of `methods` do not exist yet."""
     if run_dir is None:
-        base = Path(api.RUNS) / f"{config.name}-compare-seed{config.train.seed}"
-        others = (base.with_name(f"{base.name}-{n}") for n in itertools.count(2))
-        return next(path for path in itertools.chain([base], others) if not path.exists())
+        base = Path(RUNS) / f"{config.name}-compare-seed{config.train.seed}"
+        return next(filter(_make, numbered(base)))
     folder = Path(run_dir)
     for path in [folder, *(folder / method for method in methods)]:
         if path.exists() and (path != folder or not path.is_dir()):
             raise RunError(path, "exists already. Give another --run-dir")
+    return folder
+
+
+def _make(path: Path) -> bool:
+    """Make a folder; return whether there was none: one of two that start together is second."""
+    with reported(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except FileExistsError:
+            return False
+    return True
+
+
+def _resumed(folder: Path) -> Path:
+    """Return the folder of a comparison that has begun."""
+    if not folder.is_dir():
+        raise RunError(folder, "no such folder. Without --resume a new comparison begins there")
     return folder
 
 
@@ -166,40 +190,38 @@ def _forwarded(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen, list[
         if child is not None:
             child.send_signal(number)
 
-    former = {number: signal.signal(number, forward) for number in _FORWARDED}
-    try:
+    with caught(forward):
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
         for number in received:
             child.send_signal(number)
         yield child, received
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _echo_comparison(runs: list[Summary], published: Measured | None) -> None:
     """Print one row per method, and how the first one's figures relate to the last one's."""
     head = [
-        ["", "accuracy", "time", "arena", "growth", "sampled", "peak", "published", "energy"],
-        ["method", "%", "ms/batch", *["MiB"] * 5, "J/batch"],
+        ["", "accuracy", "time", "arena", "growth", "sampled", "peak", "paper", "energy"],
+        ["method", "%", "ms", *["MiB"] * 5, "J"],
     ]
     rows: list[list[str] | None] = [_row(run) for run in runs]
     first, last = runs[0], runs[-1]
     if len(runs) > 1:
         pairs = zip(_figures(first), _figures(last), strict=True)
-        label = f"{first['method']} / {last['method']}"
-        rows += [None, [label, "", *(times(a, b) for a, b in pairs)]]
+        rows += [None, ["ratio", "", *(times(a, b) for a, b in pairs)]]
     echo_table(head, rows)
     click.echo()
+    click.echo("accuracy: of the test set, last epoch; time, energy: of a batch")
     click.echo("growth: resident memory at its peak less that before training; peak: all of it,")
     click.echo("        by the kernel's mark; sampled: the highest sample of memory.dat")
-    click.echo("published: modelled by Wang et al. for their standard or their low-memory method")
+    click.echo("paper: modelled by Wang et al. for their standard or their low-memory method")
     if published is not None:
         click.echo(
-            f"           and measured on {MEASURED_BOARD}, low-memory: {published.seconds:.2f} s, "
-            f"{published.mib:.2f} MiB, {published.joules:.2f} J per batch"
+            f"       and measured on {MEASURED_BOARD}, low-memory:\n"
+            f"       {published.seconds:.2f} s, {published.mib:.2f} MiB, "
+            f"{published.joules:.2f} J per batch"
         )
     if len(runs) > 1:
+        click.echo(f"ratio: {first['method']} / {last['method']}")
         points = last["test_accuracy"] - first["test_accuracy"]
         click.echo(f"accuracy of {last['method']}: {points:+.2f} points against {first['method']}")
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bnntrain.cli.options import json_option
+from bnntrain.cli.options import SECONDS, NamedPath, Number, json_option
 from bnntrain.cli.output import echo_json
 from bnntrain.config import Meters, load_meters, parse_override
 from bnntrain.errors import Interrupted, UsageError, WriteError
 from bnntrain.report import columns
+from bnntrain.signals import caught
 
 if TYPE_CHECKING:
     from bnntrain.meters.calibration import Calibration
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _KINDS = ("auto", "ina219", "hwmon", "pmic", "rapl", "replay")
 _WITH_SHUNT = ("ina219", "hwmon")
 _LOOK_S = 0.2
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SIGNALLED = 128  # what shells add to the number of a signal
 _PLAUSIBLE = 2.0
 
@@ -93,11 +93,11 @@ def list_(
 
 @energy.command(context_settings={"allow_interspersed_args": False})
 @click.option(
-    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path),
+    "-o", "--output", required=True, type=NamedPath(dir_okay=False, path_type=Path),
     help="A new file, e.g. power.csv.",
 )  # fmt: skip
 @click.option(
-    "--for", "seconds", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+    "--for", "seconds", type=SECONDS, metavar="SECONDS",
     help="How long; without it and without COMMAND until Ctrl-C.",
 )  # fmt: skip
 @_meter_options
@@ -157,14 +157,10 @@ def _make(path: Path) -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event: the file is finished first."""
+    """Turn Ctrl-C, SIGTERM and a hang-up into an event: the file is finished first."""
     asked = threading.Event()
-    former = {each: signal.signal(each, lambda *_: asked.set()) for each in _SIGNALS}
-    try:
+    with caught(lambda *_: asked.set()):
         yield asked
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _wait(meter: EnergyMeter, seconds: float | None, asked: threading.Event) -> int:
@@ -178,10 +174,16 @@ def _wait(meter: EnergyMeter, seconds: float | None, asked: threading.Event) -> 
 
 
 def _run(command: tuple[str, ...], asked: threading.Event) -> int:
-    """Run a command to its end; a terminal sends it Ctrl-C itself, SIGTERM is passed on."""
+    """Run a command to its end; a terminal sends it Ctrl-C itself, other signals are passed on."""
     with subprocess.Popen(command) as child:
-        signal.signal(signal.SIGTERM, lambda *_: (asked.set(), child.terminate()))
-        code = child.wait()
+
+        def pass_on(number: int, _frame: object) -> None:
+            asked.set()
+            if number != signal.SIGINT:
+                child.send_signal(number)
+
+        with caught(pass_on):
+            code = child.wait()
     return code if code >= 0 else _SIGNALLED - code
 
 
@@ -211,23 +213,23 @@ def _lines(result: EnergyRecord, output: Path) -> Iterator[str]:
 
 @energy.command()
 @click.option(
-    "--load", "load_ohm", type=click.FloatRange(0, min_open=True), metavar="OHM",
+    "--load", "load_ohm", type=Number(1e-3, 1e6), metavar="OHM",
     help="Resistor that is the only load behind the meter.",
 )  # fmt: skip
 @click.option(
-    "--amps", type=click.FloatRange(0, min_open=True), metavar="A",
+    "--amps", type=Number(1e-6, 1e3), metavar="A",
     help="What a multimeter in line shows instead.",
 )  # fmt: skip
 @click.option(
-    "--volts", type=click.FloatRange(0, min_open=True), metavar="V",
+    "--volts", type=Number(1e-3, 1e3), metavar="V",
     help="What a multimeter shows behind the meter, to check its voltage.",
 )  # fmt: skip
 @click.option(
-    "--error", "error_percent", type=click.FloatRange(0, 100), default=1.0, show_default=True,
+    "--error", "error_percent", type=Number(0, 100), default=1.0, show_default=True,
     metavar="PERCENT", help="Uncertainty of resistor or multimeter.",
 )  # fmt: skip
 @click.option(
-    "--for", "seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+    "--for", "seconds", type=SECONDS, default=10.0, show_default=True,
     metavar="SECONDS", help="How long to measure.",
 )  # fmt: skip
 @_meter_options

@@ -6,12 +6,13 @@ import click
 
 from bnntrain import api
 from bnntrain.cli import options
-from bnntrain.cli.output import echo_json
+from bnntrain.cli.output import echo_json, weights_words
+from bnntrain.report import plural
 
 
 @click.command()
 @options.run_argument
-@options.checkpoint_option("last")
+@options.checkpoint_option
 @click.option(
     "--split", type=click.Choice(api.SPLITS), default="test", show_default=True,
     help="Which part of the data.",
@@ -29,5 +30,5 @@ def evaluate(run: str, checkpoint: str, split: str, as_json: bool) -> None:
         return
     click.echo(
         f"{split} accuracy {result[f'{split}_accuracy']:.2f} %, loss {result[f'{split}_loss']:.4f} "
-        f"({result['samples']:,} samples; {checkpoint} checkpoint, epoch {result['epoch']})"
+        f"({plural(result['samples'], 'sample')}, {weights_words(checkpoint, result['epoch'])})"
     )

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import click
 
 from bnntrain import api
 from bnntrain.cli import options
+from bnntrain.cli.output import weights_words
 from bnntrain.cli.progress import Bar, Lines, Quiet
+from bnntrain.config import is_config_name
 from bnntrain.errors import UsageError
 from bnntrain.plan import MIB
+from bnntrain.records import is_run
+from bnntrain.report import plural
+
+_NOTICED = 0.1
 
 
 @click.command()
-@options.config_argument
+@options.configuration(required=False)
 @options.override_options
 @click.option(
-    "--run-dir", type=click.Path(),
+    "--run-dir", type=options.NamedPath(),
     help="Folder for the records [default: a new one under runs/].",
 )  # fmt: skip
-@click.option("--resume", is_flag=True, help="Continue the run in --run-dir, to the same weights.")
+@click.option(
+    "--resume", type=options.ResumedRun(), is_flag=False, flag_value=True, metavar="[RUN]",
+    help="Continue a run, to the same weights: RUN, the one in --run-dir, or the newest unfinished "
+    "one of CONFIG.",
+)
 @options.memory_limit_option
 @options.meter_options
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @options.json_option
 def fit(
-    config: str,
+    config: str | None,
     run_dir: str | None,
-    resume: bool,
+    resume: str | bool | None,
     memory_limit: int | None,
     quiet: bool,
     as_json: bool,
@@ -38,10 +49,13 @@ def fit(
     """Train a network.
 
     CONFIG is a .yaml file or a shipped name ('bnntrain config show' lists them). Ctrl-C saves a
-    checkpoint and stops; --resume goes on from there.
+    checkpoint and stops; 'bnntrain fit --resume RUN' goes on from there with the options of the
+    run, and with more --epochs than before makes it longer, even when it had finished.
     """
-    if run_dir == "":  # of an unset shell variable: it would stand for the working directory
-        raise UsageError("--run-dir is empty. Give the name of a folder")
+    if "" in (run_dir, resume):  # of an unset shell variable: it would be the working directory
+        option = "--run-dir" if run_dir == "" else "--resume"
+        raise UsageError(f"{option} is empty. Give the name of a folder")
+    config, resume = _what_to_train(config, resume, run_dir)
     overrides = options.overrides_of(parameters)
     observer = Quiet() if quiet else Bar() if _is_terminal() else Lines()
     try:
@@ -55,6 +69,22 @@ def fit(
         click.echo(report(run))
 
 
+def _what_to_train(
+    config: str | None, resume: str | bool | None, run_dir: str | None
+) -> tuple[str | None, str | bool]:
+    """Return configuration and run to resume; ``--resume CONFIG`` is the option and CONFIG."""
+    is_free = config is None and isinstance(resume, str)
+    if is_free and not is_run(Path(resume)) and is_config_name(resume):
+        config, resume = resume, True
+    if config is None and resume is None:
+        message = "Missing argument 'CONFIG'. Give one, or --resume RUN"
+        raise click.UsageError(message, click.get_current_context())
+    if config is None and resume is True and run_dir is None:
+        message = "--resume: which run? Give its folder, or CONFIG for its newest unfinished run"
+        raise UsageError(message)
+    return config, resume or False
+
+
 def _is_terminal() -> bool:
     """Whether progress is read by a person; standard error may also be closed."""
     return sys.stderr is not None and sys.stderr.isatty()
@@ -65,20 +95,42 @@ def report(run: api.Run) -> str:
     s = run.summary
     used = (s["rss_peak_bytes"] - s["rss_before_bytes"]) / MIB
     lines = [
-        f"test accuracy {s['test_accuracy']:.2f} % (last epoch), "
-        f"{s['best_test_accuracy']:.2f} % (best validation)",
-        f"memory: arena {s['arena_bytes'] / MIB:.2f} MiB, as planned; "
-        f"resident {s['rss_before_bytes'] / MIB:.1f} MiB before training, "
-        f"{used:.2f} MiB more at its peak",
+        accuracy_line(s),
+        f"memory: arena {s['arena_bytes'] / MIB:.2f} MiB as planned; "
+        f"resident {s['rss_before_bytes'] / MIB:.1f} MiB, {used:.2f} MiB more at its peak",
     ]
     if s["seconds_per_batch"] is not None:
-        lines.append(
-            f"time: {1e3 * s['seconds_per_batch']:.2f} ms per batch of {s['batch_size']} "
-            f"({s['isa']}, {s['threads']} threads), {s['seconds_total']:.1f} s in all"
-        )
+        lines += time_lines(s)
     if s["energy"]["available"]:
         lines.append(energy_line(s["energy"], s["energy_j_per_batch"]))
     return "\n".join([*lines, f"run: {click.format_filename(run.path)}"])
+
+
+def accuracy_line(s: dict) -> str:
+    """The accuracy of a run in words; the best epoch's where it was chosen and is another one."""
+    parts = [f"{s['test_accuracy']:.2f} %, {weights_words('last', s['epochs_done'])}"]
+    best = s.get("best_epoch")  # runs of former versions have no such field
+    if s["validation_samples"] and best != s["epochs_done"]:
+        words = weights_words("best", best) if best else "best validation"
+        parts.append(f"{s['best_test_accuracy']:.2f} %, {words}")
+    return f"test accuracy {'; '.join(parts)}"
+
+
+def time_lines(s: dict) -> list[str]:
+    """The speed of a run in words; mean and elapsed time where they tell something else."""
+    # Runs of former versions have neither.
+    mean, wall = s.get("seconds_per_batch_mean"), s.get("seconds_wall")
+    median, trained = s["seconds_per_batch"], s["seconds_total"]
+    lines = [
+        f"time: {1e3 * median:.2f} ms per batch of {s['batch_size']} "
+        f"({s['isa']}, {plural(s['threads'], 'thread')}), {trained:.1f} s in all"
+    ]
+    also = []
+    if mean is not None and abs(mean - median) > _NOTICED * median:
+        also.append(f"mean {1e3 * mean:.2f} ms per batch")
+    if wall is not None and wall - trained > _NOTICED * trained:
+        also.append(f"{wall:.1f} s with evaluation and checkpoints")
+    return [*lines, f"      {', '.join(also)}"] if also else lines
 
 
 def energy_line(energy: dict, per_batch: float | None) -> str:

@@ -12,6 +12,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from bnntrain import __version__
+from bnntrain.cli.output import echo_error
+from bnntrain.cli.streams import forgive_lost_errors
 from bnntrain.errors import BnntrainError, Interrupted
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -97,6 +99,7 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    forgive_lost_errors()
     sys.exit(run(arguments))
 
 
@@ -136,14 +139,8 @@ def _failed_output(error: OSError) -> int:
 
 
 def _fail(kind: str, message: str, code: int) -> int:
-    click.echo(
-        f"{click.style(kind, fg='red')}: {message}", err=True, color=False if _plain() else None
-    )
+    echo_error(kind, message)
     return code
-
-
-def _plain() -> bool:
-    return bool(os.environ.get("NO_COLOR"))
 
 
 def _usage(error: click.ClickException) -> str:

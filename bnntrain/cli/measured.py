@@ -9,7 +9,7 @@ import click
 from bnntrain.cli.output import echo_table
 from bnntrain.plan import MIB
 from bnntrain.records import RunFolder
-from bnntrain.report import NONE, mib, plural
+from bnntrain.report import NONE, memory_name, mib, plural
 
 
 def is_run(path: str) -> bool:
@@ -18,7 +18,7 @@ def is_run(path: str) -> bool:
 
 
 def measured_json(path: str) -> dict[str, object]:
-    """Return resident memory in bytes: before the arena, by phase and epoch, at its peak.
+    """Return memory in bytes: before the arena, by phase and epoch, at its peak.
 
     Figures that the run has not, or not yet, are None.
 
@@ -39,6 +39,7 @@ def measured_json(path: str) -> dict[str, object]:
             for row in metrics
             if "rss_peak_mib" in row
         ],
+        **{name: memory.get(name) for name in ("backend", "kind", "children")},
         "samples": memory.get("samples", 0),
         "interval_s": memory.get("interval_s"),
         "sampled_peak_bytes": memory.get("sampled_peak_bytes"),
@@ -56,8 +57,12 @@ def echo_measured(path: str) -> None:
         click.echo("measured: nothing yet; the run has not begun")
         return
 
+    # What is not resident memory has not grown from it.
+    is_alike = found["kind"] in (None, "rss") and not found["children"]
+
     def row(what: str, size: int | None, samples: str = "") -> list[str]:
-        return [what, mib(size), NONE if size is None else mib(size - before), samples]
+        is_growth = size is not None and (is_alike or not samples)
+        return [what, mib(size), mib(size - before) if is_growth else NONE, samples]
 
     rows: list[list[str] | None] = [row("before the arena", before)]
     rows += [
@@ -74,11 +79,13 @@ def echo_measured(path: str) -> None:
         row("peak by the kernel's mark", found["rss_peak_bytes"]),
         ["arena, as planned", "", mib(found["arena_bytes"]), ""],
     ]
-    echo_table([["measured", "resident", "growth", ""], ["", "MiB", "MiB", "samples"]], rows)
+    echo_table([["measured", "memory", "growth", ""], ["", "MiB", "MiB", "samples"]], rows)
     click.echo()
     if found["samples"]:
-        every = f"every {found['interval_s']:g} s, and at the edges of phases"
-        click.echo(f"samples: {plural(found['samples'], 'sample')} {every}; a phase's highest")
+        click.echo(
+            f"samples: {plural(found['samples'], 'sample')} of {memory_name(found)}, every "
+            f"{found['interval_s']:g} s\n         and at the edges of phases; a phase's highest"
+        )
     else:
         click.echo(f"samples: none; {found['reason'] or 'the run is from before there were any'}")
     if not found["rss_peak_exact"]:

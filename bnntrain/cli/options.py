@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import re
 from collections.abc import Callable, Sequence
 
 import click
@@ -11,17 +11,7 @@ from click.shell_completion import CompletionItem
 
 from bnntrain.config import parse_override, shipped_configs
 from bnntrain.errors import UsageError
-
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-}
+from bnntrain.sizes import parse_size
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 """Adds ``as_json: bool``."""
@@ -36,15 +26,54 @@ class ByteSize(click.ParamType):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         """Return bytes."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
-        unit = _UNITS.get(found.group(2).lower()) if found else None
-        number = float(found.group(1)) * unit if unit else 0.0
-        size = int(number) if math.isfinite(number) else 0
-        if size < 1:
-            self.fail(f"{value!r} is not a size. Write it as in 64MiB", param, ctx)
-        return size
+        try:
+            return parse_size(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number on the real line: click's own takes ``nan``, which lies in every range, and ``inf``.
+
+    All options that take a number with a point are of this type.
+    """
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        with contextlib.suppress(ValueError, TypeError):
+            if not math.isfinite(float(value)):
+                self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+SECONDS = Number(0, 31_536_000, min_open=True)
+"""A time to wait or to measure: up to a year."""
+
+
+class NamedPath(click.Path):
+    """A path; what begins with a dash is an option whose value was forgotten."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Return the path."""
+        if isinstance(param, click.Option) and str(value).startswith("-"):
+            self.fail(f"{value!r} is an option. Write './{value}' for such a name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class ResumedRun(NamedPath):
+    """The folder of a run, or True where the option stands alone."""
+
+    name = "run"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Return the path, or True."""
+        return value if value is True else super().convert(value, param, ctx)
 
 
 def complete_config(
@@ -57,7 +86,15 @@ def complete_config(
     return [CompletionItem(incomplete, type="file")]
 
 
-config_argument = click.argument("config", metavar="CONFIG", shell_complete=complete_config)
+def configuration(required: bool = True) -> Callable:
+    """Add ``config: str``, a ``.yaml`` file or the name of a shipped configuration."""
+    metavar = "CONFIG" if required else "[CONFIG]"
+    return click.argument(
+        "config", metavar=metavar, shell_complete=complete_config, required=required
+    )
+
+
+config_argument = configuration()
 """A ``.yaml`` file or the name of a shipped configuration."""
 
 run_argument = click.argument("run", metavar="RUN", type=click.Path())
@@ -71,15 +108,15 @@ memory_limit_option = click.option(
 )
 
 
-def checkpoint_option(default: str) -> Callable:
-    """Add ``checkpoint: str``."""
-    return click.option(
-        "--checkpoint",
-        type=click.Choice(["last", "best"]),
-        default=default,
-        show_default=True,
-        help="Weights of the last epoch, or of the best validation accuracy.",
-    )
+checkpoint_option = click.option(
+    "--checkpoint",
+    type=click.Choice(["last", "best"]),
+    default="last",
+    show_default=True,
+    help="Weights of the last epoch, or of the best: the latest whose validation accuracy is "
+    "within one standard error of the highest.",
+)
+"""Adds ``checkpoint: str``."""
 
 
 # Option, dotted key, type, help.
@@ -92,7 +129,7 @@ _SHORTCUTS = (
     ),
     ("--epochs", "train.epochs", int, "Passes over the training set."),
     ("--batch-size", "train.batch_size", int, "Samples per step."),
-    ("--lr", "train.learning_rate", float, "Peak learning rate."),
+    ("--lr", "train.learning_rate", Number(), "Peak learning rate."),
     ("--seed", "train.seed", int, "Of weights, order and rounding."),
     ("--threads", "train.threads", int, "Threads; 0 takes all available cores."),
 )
@@ -107,7 +144,7 @@ _METERS = (
         click.Choice(["none", "auto", "ina219", "hwmon", "pmic", "rapl", "replay"]),
         "Meter to record energy from.",
     ),
-    ("--idle", "meters.idle", float, "Seconds of idle power to measure before and after."),
+    ("--idle", "meters.idle", Number(), "Seconds of idle power to measure before and after."),
 )
 
 

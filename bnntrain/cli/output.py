@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 
 import click
@@ -40,6 +41,19 @@ def condition_lines(facts: dict) -> list[tuple[str, str]]:
         now, earlier = (", ".join(throttling[name]) or "none" for name in ("now", "since_start"))
         found.append(("throttling", f"now: {now}; since the system started: {earlier}"))
     return found
+
+
+def weights_words(checkpoint: str, epoch: int) -> str:
+    """Say whose weights they are: ``last epoch (20)``, ``best epoch (17)``."""
+    return f"{checkpoint} epoch ({epoch})"
+
+
+def echo_error(kind: str, message: str) -> None:
+    """Print an error on standard error as all verbs do, with the name of its kind in front."""
+    plain = bool(os.environ.get("NO_COLOR"))
+    click.echo(
+        f"{click.style(kind, fg='red')}: {message}", err=True, color=False if plain else None
+    )
 
 
 def warning_line(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -9,15 +11,20 @@ import numpy as np
 
 from bnntrain import api
 from bnntrain.cli import options
-from bnntrain.cli.output import echo_json
-from bnntrain.images import read_images
+from bnntrain.cli.output import echo_error, echo_json, weights_words
+from bnntrain.data.files import is_folder
+from bnntrain.data.preprocessing import Preprocessing
+from bnntrain.errors import DataError
+from bnntrain.images import files_in, read_contents, read_images
 from bnntrain.report import columns
+
+_STDIN = "-"
 
 
 @click.command()
 @options.run_argument
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
-@options.checkpoint_option("best")
+@options.checkpoint_option
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -27,7 +34,10 @@ from bnntrain.report import columns
     help="Classes to print, best first.",
 )
 @click.option("--invert", is_flag=True, help="For dark ink on light paper: swap dark and light.")
-@click.option("--resize", is_flag=True, help="Stretch images to the size that the network takes.")
+@click.option(
+    "--resize/--no-resize", default=True, show_default=True,
+    help="Bring images of another size to the network's as in training, or refuse them.",
+)  # fmt: skip
 @options.json_option
 def predict(
     run: str,
@@ -37,30 +47,66 @@ def predict(
     invert: bool,
     resize: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Classify images.
 
-    RUN is the folder that 'bnntrain fit' made. FILE is a picture (PNG, JPEG and others; needs
-    Pillow: pip install 'bnntrain[images]') or an .npy file of uint8, one image or a stack. Prints
-    file, class and score; the scores of all classes add up to 1.
+    RUN is the folder that 'bnntrain fit' made. FILE is a picture of any size (PNG, JPEG, WebP, BMP,
+    GIF, TIFF; needs Pillow: pip install 'bnntrain[images]'), an .npy file of uint8, one image or a
+    stack, a folder of such files, or - for one of them on standard input. Prints file, class and
+    score; the scores of all classes add up to 1.
+
+    A file that is no good has a line on standard error in place of an answer, the others are
+    answered, and the exit code is 2. Standard error says which epoch's weights answered.
     """  # fmt: skip
-    prepared = api.prepare_run(run)
-    stacks = [read_images(Path(file), prepared.shape, resize, invert) for file in files]
-    scores = api.predict(run, np.concatenate(stacks), checkpoint)
-    names = [
-        (file, index if len(stack) > 1 else None)
-        for file, stack in zip(files, stacks, strict=True)
-        for index in range(len(stack))
-    ]
-    answers = [
-        _answer(file, index, row, prepared.classes, top)
-        for (file, index), row in zip(names, scores, strict=True)
-    ]
+    loaded = api.load(run, checkpoint)
+    prepared = loaded.prepared
+    wanted = prepared.preprocessing if resize else Preprocessing(prepared.shape, "exact")
+    answers = []
+    for name, stack in _read(files, wanted, invert):
+        if isinstance(stack, DataError):
+            echo_error(type(stack).__name__, click.format_filename(str(stack)))
+            answers.append({"file": name, "index": None, "error": str(stack)})
+            continue
+        for index, scores in enumerate(loaded.predict(stack)):
+            place = index if len(stack) > 1 else None
+            answers.append(_answer(name, place, scores, prepared.classes, top))
+    good = [answer for answer in answers if "error" not in answer]
     if as_json:
         echo_json(answers)
-        return
-    for line in columns([_cells(answer) for answer in answers]):
-        click.echo(line)
+    else:
+        click.echo(f"weights: {weights_words(checkpoint, loaded.epoch)}", err=True)
+        for line in columns([_cells(answer) for answer in good]):
+            click.echo(line)
+    return 0 if len(good) == len(answers) else DataError.exit_code
+
+
+def _read(
+    files: tuple[str, ...], wanted: Preprocessing, invert: bool
+) -> Iterator[tuple[str, np.ndarray | DataError]]:
+    """Yield name and images of every file, in place of a folder those in it, or what is amiss."""
+    for file in files:
+        try:
+            names = [file] if file == _STDIN else _names(Path(file))
+        except DataError as error:
+            yield file, error
+            continue
+        for name in names:
+            try:
+                if name == _STDIN:
+                    yield name, read_contents(_stdin(), "standard input", wanted, invert)
+                else:
+                    yield name, read_images(Path(name), wanted, invert)
+            except DataError as error:
+                yield name, error
+
+
+def _names(path: Path) -> list[str]:
+    return [str(each) for each in files_in(path)] if is_folder(path) else [str(path)]
+
+
+def _stdin() -> bytes:
+    """Return all of standard input, which may be closed."""
+    return b"" if sys.stdin is None else sys.stdin.buffer.read()
 
 
 def _answer(
@@ -79,7 +125,8 @@ def _answer(
 def _cells(answer: dict[str, object]) -> list[str]:
     """Return a row of the table: the image, then class and score, best first."""
     index = answer["index"]
-    image = answer["file"] if index is None else f"{answer['file']}[{index}]"
+    file = click.format_filename(answer["file"])
+    image = file if index is None else f"{file}[{index}]"
     return [image, *(cell for one in answer["top"] for cell in (one["class"], _score(one)))]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bnntrain import page
+from bnntrain.cli.options import NamedPath
 from bnntrain.cli.output import echo_json
 from bnntrain.errors import UsageError
 from bnntrain.page.output import csv_bytes, is_page, is_picture, is_sheet, sheet_files
@@ -17,15 +18,15 @@ PAGE = "report.html"
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path())
 @click.option(
-    "-o", "--output", type=click.Path(), metavar="FILE",
+    "-o", "--output", type=NamedPath(), metavar="FILE",
     help=f"The page [default: {PAGE} in RUN; of several, in the working directory].",
 )
 @click.option(
-    "--csv", "csv_target", type=click.Path(), metavar="DIR|FILE.csv",
+    "--csv", "csv_target", type=NamedPath(), metavar="DIR|FILE.csv",
     help="Write all tables as CSV files, or the comparison as one.",
 )
 @click.option(
-    "--png", "png_folder", type=click.Path(), metavar="DIR",
+    "--png", "png_folder", type=NamedPath(), metavar="DIR",
     help="Write all figures as pictures (extra 'plot').",
 )
 @click.option("--force", is_flag=True, help="Replace files that are no reports.")

@@ -5,16 +5,20 @@ Layout, each file importing only from those above it::
     strict_yaml.py   text -> plain Python values, without YAML's surprises
     schema.py        the structs, with every range and choice written on its field
     check.py         plain values -> structs; one-line errors that say what is allowed
+    plain.py         values from Python -> those of a file
     models.py        list of layers -> Model
     shipped.py       the YAML files that come with the package
     load.py          load_config and its relatives
 """
 
 from bnntrain.config.load import (
+    Reference,
     config_digest,
     dump_config,
+    is_config_name,
     load_config,
     load_meters,
+    origin_of,
     parse_override,
 )
 from bnntrain.config.schema import (
@@ -39,13 +43,16 @@ __all__ = [
     "Meters",
     "Model",
     "Optimizer",
+    "Reference",
     "Representation",
     "Schedule",
     "Train",
     "config_digest",
     "dump_config",
+    "is_config_name",
     "load_config",
     "load_meters",
+    "origin_of",
     "parse_override",
     "shipped_configs",
     "shipped_models",

@@ -39,11 +39,15 @@ class Where:
 
     def error(self, key: str, message: str) -> ConfigError:
         """Build the error for a dotted key."""
-        from_override = any(
-            key == given or key.startswith((given + ".", given + "["))
-            for given in self.overridden
-        )
-        return ConfigError(OVERRIDE if from_override else self.file, key, message)
+        return ConfigError(origin(self.file, self.overridden, key), key, message)
+
+
+def origin(file: str, overridden: Iterable[str], key: str) -> str:
+    """Return where the value of a dotted key came from: `file`, or an override."""
+    from_override = any(
+        key == given or key.startswith((given + ".", given + "[")) for given in overridden
+    )
+    return OVERRIDE if from_override else file
 
 
 def show(value: object) -> str:
@@ -88,6 +92,10 @@ def read_struct(kind: type[Section], raw: object, where: Where, key: str) -> Sec
         Unknown or missing key, wrong type, value out of range.
     """
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    if raw is None and key in where.overridden:
+        inner = f"{key}.{next(iter(fields))}"
+        message = f"{show(raw)} would reset the whole section. Give single keys, such as {inner}"
+        raise where.error(key, message)
     raw = {} if raw is None else raw
     if not isinstance(raw, Mapping):
         keys = ", ".join(fields)
@@ -157,23 +165,27 @@ def _parts(kind: object) -> list:
 def _allowed(kind: object) -> str:
     """Say in words what a field takes."""
     parts = _parts(kind)
-    part = next(part for part in parts if type(part).__name__ != "NoneType")
+    words = [_part_allowed(part) for part in parts if type(part).__name__ != "NoneType"]
+    return ", or ".join(words + (["leave it out"] if len(words) < len(parts) else []))
+
+
+def _part_allowed(part: object) -> str:
+    """Say in words what one member of a field's type takes."""
     match type(part).__name__:
         case "Metadata":
-            words = part.extra["allowed"]
+            return part.extra["allowed"]
         case "LiteralType":
             choices = ", ".join(str(choice) for choice in part.values)
-            words = choices if len(part.values) == 1 else f"one of {choices}"
+            return choices if len(part.values) == 1 else f"one of {choices}"
         case "BoolType":
-            words = "true or false"
+            return "true or false"
         case "IntType":
-            words = f"a whole number from {part.ge} to {part.le}"
+            return f"a whole number from {part.ge} to {part.le}"
         case "FloatType":
             low = f"above {part.gt}" if part.gt is not None else f"from {part.ge}"
             high = f"below {part.lt}" if part.lt is not None else f"at most {part.le}"
-            words = f"a number {low}, {high}"
+            return f"a number {low}, {high}"
         case "StructType":
-            words = "a mapping with the keys " + ", ".join(part.cls.__struct_fields__)
+            return "a mapping with the keys " + ", ".join(part.cls.__struct_fields__)
         case _:
-            words = "some text"
-    return words + (", or leave it out" if len(parts) > 1 else "")
+            return "some text"

@@ -12,22 +12,33 @@ from pathlib import Path, PurePath
 import msgspec
 
 from bnntrain.config import shipped
-from bnntrain.config.check import OVERRIDE, Where, did_you_mean, read_struct, show
+from bnntrain.config.check import OVERRIDE, Where, did_you_mean, origin, read_struct, show
 from bnntrain.config.models import read_model, write_model
+from bnntrain.config.plain import plain
 from bnntrain.config.schema import (
     MODEL_FORMS,
     RECORDING_FORM,
-    Augment,
     Config,
     ConfigFile,
+    Data,
     Meters,
     Model,
 )
 from bnntrain.config.strict_yaml import dump_yaml, parse_yaml
 from bnntrain.errors import ConfigError
 
+Reference = str | os.PathLike[str] | Mapping[str, object] | Config
+"""What stands for a configuration."""
+
+_DICT = "dict"
 _SUFFIXES = (".yaml", ".yml")
 _MAX_BYTES = 1 << 20
+# Keys that came later: at their default they leave a digest as it was, so that runs from before
+# can still be resumed.
+_LATER_DATA_KEYS = (
+    "augment", "image_size", "resize", "channels", "test_fraction", "test_seed",
+)  # fmt: skip
+_DATA_DEFAULTS = msgspec.to_builtins(Data("any"))
 # `schedule: cosine` is short for `schedule: {kind: cosine}`.
 _SHORTHAND = {"train.schedule": "kind", "train.optimizer": "name"}
 
@@ -37,19 +48,21 @@ class _MetersAlone(msgspec.Struct, frozen=True):
 
 
 def load_config(
-    reference: str | os.PathLike[str], overrides: Mapping[str, object] | None = None
+    reference: Reference, overrides: Mapping[str, object] | None = None
 ) -> Config:
     """Read a configuration.
 
     Parameters
     ----------
-    reference : str or path
+    reference : str, path, mapping or Config
         A ``.yaml`` file, or the name of a shipped configuration. ``configs/<name>.yaml`` that is
-        not a file stands for the shipped one of that name.
+        not a file stands for the shipped one of that name. Or what such a file holds, as a dict;
+        or a configuration that was read before.
     overrides : mapping, optional
         Dotted keys and their values, e.g. ``{"train.epochs": 3, "method": "standard"}``. They win
-        over the file. A mapping as a value overrides the keys in it. A model file that is given
-        here is relative to the working directory, one in the file to the file's folder.
+        over the file. A mapping as a value overrides the keys in it. Numbers may be NumPy's. A
+        model file that is given here is relative to the working directory, one in the file to the
+        file's folder.
 
     Returns
     -------
@@ -61,12 +74,10 @@ def load_config(
     ConfigError
         One line with file (or ``override``), dotted key and remedy.
     """
-    text, source, folder = _find_config(os.fspath(reference))
-    raw = parse_yaml(text, source)
-    if not isinstance(raw, dict):
-        message = f"{show(raw)} is not a configuration. See 'bnntrain config show digits'"
-        raise ConfigError(source, "", message)
-    given = dict(_flatten(overrides or {}))
+    if isinstance(reference, Config) and not overrides:
+        return reference
+    raw, source, folder = _read_raw(reference)
+    given = _read_overrides(overrides)
     for key, inner in _SHORTHAND.items():
         section, _, name = key.rpartition(".")
         if isinstance(raw.get(section), dict) and isinstance(raw[section].get(name), str):
@@ -74,6 +85,7 @@ def load_config(
     for key, value in given.items():
         _apply(raw, key, value, source)
     _read_address(raw)
+    _read_side(raw)
     where = Where(source, frozenset(given), ConfigFile)
     file = read_struct(ConfigFile, raw, where, "")
     name = file.name or _name_of(source)
@@ -88,7 +100,13 @@ def load_config(
         representation=file.representation,
         meters=file.meters,
         source=source,
+        overridden=where.overridden,
     )
+
+
+def origin_of(config: Config, key: str) -> str:
+    """Return where a value came from, for messages: a file, or ``override``."""
+    return origin(config.source, config.overridden, key)
 
 
 def load_meters(
@@ -116,7 +134,7 @@ def load_meters(
     if reference is not None:
         return load_config(reference, overrides).meters
     raw: dict[str, object] = {}
-    given = dict(_flatten(overrides or {}))
+    given = _read_overrides(overrides)
     for key, value in given.items():
         _apply(raw, key, value, OVERRIDE)
     _read_address(raw)
@@ -170,9 +188,9 @@ def config_digest(config: Config) -> str:
     values = _plain(config)
     del values["meters"]
     del values["name"], values["model"]["name"], values["train"]["threads"]
-    if config.data.augment == Augment():
-        # Runs from before there was augmentation can still be resumed.
-        del values["data"]["augment"]
+    for name in _LATER_DATA_KEYS:
+        if values["data"].get(name) == _DATA_DEFAULTS.get(name):
+            values["data"].pop(name, None)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -182,11 +200,43 @@ def _plain(config: Config) -> dict[str, object]:
         name: msgspec.to_builtins(getattr(config, name))
         for name in ("data", "train", "representation", "meters")
     }
-    for section in (values["representation"], values["train"]["optimizer"], values["meters"]):
+    optional = ("data", "representation", "meters")
+    for section in (*(values[name] for name in optional), values["train"]["optimizer"]):
         for name in [name for name, value in section.items() if value is None]:
             del section[name]
     head = {"name": config.name, "method": config.method, "model": write_model(config.model)}
     return head | values
+
+
+def is_config_name(reference: str) -> bool:
+    """Whether a text is the name of a shipped configuration, or of a file as they are named."""
+    return PurePath(reference).suffix in _SUFFIXES or reference in shipped.shipped_configs()
+
+
+def _read_raw(reference: Reference) -> tuple[dict[str, object], str, Path]:
+    """Return what a configuration holds, its name for messages, and the folder of its models."""
+    if isinstance(reference, Config):
+        return _plain(reference), reference.source, Path()
+    if isinstance(reference, Mapping):
+        return plain(reference, _DICT), _DICT, Path()
+    try:
+        text, source, folder = _find_config(os.fspath(reference))
+    except TypeError:
+        form = "Give a .yaml file, a shipped name, a dict or a Config"
+        raise ConfigError(show(reference), "", f"is no configuration. {form}") from None
+    raw = parse_yaml(text, source)
+    if not isinstance(raw, dict):
+        message = f"{show(raw)} is not a configuration. See 'bnntrain config show digits'"
+        raise ConfigError(source, "", message)
+    return raw, source, folder
+
+
+def _read_overrides(overrides: Mapping[str, object] | None) -> dict[str, object]:
+    """Return dotted keys and values."""
+    if not isinstance(overrides, Mapping | None):
+        message = f"{show(overrides)} is not allowed. Give a dict of dotted keys and values"
+        raise ConfigError(OVERRIDE, "", message)
+    return dict(_flatten(plain(overrides or {}, OVERRIDE)))
 
 
 def _find_config(reference: str) -> tuple[str, str, Path]:
@@ -268,6 +318,14 @@ def _read_address(raw: dict[str, object]) -> None:
         meters["address"] = int(text, 16)
 
 
+def _read_side(raw: dict[str, object]) -> None:
+    """Turn ``image_size: 64`` into [64, 64]."""
+    data = raw.get("data")
+    side = data.get("image_size") if isinstance(data, dict) else None
+    if isinstance(side, int) and not isinstance(side, bool):
+        data["image_size"] = [side, side]
+
+
 def _name_of(source: str) -> str:
     """Turn a file's name into a run's name."""
     return re.sub(r"[^\w.+=@ -]", "_", PurePath(source).stem)[:100].lstrip(" .+=@-") or "config"
@@ -325,3 +383,12 @@ def _check_together(file: ConfigFile, where: Where) -> None:
 def _check_meters(meters: Meters, where: Where) -> None:
     if meters.energy == "replay" and meters.file is None:
         raise where.error("meters.file", f"missing. replay plays a file: give {RECORDING_FORM}")
+    if meters.memory_backend == "built-in":
+        for key, is_default in (
+            ("memory_kind", meters.memory_kind == "rss"),
+            ("memory_children", not meters.memory_children),
+        ):
+            if not is_default:
+                message = "the built-in reader knows rss of this process alone"
+                remedy = "Set meters.memory_backend: memory-profiler"
+                raise where.error(f"meters.{key}", f"{message}. {remedy}")

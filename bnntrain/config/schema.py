@@ -14,6 +14,7 @@ from msgspec import Meta
 NAME_PATTERN = r"\A\w[\w .+=@-]*\Z"
 NAME_FORM = "a name of 1 to 100 letters, digits, spaces and _ . + = @ -"
 MODEL_FORMS = "the name of a shipped model, a .yaml file, or a mapping with the key layers"
+SIZE_FORM = "one side or [height, width], whole numbers from 4 to 1024"
 DATASET_FORMS = "the name of a data set (see 'bnntrain data list') or the path of one"
 ADDRESS_FORM = "a whole number from 0x40 to 0x4F, as 'i2cdetect -y 1' shows it"
 RECORDING_FORM = "the path of a power.csv"
@@ -23,6 +24,8 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 BelowOne = Annotated[float, Meta(ge=0, lt=1)]
 Positive = Annotated[float, Meta(gt=0, le=1)]
+Side = Annotated[int, Meta(ge=4, le=1024)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,11 +103,28 @@ class Data(_Section):
     ----------
     validation_fraction : float
         Share of the training samples, drawn by the run's seed, that validation uses instead.
+    image_size : tuple of int or None
+        Height and width that pictures of any size are brought to; None: they have one size. A file
+        may give one number for both.
+    resize : str
+        How: ``crop`` keeps the centre of the sample's proportions, ``pad`` all of the picture with
+        grey beside it, ``stretch`` all of it without its proportions.
+    channels : str or None
+        ``grey`` or ``rgb``; None: what the pictures are.
+    test_fraction : float
+        Share of each class that tests where a set of pictures has no test part.
+    test_seed : int
+        Draws that share, whatever the run's seed.
     """
 
     dataset: Annotated[str, Meta(min_length=1, extra={"allowed": DATASET_FORMS})]
     validation_fraction: Annotated[float, Meta(ge=0, lt=0.9)] = 0.1
     augment: Augment = Augment()
+    image_size: Annotated[tuple[Side, Side], Meta(extra={"allowed": SIZE_FORM})] | None = None
+    resize: Literal["crop", "pad", "stretch"] = "crop"
+    channels: Literal["grey", "rgb"] | None = None
+    test_fraction: Annotated[float, Meta(gt=0, lt=0.9)] = 0.2
+    test_seed: Seed = 0
 
 
 class Train(_Section):
@@ -127,7 +147,7 @@ class Train(_Section):
     schedule: Schedule = Schedule()
     optimizer: Optimizer = Optimizer()
     label_smoothing: BelowOne = 0.0
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    seed: Seed = 0
     threads: Annotated[int, Meta(ge=0, le=256)] = 0
 
 
@@ -137,7 +157,14 @@ class Meters(_Section):
     Attributes
     ----------
     memory : bool
-        Sample the resident memory into ``memory.dat``.
+        Sample the memory of the process into ``memory.dat``.
+    memory_backend : str
+        What is asked for it: the kernel's own table (``built-in``), or ``memory-profiler``.
+    memory_kind : str
+        ``rss``, the resident set size; ``pss``, with shared pages in equal parts; ``uss``, what no
+        other process shares. The last two and `memory_children` need ``memory-profiler``.
+    memory_children : bool
+        Count the processes that the run starts too.
     memory_interval, interval : float
         Seconds between two samples of memory, and of power.
     energy : str
@@ -159,6 +186,9 @@ class Meters(_Section):
     """
 
     memory: bool = True
+    memory_backend: Literal["built-in", "memory-profiler"] = "built-in"
+    memory_kind: Literal["rss", "pss", "uss"] = "rss"
+    memory_children: bool = False
     memory_interval: Annotated[float, Meta(ge=0.001, le=3600)] = 0.1
     energy: Literal["none", "auto", "ina219", "hwmon", "pmic", "rapl", "replay"] = "none"
     interval: Annotated[float, Meta(ge=0.001, le=3600)] = 0.05
@@ -189,9 +219,15 @@ class Representation(_Section):
 
 
 class Dense(_Section):
-    """Options of a dense layer: `units` output channels, binary weights, no bias."""
+    """Options of a dense layer: binary weights, no bias.
 
-    units: Annotated[int, Meta(ge=1, le=65_536)]
+    Attributes
+    ----------
+    units : int or str
+        Output channels; ``classes`` stands for as many as the data set has classes.
+    """
+
+    units: Annotated[int, Meta(ge=1, le=65_536)] | Literal["classes"]
 
 
 class Conv(_Section):
@@ -275,7 +311,10 @@ class Config(msgspec.Struct, frozen=True, eq=False):
     method : str
         Row of `bnntrain.method.METHODS`.
     source : str
-        File that it was read from, for later messages. Not written out and not compared.
+        File that it was read from, for later messages.
+    overridden : frozenset of str
+        Dotted keys whose values did not come from there. Like `source`, neither written out nor
+        compared.
     """
 
     name: str
@@ -286,12 +325,14 @@ class Config(msgspec.Struct, frozen=True, eq=False):
     representation: Representation = Representation()
     meters: Meters = Meters()
     source: str = ""
+    overridden: frozenset[str] = frozenset()
 
     def __eq__(self, other: object) -> bool:
-        """Compare everything but `source`."""
+        """Compare everything but `source` and `overridden`."""
         if not isinstance(other, Config):
             return NotImplemented
-        names = (name for name in self.__struct_fields__ if name != "source")
+        apart = ("source", "overridden")
+        names = (name for name in self.__struct_fields__ if name not in apart)
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     __hash__ = None  # a model's options are dicts

@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bnntrain.data.files import data_folder, is_file, is_folder
-from bnntrain.data.flat import Dataset, convert, find_converted
+from bnntrain.data.flat import Dataset, Progress, convert, find_converted
 from bnntrain.data.places import locate
+from bnntrain.data.preprocessing import CHANNELS, PictureOptions
 from bnntrain.data.published import PUBLISHED
-from bnntrain.data.source import SPLITS, Shape, Source
+from bnntrain.data.source import ARRAYS, SPLITS, Shape, Source
 from bnntrain.errors import DataError
+
+AS_THEY_ARE = PictureOptions()
+"""Pictures of one size, with the share of test pictures that a configuration has by default."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,19 @@ class Found:
     missing: list[str]
 
 
-def open_dataset(name: str) -> Dataset:
+def open_dataset(
+    name: str, options: PictureOptions = AS_THEY_ARE, progress: Progress | None = None
+) -> Dataset:
     """Open a data set, converting it to the flat form if that has not been done yet.
 
     Parameters
     ----------
     name : str
         Known name or path.
+    options : PictureOptions
+        How pictures are read; the images of other sets must already be so.
+    progress : callable, optional
+        Is told about a conversion, see `flat.convert`.
 
     Returns
     -------
@@ -86,24 +96,25 @@ def open_dataset(name: str) -> Dataset:
     WriteError
         If the flat form cannot be written to the cache folder.
     """
-    source = find_source(name)
-    train, classes = convert(source, "train")
-    test, _ = convert(source, "test")
+    source = find_source(name, options)
+    train, classes = convert(source, "train", progress)
+    test, _ = convert(source, "test", progress)
     if train.shape != test.shape:
         raise DataError(
             source.files[-1],
             f"test images of {_text(test.shape)}, expected {_text(train.shape)} as in the training "
             "set. Save both with one shape",
         )
+    _check_options(name, options, train.shape)
     return Dataset(name, train.shape, classes, train, test)
 
 
-def describe(name: str) -> Description:
+def describe(name: str, options: PictureOptions = AS_THEY_ARE) -> Description:
     """Return shape, classes and counts, without converting and, for known names, without files.
 
     Parameters
     ----------
-    name : str
+    name, options
         As for `open_dataset`. Files that are there are believed more than the published facts, and
         their converted form, where it is up to date, is enough.
 
@@ -112,12 +123,18 @@ def describe(name: str) -> Description:
     DataError
         If the name is unknown or the files that are there are faulty.
     """
+    description = _described(name, options)
+    _check_options(name, options, description.shape)
+    return description
+
+
+def _described(name: str, options: PictureOptions) -> Description:
     published = PUBLISHED.get(name)
     if published is not None and not locate(name).found:
         return Description(
             published.shape, published.classes, published.train_count, published.test_count
         )
-    source = find_source(name)
+    source = find_source(name, options)
     train, test = (find_converted(source, split) for split in SPLITS)
     if train is not None and test is not None:
         return Description(train[0].shape, train[1], train[0].count, test[0].count)
@@ -127,7 +144,21 @@ def describe(name: str) -> Description:
         return Description(train.shape, train.classes, train.count, test_count)
 
 
-def find_source(name: str) -> Source:
+def _check_options(name: str, options: PictureOptions, shape: Shape) -> None:
+    """Refuse a size or channels that the images have not; pictures get them when they are read."""
+    channels = CHANNELS.get(options.channels, shape[2])
+    for key, wanted, found in (
+        ("image_size", options.image_size or shape[:2], shape[:2]),
+        ("channels", (channels,), shape[2:]),
+    ):
+        if tuple(wanted) != tuple(found):
+            raise DataError(
+                name, f"images of {_text(shape)}, and only pictures can be given another size or "
+                f"other channels. Leave out data.{key}",
+            )  # fmt: skip
+
+
+def find_source(name: str, options: PictureOptions = AS_THEY_ARE) -> Source:
     """Return the files of a data set, without looking into them.
 
     Raises
@@ -144,8 +175,12 @@ def find_source(name: str) -> Source:
                 f"data set '{name}' not found, {', '.join(place.missing)} missing. Run 'bnntrain "
                 f"data fetch {name}', or set BNNTRAIN_DATA to the folder that holds '{folder}/'",
             )
-        return place.source()
+        return place.source(options) if place.kind == "pictures" else place.source()
     # Readers are loaded when they are needed: resting memory is a headline number.
+    if name.startswith(ARRAYS):
+        from bnntrain.data.array_source import ArraySource
+
+        return ArraySource(name)
     if name.endswith(".npz"):
         from bnntrain.data.npz import NpzSource
 
@@ -153,11 +188,16 @@ def find_source(name: str) -> Source:
     if name.lower().endswith(".zip"):
         from bnntrain.data.pictures import PictureSource
 
-        return PictureSource(name, _find(name, is_file))
+        return PictureSource(name, _find(name, is_file), options)
     if _is_named_folder(name):
         from bnntrain.data.pictures import PictureSource
 
-        return PictureSource(name, _find(name, is_folder))
+        return PictureSource(name, _find(name, is_folder), options)
+    if os.sep in name:
+        raise DataError(
+            name, f"no such folder, neither here nor in the data folder {data_folder()}. "
+            "Set data.dataset to the path of a folder of class folders",
+        )  # fmt: skip
     raise unknown_name(name)
 
 
@@ -198,12 +238,9 @@ def _find(name: str, exists: Callable[[Path], bool]) -> Path:
 
 
 def _is_named_folder(name: str) -> bool:
-    """Whether a name is meant for a folder: by its form, or because there is one with classes."""
+    """Whether there is a folder of that name."""
     path = _expand(name)
-    folders = [each for each in (path, data_folder() / path) if name and is_folder(each)]
-    if os.sep in name:
-        return bool(folders)
-    return any(is_folder(folder / split) for folder in folders for split in SPLITS)
+    return bool(name) and any(is_folder(each) for each in (path, data_folder() / path))
 
 
 def _expand(name: str) -> Path:
@@ -215,15 +252,17 @@ def _expand(name: str) -> Path:
 
 def _picture_sets(known: set[str | None]) -> list[Path]:
     """Return the other folders and .zip files of the data folder that hold pictures by class."""
-    from bnntrain.data.picture_files import open_album
+    from bnntrain.data.picture_files import holds_pictures, open_album
 
     found = []
     for path in sorted(data_folder().glob("*")):
         if str(path) in known:
             continue
         if is_folder(path) or (path.suffix.lower() == ".zip" and is_file(path)):
-            with suppress(DataError), open_album(path):
-                found.append(path)
+            with suppress(DataError), open_album(path) as album:
+                # Folders in a folder may hold anything; those of parts say what they are.
+                if album.parts() != [""] or holds_pictures(album):
+                    found.append(path)
     return found
 
 

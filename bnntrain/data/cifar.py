@@ -4,6 +4,7 @@
 
     binary    records of: label (CIFAR-100: coarse label, fine label), 3072 pixel bytes
     python    pickled dict: "data" uint8 [n, 3072]; "labels" (CIFAR-100: "fine_labels") list of n
+              integers, or an array of them
 
 The 3072 bytes of an image are its red, green and blue plane, each 32 rows of 32. Batches count in
 the order of their numbers, wherever they stand in an archive, so that an archive gives the same
@@ -23,7 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain.data.cifar_files import Store, open_store
-from bnntrain.data.pickled import Array, read_pickle
+from bnntrain.data.cifar_pickles import find_arrays, out_of_range
+from bnntrain.data.pickle_bytes import Content
+from bnntrain.data.pickled import open_content
 from bnntrain.data.source import Chunk, Shape, first_outside, identify, rows_per_chunk
 from bnntrain.data.stream import Stream
 from bnntrain.errors import DataError
@@ -109,6 +112,8 @@ class CifarSource:
         The archive or the batches.
     """
 
+    variant = ""
+
     def __init__(self, classes: list[str], path: Path, form: Format, remedy: str) -> None:
         self.name = form.data_set
         is_archive = path.name == form.archive
@@ -147,11 +152,11 @@ class CifarSource:
 
 @dataclass
 class _Batch:
-    """One batch: `count` records from byte `offset`, labels in them or beside them."""
+    """One batch: `count` records, which are the file, or its `content` with labels beside it."""
 
     name: str
     count: int
-    offset: int = 0
+    content: Content | None = None
     labels: np.ndarray | None = None
 
 
@@ -178,18 +183,16 @@ class CifarReader:
         images = np.empty((rows, *SHAPE), np.uint8)
         for batch in self._batches:
             with self._store.open(batch.name) as stream:
-                if batch.labels is None:
-                    stream.expected = batch.count * record_bytes
-                stream.skip(batch.offset)
+                source = stream if batch.content is None else open_content(stream, batch.content)
+                source.expected = batch.count * record_bytes
                 for start in range(0, batch.count, rows):
                     part = records[: min(rows, batch.count - start)]
-                    stream.read_into(memoryview(part).cast("B"))
-                    labels = self._labels(batch, stream, part, start)
+                    source.read_into(memoryview(part).cast("B"))
+                    labels = self._labels(batch, source, part, start)
                     planes = part[:, self._label_bytes :].reshape(-1, *_PLANES)
                     images[: len(part)] = planes.transpose(0, 2, 3, 1)
                     yield images[: len(part)].reshape(len(part), -1), labels
-                if batch.labels is None:
-                    stream.finish()
+                source.finish()
         self._store.finish()
 
     def _labels(
@@ -201,7 +204,7 @@ class CifarReader:
         labels = records[:, self._label_bytes - 1].copy()
         wrong = first_outside(labels, len(self.classes))
         if wrong is not None:
-            message = _out_of_range(int(labels[wrong]), start + wrong, len(self.classes))
+            message = out_of_range(int(labels[wrong]), start + wrong, len(self.classes))
             raise stream.error(message)
         return labels
 
@@ -223,40 +226,5 @@ def _find_records(store: Store, name: str, label_bytes: int) -> _Batch:
 
 def _find_arrays(store: Store, name: str, label_key: str, classes: int) -> _Batch:
     """Find the pixels in a Python batch, and read its labels."""
-    with store.open(name) as stream:
-        found = _by_text(read_pickle(stream))
-        if not {"data", label_key} <= found.keys():
-            keys = ", ".join(sorted(map(ascii, found))[:8])[:200] or "none"
-            raise stream.error(f"lacks data or {label_key} (found: {keys}), expected a CIFAR batch")
-        pixels, labels = found["data"], found[label_key]
-        is_array = isinstance(pixels, Array) and pixels.dtype == "u1" and not pixels.fortran_order
-        if not is_array or pixels.shape[1:] != (_IMAGE_BYTES,):
-            what = pixels if isinstance(pixels, Array) else f"a {type(pixels).__name__}"
-            raise stream.error(f"data is {what}, expected uint8 [n, {_IMAGE_BYTES}]")
-        count = pixels.shape[0]
-        if count == 0:
-            raise stream.error("holds 0 images, expected at least 1")
-        if pixels.nbytes != count * _IMAGE_BYTES:
-            raise stream.error(f"holds {pixels.nbytes} bytes of pixels for {count} images")
-        if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-            raise stream.error(f"{label_key} is no list of integers")
-        if len(labels) != count:
-            raise stream.error(f"holds {len(labels)} labels, expected {count}, one per image")
-        for number, label in enumerate(labels):
-            if not 0 <= label < classes:
-                raise stream.error(_out_of_range(label, number, classes))
-    return _Batch(name, count, pixels.offset, np.array(labels, np.uint8))
-
-
-def _out_of_range(label: int, number: int, classes: int) -> str:
-    return f"label {label} of image {number} is out of range, expected 0 to {classes - 1}"
-
-
-def _by_text(contents: object) -> dict[str, object]:
-    """Return a dict by its keys as text, as Python 2 wrote them as bytes; empty if it is none."""
-    if not isinstance(contents, dict):
-        return {}
-    return {
-        key.decode("latin-1") if isinstance(key, bytes) else str(key): value
-        for key, value in contents.items()
-    }
+    content, labels = find_arrays(store, name, label_key, _IMAGE_BYTES, classes)
+    return _Batch(name, len(labels), content, labels)

@@ -4,7 +4,7 @@
 
     offset  type       field
     0       8 bytes    magic "BNNTFLAT"
-    8       u32        version (1)
+    8       u32        version (2)
     12      u32        header_bytes: offset of record 0, a multiple of 4096
     16      u64        count: number of records
     24      u32        height
@@ -29,10 +29,12 @@ one conversion from another, so that a split that was opened cannot silently tur
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +46,11 @@ from bnntrain.data.stream import CHUNK_BYTES
 from bnntrain.errors import DataError
 
 MAGIC = b"BNNTFLAT"
-VERSION = 1
+VERSION = 2
+"""Raised when a reader makes other records of the same files: what is in caches is made again."""
+
+Progress = Callable[[str, str, int, int], None]
+"""Data set, split, records that are converted, records in all."""
 
 _FIXED = struct.Struct("<8sIIQIIIIIIII8x")
 _BLOCK = 4096
@@ -188,10 +194,10 @@ class _Header:
 def flat_path(source: Source, split: str) -> Path:
     """Return where the converted form of a split belongs in the cache.
 
-    The path of the source is part of the name (as CRC-32), so that data sets of one name in two
-    folders do not replace each other all the time.
+    The path of the source and its variant are part of the name (as CRC-32), so that data sets of
+    one name in two folders, or one in two sizes, do not replace each other all the time.
     """
-    key = zlib.crc32(os.fsencode(source.files[0].absolute()))
+    key = zlib.crc32(source.variant.encode(), zlib.crc32(os.fsencode(source.files[0].absolute())))
     readable = "".join(c if c.isalnum() else "-" for c in Path(source.name).stem)[:40]
     return cache_folder() / "flat" / f"{readable}-{key:08x}.{split}.flat"
 
@@ -221,7 +227,9 @@ def find_converted(source: Source, split: str) -> tuple[Split, list[str]] | None
     return split_, header.classes
 
 
-def convert(source: Source, split: str) -> tuple[Split, list[str]]:
+def convert(
+    source: Source, split: str, progress: Progress | None = None
+) -> tuple[Split, list[str]]:
     """Return the converted form of a split, converting it if needed.
 
     Streams through bounded memory (about a MiB). The file appears whole or not at all; of two
@@ -233,6 +241,8 @@ def convert(source: Source, split: str) -> tuple[Split, list[str]]:
         Files to read.
     split : str
         ``train`` or ``test``.
+    progress : callable, optional
+        Is told name and split of what is converted, the records that are done, and all of them.
 
     Returns
     -------
@@ -253,7 +263,7 @@ def convert(source: Source, split: str) -> tuple[Split, list[str]]:
     with part_file(flat_path(source, split), remedy) as part:
         if find_converted(source, split) is None:
             part.restart()
-            _write(part.fd, source, split)
+            _write(part.fd, source, split, progress)
             part.place()
     found = find_converted(source, split)
     if found is None:
@@ -263,7 +273,7 @@ def convert(source: Source, split: str) -> tuple[Split, list[str]]:
     return found
 
 
-def _write(fd: int, source: Source, split: str) -> None:
+def _write(fd: int, source: Source, split: str, progress: Progress | None) -> None:
     """Write a whole flat file; the header goes last, so that nothing unfinished has one."""
     identity = source.identity()
     with source.open_split(split) as reader:
@@ -273,7 +283,8 @@ def _write(fd: int, source: Source, split: str) -> None:
         text = json.dumps(about, separators=(",", ":")).encode()
         header_bytes = -(-(_FIXED.size + len(text)) // _BLOCK) * _BLOCK
         os.lseek(fd, header_bytes, os.SEEK_SET)
-        records_crc = _write_records(fd, reader)
+        report = functools.partial(progress, source.name, split) if progress else None
+        records_crc = _write_records(fd, reader, report)
         fixed = bytearray(
             _FIXED.pack(
                 MAGIC, VERSION, header_bytes, reader.count, *reader.shape, len(reader.classes),
@@ -285,9 +296,11 @@ def _write(fd: int, source: Source, split: str) -> None:
     write_all(fd, memoryview(bytes(fixed) + text))
 
 
-def _write_records(fd: int, reader: SplitReader) -> int:
+def _write_records(
+    fd: int, reader: SplitReader, report: Callable[[int, int], None] | None
+) -> int:
     """Append all records and return their CRC-32."""
-    crc = 0
+    crc = done = 0
     buffer = None
     for images, labels in reader.chunks():
         if buffer is None or len(buffer) < len(images):
@@ -297,6 +310,9 @@ def _write_records(fd: int, reader: SplitReader) -> int:
         records[:, -1] = labels
         crc = zlib.crc32(records, crc)
         write_all(fd, memoryview(records))
+        done += len(images)
+        if report is not None:
+            report(done, reader.count)
     return crc
 
 

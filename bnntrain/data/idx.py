@@ -79,6 +79,8 @@ class IdxSource:
         The four files.
     """
 
+    variant = ""
+
     def __init__(self, name: str, classes: list[str], paths: dict[str, Path], remedy: str) -> None:
         self.name = name
         self.files = tuple(paths[role] for role in ROLES)

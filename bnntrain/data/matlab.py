@@ -12,7 +12,9 @@
            type 15   zlib stream of one element, not padded
 
 Only what a data set needs is read: real arrays of numbers. Elements in front of the wanted one are
-passed over without being decompressed.
+passed over without being decompressed. Flags are said to be u32, dimensions i32 and names i8; other
+programs than MATLAB write dimensions as other integers and names as u8 or UTF-8. Objects, MATLAB's
+strings among them, have no dimensions.
 
 Source: MathWorks, "MAT-File Format", MAT-file level 5.
 """
@@ -27,16 +29,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from bnntrain.data.files import reason
-from bnntrain.data.stream import CHUNK_BYTES, Stream
+from bnntrain.data.stream import CHUNK_BYTES, Section, Stream
 from bnntrain.errors import DataError
 
 _HEADER_BYTES = 128
-_INT32, _UINT32, _INT8, _ARRAY, _COMPRESSED = 5, 6, 1, 14, 15
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+# HDF5 begins behind a block of the user's, here the text of MATLAB.
+_HDF5_PLACES = (0, 512)
+_ARRAY, _COMPRESSED = 14, 15
+_FLAGS, _NAMES = (5, 6), (1, 2, 16)
+_INTEGERS = (1, 2, 3, 4, 5, 6, 12, 13)
 # Data types of elements.
 _TYPES = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
@@ -45,11 +51,13 @@ _TYPES = {
 _CLASSES = {
     1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 6: "double", 7: "single",
     8: "int8", 9: "uint8", 10: "int16", 11: "uint16", 12: "int32", 13: "uint32", 14: "int64",
-    15: "uint64",
+    15: "uint64", 16: "function", 17: "object",
 }  # fmt: skip
 _NUMERIC = range(6, 16)
+_OBJECT = 17
 _COMPLEX = 0x0800
-_LARGEST_NAME = 64
+_LARGEST_NAME = 256
+_LARGEST_DIMS = 32 * 8
 
 
 @dataclass
@@ -61,7 +69,7 @@ class Variable:
     name, kind : str
         Its name, and what its elements are to MATLAB (``uint8``, ``double``, ...).
     dims : tuple of int
-        Two dimensions or more; the first index is the fastest.
+        Two dimensions or more, none of an object; the first index is the fastest.
     dtype : numpy dtype or None
         What its elements are in the file; None where they are no real numbers.
     nbytes : int
@@ -139,7 +147,7 @@ def open_variable(path: Path, name: str, remedy: str) -> Iterator[Variable]:
             if offset > size:
                 raise whole.error(f"truncated: ends after {size} bytes, expected {offset}")
             if kind in (_ARRAY, _COMPRESSED):
-                section = _Section(file, nbytes)
+                section = Section(file, nbytes)
                 stream = Stream(
                     path, _Inflated(section) if kind == _COMPRESSED else section, name, remedy
                 )
@@ -152,24 +160,10 @@ def open_variable(path: Path, name: str, remedy: str) -> Iterator[Variable]:
         raise whole.error(f"lacks the variable {name} (found: {others})")
 
 
-class _Section:
-    """The next bytes of a file, as a file of their own."""
-
-    def __init__(self, file: IO[bytes], nbytes: int) -> None:
-        self._file = file
-        self._left = nbytes
-
-    def read1(self, nbytes: int) -> bytes:
-        """Return up to `nbytes` bytes, none at the end."""
-        piece = self._file.read1(min(nbytes, self._left)) if self._left else b""
-        self._left -= len(piece)
-        return piece
-
-
 class _Inflated:
     """The decompressed contents of a section; holds no more than it is asked for."""
 
-    def __init__(self, section: _Section) -> None:
+    def __init__(self, section: Section) -> None:
         self._section = section
         self._inflate = zlib.decompressobj()
 
@@ -203,10 +197,16 @@ def _read_order(stream: Stream) -> str:
     header = stream.read(_HEADER_BYTES)
     if not header:
         raise stream.error("is empty (0 bytes)")
-    if header.startswith(b"MATLAB 7.3"):
-        raise stream.error("MATLAB file of version 7.3, expected version 5 (save with '-v7')")
     order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
-    if order is None or struct.unpack(order + "H", header[124:126]) != (0x0100,):
+    version = struct.unpack(order + "H", header[124:126])[0] if order else None
+    start = header + stream.read(max(_HDF5_PLACES) + len(_HDF5) - _HEADER_BYTES)
+    is_hdf5 = any(start[place:].startswith(_HDF5) for place in _HDF5_PLACES)
+    if is_hdf5 or version == 0x0200 or header.startswith(b"MATLAB 7.3"):
+        raise stream.error(
+            "MATLAB file of version 7.3 (HDF5), expected version 5: save it with '-v7' in MATLAB, "
+            "with scipy.io.savemat in Python"
+        )
+    if version != 0x0100:
         if len(header) < _HEADER_BYTES and header.startswith(b"MATLAB"):
             raise stream.truncated()
         raise stream.error("no MATLAB file of version 5 (its header is another)")
@@ -227,17 +227,31 @@ def _read_tag(stream: Stream, order: str) -> tuple[int, int, bytes]:
     return kind, nbytes, b""
 
 
-def _read_small(stream: Stream, order: str, kind: int, limit: int) -> bytes:
-    """Return the data of an element of known type."""
+def _read_small(
+    stream: Stream, order: str, kinds: tuple[int, ...], limit: int
+) -> tuple[int, bytes]:
+    """Return type and data of an element in the header of an array."""
     found, nbytes, data = _read_tag(stream, order)
-    if found != kind or nbytes > limit:
+    if found not in kinds or nbytes > limit:
         raise stream.error(f"damaged: element of type {found} and {nbytes} bytes in the header")
     if data or not nbytes:
-        return data
+        return found, data
     data = stream.read(nbytes + -nbytes % 8)
     if len(data) < nbytes:
         raise stream.truncated()
-    return data[:nbytes]
+    return found, data[:nbytes]
+
+
+def _read_dims(stream: Stream, order: str) -> tuple[int, ...]:
+    """Return the dimensions of an array."""
+    kind, data = _read_small(stream, order, _INTEGERS, _LARGEST_DIMS)
+    dtype = np.dtype(order + _TYPES[kind])
+    if len(data) % dtype.itemsize or len(data) < 2 * dtype.itemsize:
+        raise stream.error(f"damaged: {len(data)} bytes of dimensions")
+    dims = tuple(np.frombuffer(data, dtype).tolist())
+    if min(dims) < 0:
+        raise stream.error(f"damaged: dimensions {dims}")
+    return dims
 
 
 def _read_header(stream: Stream, order: str, kind: int, nbytes: int) -> Variable:
@@ -253,19 +267,15 @@ def _read_header(stream: Stream, order: str, kind: int, nbytes: int) -> Variable
         if kind != _ARRAY:
             raise stream.error(f"damaged: a compressed element of type {kind}, expected {_ARRAY}")
     stream.expected = stream.offset + nbytes
-    flags = _read_small(stream, order, _UINT32, 8)
-    dims = _read_small(stream, order, _INT32, 4 * 32)
-    name = _read_small(stream, order, _INT8, _LARGEST_NAME)
-    if len(flags) != 8 or len(dims) < 8 or len(dims) % 4:
-        raise stream.error("damaged: flags or dimensions of the wrong size")
+    _, flags = _read_small(stream, order, _FLAGS, 8)
+    if len(flags) != 8:
+        raise stream.error(f"damaged: {len(flags)} bytes of flags")
     (bits,) = struct.unpack(order + "I", flags[:4])
     code = bits & 0xFF
-    shape = struct.unpack(f"{order}{len(dims) // 4}i", dims)
-    if min(shape) < 0:
-        raise stream.error(f"damaged: dimensions {shape}")
-    variable = Variable(
-        name.decode("latin-1"), _CLASSES.get(code, f"class {code}"), shape, None, 0, stream
-    )
+    dims = () if code == _OBJECT else _read_dims(stream, order)
+    _, name = _read_small(stream, order, _NAMES, _LARGEST_NAME)
+    kind = _CLASSES.get(code, f"class {code}")
+    variable = Variable(name.decode("utf-8", "replace"), kind, dims, None, 0, stream)
     if code in _NUMERIC and not bits & _COMPLEX:
         found, variable.nbytes, data = _read_tag(stream, order)
         if found in _TYPES:

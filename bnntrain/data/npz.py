@@ -1,8 +1,9 @@
 """NumPy archives (.npz) with the arrays x_train, y_train, x_test and y_test, read as a stream.
 
 Images are uint8 of shape (N, height, width), (N, height, width, channels) or (N, features); labels
-are integers of shape (N,) or (N, 1). The number of classes is the largest training label plus one.
-The members of the zip archive are decompressed piece by piece: no array is ever loaded whole.
+are integers of shape (N,) or (N, 1); ``arrays.py`` has the rules. Another array, ``classes``, may
+name the classes; without it they are the numbers from 0 to the largest training label. The members
+of the zip archive are decompressed piece by piece: no array is ever loaded whole.
 
 Source: NEP 1, "A simple file format for NumPy arrays".
 """
@@ -17,9 +18,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy
 
+from bnntrain.data.arrays import (
+    RENUMBER,
+    ArrayFaultError,
+    check_every_class,
+    check_label_type,
+    check_pixel_type,
+    image_shape,
+)
 from bnntrain.data.files import reason
+from bnntrain.data.npy import read_header
 from bnntrain.data.source import (
     LARGEST_CLASSES,
     Shape,
@@ -31,13 +40,20 @@ from bnntrain.data.source import (
     rows_per_chunk,
 )
 from bnntrain.data.stream import Stream
+from bnntrain.data.zip_files import ZipError, read_directory
 from bnntrain.errors import DataError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
+CLASSES = "classes"
+"""Key of the names of the classes."""
 
+_LARGEST_MEMBERS = 1000
+_LARGEST_NAME_BYTES = 1024
 _REMEDY = "Write the file again with numpy.savez_compressed"
 # What zipfile raises for damaged or encrypted archives; it does not promise BadZipFile for all.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, ValueError, OverflowError)
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, ValueError, OverflowError, ZipError
+)  # fmt: skip
 _COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -58,6 +74,8 @@ class NpzSource:
     files : tuple of Path
         The one file.
     """
+
+    variant = ""
 
     def __init__(self, name: str, path: Path, remedy: str = _REMEDY) -> None:
         self.name = name
@@ -80,19 +98,20 @@ class NpzSource:
         """
         with ExitStack() as stack:
             archive = stack.enter_context(self._open_archive())
-            classes = self._count_classes(archive)
+            classes = self._find_classes(archive)
             images = self._open_member(archive, f"x_{split}", stack)
             labels = self._open_member(archive, f"y_{split}", stack)
             image_count, shape = _read_image_header(images)
             label_count, label_type = _read_label_header(labels)
             check_counts(images, labels, image_count, label_count)
-            names = [str(number) for number in range(classes)]
-            yield StreamReader(shape, image_count, names, images, labels, label_type)
+            hint = ": the training part has no such class"
+            yield StreamReader(shape, image_count, classes, images, labels, label_type, hint)
 
     def _open_archive(self) -> zipfile.ZipFile:
         try:
             if self._path.stat().st_size == 0:
                 raise DataError(self._path, f"is empty (0 bytes). {self._remedy}")
+            self._count_members()
             archive = zipfile.ZipFile(self._path)
         except _DAMAGE as error:
             raise DataError(
@@ -114,6 +133,17 @@ class NpzSource:
             )
         return archive
 
+    def _count_members(self) -> None:
+        """Refuse archives of very many members, whose directory would fill the memory."""
+        with self._path.open("rb") as file:
+            for number, _ in enumerate(read_directory(file), 1):
+                if number > _LARGEST_MEMBERS:
+                    raise DataError(
+                        self._path,
+                        f"holds more than {_LARGEST_MEMBERS} arrays. Save it with the keys "
+                        f"{', '.join(KEYS)}",
+                    )
+
     def _open_member(self, archive: zipfile.ZipFile, key: str, stack: ExitStack) -> Stream:
         if archive.getinfo(f"{key}.npy").compress_type not in _COMPRESSION:
             raise DataError(
@@ -129,56 +159,93 @@ class NpzSource:
             ) from None
         return Stream(self._path, member, key, self._remedy, _DAMAGE)
 
-    def _count_classes(self, archive: zipfile.ZipFile) -> int:
-        """Return the largest training label plus one, in a pass over the labels alone."""
+    def _find_classes(self, archive: zipfile.ZipFile) -> list[str]:
+        """Return the names of the classes, each of which has an image to train on.
+
+        Takes a pass over the training labels alone.
+        """
+        names = self._read_names(archive)
         with ExitStack() as stack:
             labels = self._open_member(archive, "y_train", stack)
             count, label_type = _read_label_header(labels)
             buffer = np.empty(rows_per_chunk(label_type.itemsize, count), label_type)
-            largest = 0
+            counts = np.zeros(LARGEST_CLASSES, np.int64)
+            limit = len(names) if names else LARGEST_CLASSES
+            hint = _label_hint(names)
             for start in range(0, count, max(1, len(buffer))):
                 taken = min(len(buffer), count - start)
-                read = read_labels(labels, buffer[:taken], start, LARGEST_CLASSES)
-                largest = max(largest, int(read.max()))
+                read = read_labels(labels, buffer[:taken], start, limit, hint)
+                counts += np.bincount(read, minlength=LARGEST_CLASSES)
             labels.finish()
-        return largest + 1
+            if not count:
+                return names or ["0"]  # the images, of which there are none either, come next
+            with _named(labels):
+                check_every_class(counts, names)
+        return names or [str(number) for number in range(int(np.flatnonzero(counts)[-1]) + 1)]
+
+    def _read_names(self, archive: zipfile.ZipFile) -> list[str] | None:
+        """Return what `CLASSES` has; None if there is no such array."""
+        if f"{CLASSES}.npy" not in archive.namelist():
+            return None
+        with ExitStack() as stack:
+            stream = self._open_member(archive, CLASSES, stack)
+            shape, dtype = _read_npy_header(stream)
+            if dtype.kind not in "USiu" or len(shape) != 1:
+                raise stream.error(
+                    f"array of type {dtype} and shape {shape}, expected names of shape (classes,)"
+                )
+            if not 0 < shape[0] <= LARGEST_CLASSES or dtype.itemsize > _LARGEST_NAME_BYTES:
+                raise stream.error(
+                    f"{shape[0]} names of {dtype.itemsize} bytes, expected 1 to {LARGEST_CLASSES} "
+                    f"of at most {_LARGEST_NAME_BYTES}"
+                )
+            names = np.empty(shape, dtype)
+            stream.read_into(memoryview(names.view(np.uint8)))
+            stream.finish()
+            try:
+                texts = [_text(name) for name in names.tolist()]
+            except ValueError:
+                raise stream.error("names that are no text. Save them as Unicode") from None
+        if len(set(texts)) < len(texts) or "" in texts:
+            raise stream.error("names that are empty or not different from each other")
+        return texts
+
+
+def _text(name: object) -> str:
+    text = name.decode() if isinstance(name, bytes) else str(name)
+    text.encode()  # fails for halves of characters
+    return text
+
+
+def _label_hint(names: list[str] | None) -> str:
+    """Return what to do about a training label that is out of range."""
+    if names:
+        return f": '{CLASSES}' names {len(names)}, and labels count from 0"
+    return f": leave out images without a class, and {RENUMBER}"
+
+
+@contextmanager
+def _named(stream: Stream) -> Iterator[None]:
+    """Add file and key to what is wrong with an array."""
+    try:
+        yield
+    except ArrayFaultError as error:
+        raise stream.error(str(error)) from None
 
 
 def _read_image_header(stream: Stream) -> tuple[int, Shape]:
     shape, dtype = _read_npy_header(stream)
-    if dtype.kind == "f":
-        raise stream.error(
-            f"images of type {dtype}, expected uint8: save pixels as 0 to 255, "
-            "e.g. (x * 255).round().astype('uint8')"
-        )
-    if dtype != np.uint8:
-        raise stream.error(
-            f"images of type {dtype}, expected uint8: convert with x.astype('uint8')"
-        )
-    if len(shape) not in (2, 3, 4):
-        raise stream.error(
-            f"images of shape {shape}, expected (N, height, width), (N, height, width, channels) "
-            "or (N, features)"
-        )
-    count, *rest = shape
-    # Features without a picture are one row of one channel.
-    height, width, channels = {1: (1, *rest, 1), 2: (*rest, 1), 3: tuple(rest)}[len(rest)]
-    check_shape(stream, (height, width, channels))
-    return count, (height, width, channels)
+    with _named(stream):
+        check_pixel_type(dtype)
+        sizes = image_shape(shape)
+    check_shape(stream, sizes)
+    return shape[0], sizes
 
 
 def _read_label_header(stream: Stream) -> tuple[int, np.dtype]:
     shape, dtype = _read_npy_header(stream)
-    if dtype.kind not in "iu":
-        raise stream.error(
-            f"labels of type {dtype}, expected integers: convert with y.astype('uint8')"
-        )
-    if len(shape) == 2 and shape[1] > 1:
-        raise stream.error(
-            f"labels of shape {shape}, expected (N,): turn one-hot rows into numbers, y.argmax(1)"
-        )
-    if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)):
-        raise stream.error(f"labels of shape {shape}, expected (N,)")
+    with _named(stream):
+        check_label_type(shape, dtype)
     return shape[0], dtype
 
 
@@ -190,22 +257,19 @@ def _read_npy_header(stream: Stream) -> tuple[tuple[int, ...], np.dtype]:
     DataError
         If there is no valid header, the array holds Python objects or is in Fortran order.
     """
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     try:
-        version = npy.read_magic(stream)
-        if version not in readers:
-            raise ValueError(f"version {version[0]}.{version[1]}, expected 1.0 or 2.0")
-        shape, fortran_order, dtype = readers[version](stream)
+        header = read_header(stream)
     except ValueError as error:
         raise stream.error(f"no valid .npy header ({error})") from None
-    if dtype.hasobject or dtype.names:
+    if header.dtype.kind in "OV":
+        kind = "object" if header.dtype.kind == "O" else "record"
         raise stream.error(
-            f"array of type {dtype} is refused, expected plain numbers "
+            f"array of type {kind} is refused, expected plain numbers "
             "(Python objects are never unpickled)"
         )
-    if fortran_order and len(shape) > 1:
+    if header.fortran_order and len(header.shape) > 1:
         raise stream.error(
             "array in Fortran order, expected C order: save numpy.ascontiguousarray(x)"
         )
-    stream.expected = stream.offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
-    return shape, dtype
+    stream.expected = stream.offset + header.nbytes
+    return header.shape, header.dtype

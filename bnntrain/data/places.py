@@ -1,7 +1,8 @@
 """Where in the data folder a known data set lies, and in which of its forms.
 
-Each set is looked for in ``<data folder>/<name>`` and in the data folder itself. The forms of a set
-are tried in order; one that is complete wins over one that lacks files.
+Each set is looked for in ``<data folder>/<name>``, where other programs put it (torchvision's
+``MNIST/raw``), and in the data folder itself. The forms of a set are tried in order; one that is
+complete wins over one that lacks files.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bnntrain.data.files import data_folder, is_file, is_folder
+from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.data.published import DIGITS_FILE, PUBLISHED, Published
 from bnntrain.data.source import SPLITS, Source
 from bnntrain.data.stream import content_sha256
@@ -32,14 +34,15 @@ class Place:
     missing : list of str
         Files that are not there, by their published names.
     source : callable
-        Makes its `Source`; not to be called while files are missing.
+        Makes its `Source`; not to be called while files are missing. That of ``pictures`` takes
+        the `PictureOptions`.
     """
 
     kind: str
     path: Path
     found: bool
     missing: list[str]
-    source: Callable[[], Source] = field(repr=False)
+    source: Callable[..., Source] = field(repr=False)
 
 
 def locate(name: str) -> Place:
@@ -94,7 +97,8 @@ def wanted_files(
 
 
 def _folders(published: Published) -> list[Path]:
-    return [data_folder() / published.folder, data_folder()]
+    own = data_folder()
+    return [own / published.folder, *(own / each for each in published.other_folders), own]
 
 
 def _remedy(published: Published) -> str:
@@ -178,10 +182,10 @@ def _find_pictures(published: Published) -> list[Place]:
         paths.append(own)
 
     def place(path: Path) -> Place:
-        def source() -> Source:
+        def source(options: PictureOptions) -> Source:
             from bnntrain.data.pictures import PictureSource
 
-            return PictureSource(published.name, path, published.classes)
+            return PictureSource(published.name, path, options, published.classes)
 
         return Place("pictures", path, True, [], source)
 

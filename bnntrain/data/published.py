@@ -73,6 +73,8 @@ class Published:
         Family of forms that it comes in: ``built-in``, ``idx``, ``cifar`` or ``svhn``.
     shared_folder : str
         Folder in the data folder, where it is not the set's own name.
+    other_folders : tuple of str
+        Where other programs put the files in theirs.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Published:
     mirrors: tuple[str, ...] = ()
     kind: str = "idx"
     shared_folder: str = ""
+    other_folders: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -208,6 +211,7 @@ PUBLISHED = {
             # A website bucket speaks no https; the checksum makes up for it.
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         ),
+        other_folders=("FashionMNIST/raw",),
     ),
     "mnist": Published(
         "mnist",
@@ -225,6 +229,7 @@ PUBLISHED = {
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
+        other_folders=("MNIST/raw",),
     ),
     "svhn": Published(
         "svhn",

@@ -23,6 +23,9 @@ from bnntrain.errors import DataError
 
 SPLITS = ("train", "test")
 
+ARRAYS = "arrays:"
+"""Begins the name of a data set that was given as arrays of Python."""
+
 LARGEST_IMAGE_BYTES = 1024 * 1024
 """Limit of one image, so that conversion stays within bounded memory whatever a header says."""
 
@@ -45,10 +48,13 @@ class Source(Protocol):
         Name of the data set.
     files : tuple of Path
         The files, or the folder that they are in.
+    variant : str
+        How the files are read where that can be chosen; empty where it cannot.
     """
 
     name: str
     files: tuple[Path, ...]
+    variant: str
 
     def identity(self) -> list[list]:
         """Return what changes when the data change: lists of [path, bytes, time or digest].
@@ -113,6 +119,8 @@ class StreamReader:
         ``count`` integers of `label_type`.
     label_type : numpy dtype
         Integer type of one label.
+    hint : str
+        What to say besides of a label that is out of range.
     """
 
     shape: Shape
@@ -121,6 +129,7 @@ class StreamReader:
     images: Stream
     labels: Stream
     label_type: np.dtype
+    hint: str = ""
 
     def error(self, message: str) -> DataError:
         """See `SplitReader`."""
@@ -135,7 +144,9 @@ class StreamReader:
         for start in range(0, self.count, rows):
             taken = min(rows, self.count - start)
             self.images.read_into(memoryview(buffer[:taken]).cast("B"))
-            labels = read_labels(self.labels, label_buffer[:taken], start, len(self.classes))
+            labels = read_labels(
+                self.labels, label_buffer[:taken], start, len(self.classes), self.hint
+            )
             yield buffer[:taken], labels
         self.images.finish()
         self.labels.finish()
@@ -208,7 +219,9 @@ def check_shape(images: Stream, shape: Shape) -> None:
         )
 
 
-def read_labels(stream: Stream, buffer: np.ndarray, first: int, classes: int) -> np.ndarray:
+def read_labels(
+    stream: Stream, buffer: np.ndarray, first: int, classes: int, hint: str = ""
+) -> np.ndarray:
     """Fill a buffer with labels and check their range.
 
     Parameters
@@ -221,6 +234,8 @@ def read_labels(stream: Stream, buffer: np.ndarray, first: int, classes: int) ->
         Number of the first label, for the message.
     classes : int
         Labels must be in 0..classes-1.
+    hint : str
+        What to say besides of one that is not.
 
     Returns
     -------
@@ -238,7 +253,7 @@ def read_labels(stream: Stream, buffer: np.ndarray, first: int, classes: int) ->
         raise stream.error(
             f"label {int(buffer[wrong])} of image {first + wrong} "
             f"(byte {offset + wrong * buffer.itemsize}) is out of range, "
-            f"expected 0 to {classes - 1}"
+            f"expected 0 to {classes - 1}{hint}"
         )
     return buffer.astype(np.uint8)
 

@@ -140,6 +140,20 @@ class Stream:
         return piece
 
 
+class Section:
+    """The next bytes of a file or a `Stream`, as a file of their own."""
+
+    def __init__(self, file: IO[bytes] | Stream, nbytes: int) -> None:
+        self._file = file
+        self._left = nbytes
+
+    def read1(self, nbytes: int) -> bytes:
+        """Return up to `nbytes` bytes, none at the end."""
+        piece = self._file.read(min(nbytes, self._left)) if self._left else b""
+        self._left -= len(piece)
+        return piece
+
+
 @contextmanager
 def open_stream(path: Path, remedy: str, packed: bool = False) -> Iterator[Stream]:
     """Open a plain or gzip-compressed file as a stream of its contents.

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bnntrain.data.arrays import has_channels_first
 from bnntrain.data.matlab import Variable, open_variable
 from bnntrain.data.source import (
     Chunk,
@@ -50,6 +51,8 @@ class SvhnSource:
     files : tuple of Path
         All of them.
     """
+
+    variant = ""
 
     def __init__(
         self, name: str, classes: list[str], train: list[Path], test: Path, remedy: str
@@ -160,16 +163,42 @@ def _check(images: Variable, labels: Variable) -> tuple[Shape, int]:
     # MATLAB drops the last dimensions where they are 1.
     dims = images.dims + (1,) * (4 - len(images.dims))
     if images.kind != "uint8" or images.dtype != np.uint8 or len(dims) != 4:
+        is_other = images.kind == "uint8" and images.dtype not in (None, np.uint8)
+        stored = f" stored as {images.dtype}" if is_other else ""
         raise images.stream.error(
-            f"{images.kind} of shape {images.dims}, expected uint8 (height, width, channels, n)"
+            f"{images.kind}{stored} of shape {images.dims}, expected uint8 (height, width, "
+            "channels, n)"
         )
     if labels.dtype is None or max(labels.dims) != np.prod(labels.dims, dtype=object):
         raise labels.stream.error(
             f"{labels.kind} of shape {labels.dims}, expected numbers of shape (n, 1)"
         )
+    _check_order(images, dims, max(labels.dims))
     shape = dims[:3]
     check_counts(images.stream, labels.stream, dims[3], max(labels.dims))
     check_shape(images.stream, shape)
     for variable, count in ((images, image_bytes_of(shape) * dims[3]), (labels, dims[3])):
         variable.check_size(count)
     return shape, dims[3]
+
+
+def _check_order(images: Variable, dims: tuple[int, ...], count: int) -> None:
+    """Check that what is first are rows and what is last are images.
+
+    Raises
+    ------
+    DataError
+        If the images come first, as in arrays of other programs, or their channels do.
+    """
+    python, matlab = "", ""
+    if dims[0] == count != dims[3]:
+        python, matlab = "numpy.moveaxis(X, 0, -1)", "permute(X, [2 3 4 1])"
+        if has_channels_first(dims[1:]):
+            python, matlab = "X.transpose(2, 3, 1, 0)", "permute(X, [3 4 2 1])"
+    elif has_channels_first(dims[:3]):
+        python, matlab = "X.transpose(1, 2, 0, 3)", "permute(X, [2 3 1 4])"
+    if python:
+        raise images.stream.error(
+            f"uint8 of shape {images.dims}, expected (height, width, channels, n): save {python} "
+            f"in Python, {matlab} in MATLAB"
+        )

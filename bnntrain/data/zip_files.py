@@ -10,7 +10,12 @@ network takes to train when an archive holds an image each in 60,000 entries.
     end of the directory    "PK\\5\\6", 18 bytes, comment
                             for large archives also "PK\\6\\6" and "PK\\6\\7"
 
-Source: PKWARE, "APPNOTE.TXT - .ZIP File Format Specification", 6.3.
+What bytes a name is made of, an entry says by a flag (UTF-8) or an extra field (another name, in
+UTF-8); many say nothing. Then what is UTF-8 counts as UTF-8: ``zip -r`` on Linux and macOS's own
+archiver store names so. Of the rest, those from Unix are bytes as a folder there would hold them,
+and all others are of MS-DOS's code page 437.
+
+Source: PKWARE, "APPNOTE.TXT - .ZIP File Format Specification", 6.3; extra field 0x7075 is 4.6.9.
 """
 
 from __future__ import annotations
@@ -28,7 +33,10 @@ _LARGE_END = struct.Struct("<4sQ2H2I4Q")
 _ENTRY = struct.Struct("<4s6H3I5H2I")
 _LOCAL = struct.Struct("<4s5H3I2H")
 _PACKED = struct.Struct("<QIIIHH")
-_ENCRYPTED, _UTF8 = 1, 0x800
+_ENCRYPTED = 1
+# Extra fields, and what programs run on, by the upper byte of "version made by".
+_WIDE, _UNICODE_PATH = 1, 0x7075
+_DOS, _UNIX, _NTFS, _VFAT, _MACOS = 0, 3, 10, 14, 19
 _STORED, _DEFLATED = 0, 8
 _UNKNOWN_32 = 0xFFFFFFFF
 _LONGEST_COMMENT = 65535
@@ -45,7 +53,8 @@ class Entry:
     Attributes
     ----------
     name : str
-        With slashes; one at the end marks a folder.
+        With slashes; one at the end marks a folder. Bytes that are no text are kept as
+        ``os.fsdecode`` keeps them.
     offset : int
         Where its local header is.
     packed_bytes, nbytes : int
@@ -65,15 +74,15 @@ class Entry:
     flags: int
 
     def pack(self) -> bytes:
-        """Return the entry as bytes that sort as the names do."""
+        """Return the entry as bytes that sort as the names of files do."""
         numbers = (self.offset, self.packed_bytes, self.nbytes, self.crc, self.method, self.flags)
-        return self.name.encode("utf-8", "surrogatepass") + b"\0" + _PACKED.pack(*numbers)
+        return self.name.encode("utf-8", "surrogateescape") + b"\0" + _PACKED.pack(*numbers)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Entry:
         """Return the entry that `pack` has packed."""
         cut = len(packed) - _PACKED.size
-        name = packed[: cut - 1].decode("utf-8", "surrogatepass")
+        name = packed[: cut - 1].decode("utf-8", "surrogateescape")
         return cls(name, *_PACKED.unpack(packed[cut:]))
 
 
@@ -97,16 +106,16 @@ def read_directory(file: IO[bytes]) -> Iterator[Entry]:
         if len(fixed) < _ENTRY.size or not fixed.startswith(b"PK\1\2"):
             raise ZipError("bad directory")
         (
-            _, _, _, flags, method, _, _, crc, packed_bytes, size, name_bytes, extra_bytes,
+            _, made_by, _, flags, method, _, _, crc, packed_bytes, size, name_bytes, extra_bytes,
             comment_bytes, _, _, _, offset,
         ) = _ENTRY.unpack(fixed)  # fmt: skip
         rest = file.read(name_bytes + extra_bytes + comment_bytes)
         if len(rest) < name_bytes + extra_bytes + comment_bytes:
             raise ZipError("bad directory")
         nbytes -= _ENTRY.size + len(rest)
-        name = rest[:name_bytes].decode("utf-8" if flags & _UTF8 else "cp437", "replace")
+        extra = rest[name_bytes : name_bytes + extra_bytes]
+        name = _decode_name(rest[:name_bytes], extra, made_by >> 8)
         if _UNKNOWN_32 in (size, packed_bytes, offset):
-            extra = rest[name_bytes : name_bytes + extra_bytes]
             size, packed_bytes, offset = _widen(extra, size, packed_bytes, offset)
         if max(size, packed_bytes) >= _UNKNOWN_32 or offset + shift < 0:
             raise ZipError(f"{name}: too large")
@@ -184,17 +193,40 @@ def _large_end(file: IO[bytes], end: int, nbytes: int, offset: int) -> tuple[int
     return place, nbytes, offset
 
 
-def _widen(extra: bytes, size: int, packed_bytes: int, offset: int) -> tuple[int, int, int]:
-    """Take the numbers that do not fit 32 bits from the extra field 1."""
-    numbers = [size, packed_bytes, offset]
+def _extra_field(extra: bytes, wanted: int) -> bytes:
+    """Return the contents of an extra field, empty if there is none."""
     while len(extra) >= 4:
         kind, nbytes = struct.unpack_from("<2H", extra)
-        if kind == 1:
-            wide = list(struct.unpack_from(f"<{nbytes // 8}Q", extra, 4))
-            for place, number in enumerate(numbers):
-                if number == _UNKNOWN_32 and wide:
-                    numbers[place] = wide.pop(0)
-            break
+        if kind == wanted:
+            return extra[4 : 4 + nbytes]
         extra = extra[4 + nbytes :]
+    return b""
+
+
+def _decode_name(name: bytes, extra: bytes, made_on: int) -> str:
+    """Return a name as text, with slashes between folders."""
+    path = _extra_field(extra, _UNICODE_PATH)
+    # It belongs to the name whose checksum it has; a program that renames entries may leave it.
+    if len(path) > 5 and path[0] == 1 and path[1:5] == struct.pack("<I", zlib.crc32(name)):
+        name = path[5:]
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        on_unix = made_on in (_UNIX, _MACOS)
+        text = name.decode("utf-8", "surrogateescape") if on_unix else name.decode("cp437")
+    # Against the format's rules, some archivers for Windows write their own separators.
+    if made_on in (_DOS, _NTFS, _VFAT) and "/" not in text:
+        text = text.replace("\\", "/")
+    return text
+
+
+def _widen(extra: bytes, size: int, packed_bytes: int, offset: int) -> tuple[int, int, int]:
+    """Take the numbers that do not fit 32 bits from their extra field."""
+    numbers = [size, packed_bytes, offset]
+    field = _extra_field(extra, _WIDE)
+    wide = list(struct.unpack_from(f"<{len(field) // 8}Q", field))
+    for place, number in enumerate(numbers):
+        if number == _UNKNOWN_32 and wide:
+            numbers[place] = wide.pop(0)
     size, packed_bytes, offset = numbers
     return size, packed_bytes, offset

@@ -1,8 +1,8 @@
 """Meters: what a run costs in memory and energy.
 
 ``phases.py`` has the names of the phases, ``alarm.py`` what a thread that samples waits for.
-Memory: ``resident.py`` for this moment and the peak, ``memory.py`` over time, ``mprof_file.py`` for
-its file. Both meters together: ``recording.py``.
+Memory: ``resident.py`` for this moment and the peak, ``memory.py`` over time, ``memory_readers.py``
+for what it samples, ``mprof_file.py`` for its file. Both meters together: ``recording.py``.
 
 Power, each file importing only from those above it::
 

@@ -23,6 +23,7 @@ _OFFSET_V = 100e-6
 _BUS_ERROR = 0.005
 _SMALLEST_V = 1e-3
 """Voltage over the shunt below which there is no load to calibrate with."""
+_SMALLEST_BUS_V = 0.1
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def calibrate(
     Raises
     ------
     UsageError
-        Too few samples, or no current flows.
+        Too few samples, no current flows, or no voltage drives it.
     """
     if len(samples) < 2:
         raise UsageError("fewer than two samples. Give a longer --for")
@@ -79,6 +80,9 @@ def calibrate(
     if over_shunt < _SMALLEST_V:
         message = f"{1e3 * over_shunt:.2f} mV over the shunt: no load, or VIN+ and VIN- are swapped"
         raise UsageError(f"{message}. Connect the load behind VIN-")
+    if load_ohm is not None and volts < _SMALLEST_BUS_V:
+        message = f"{volts:.3f} V behind the shunt. Put it into the plus wire, the load behind VIN-"
+        raise UsageError(message)
     true = amps if load_ohm is None else volts / load_ohm
     scatter = statistics.stdev(currents) / math.sqrt(len(currents)) / measured
     bus = 0.0 if load_ohm is None else _BUS_ERROR

@@ -159,15 +159,14 @@ class EnergyMeter:
             return self._give_up(lost.reason)
         except Exception as error:  # whatever a meter does, the run goes on
             return self._give_up(f"{type(error).__name__}: {error}")
+        if not math.isfinite(power.watts):
+            return self._take_loss(before, "the power is no number")
         at = (before + self._clock()) / 2 if power.at is None else power.at
         self._age_s = min(max(0.0, before - at), _LAST_LIMIT_S)
         self._take(at, power)
         return at < self._end and before < self._end + _LAST_LIMIT_S
 
     def _take(self, at: float, power: Power) -> None:
-        if not math.isfinite(power.watts):
-            self._lost += 1
-            return
         self._last_sign = max(self._last_sign, self._clock())
         self._integral.add(at, power, self._end)
         if self._start <= at <= self._end:
@@ -229,6 +228,10 @@ class EnergyMeter:
             resets=getattr(self.source, "resets", 0),
             phases=self._integral.phases,
         )
+        if self._failure is None and record.doubt:
+            self._failure = record.reason = record.doubt
+            record.available = False
+        record.warnings += getattr(self.source, "warnings", [])
         record.warnings += warnings_of(
             record,
             missing_s=self._integral.missing_s,

@@ -22,8 +22,8 @@ class EnergyRecord:
     Attributes
     ----------
     available : bool
-        False where there was no meter, or it stopped before the end: then the sums are those of the
-        part before, and no figure of the run.
+        False where there was no meter, it stopped before the end, or what it told cannot be (see
+        `doubt`): then the sums are those of the part before, and no figure of the run.
     reason : str or None
         Why it is not available.
     meter, kind : str or None
@@ -63,14 +63,38 @@ class EnergyRecord:
         return math.fsum(each.seconds for name, each in self.phases.items() if name not in IDLE)
 
     @property
-    def joules(self) -> float:
-        """Energy in that time."""
+    def joules(self) -> float | None:
+        """Energy in that time; None where nothing was measured, or what cannot be."""
+        total = self._total_joules()
+        return total if self.seconds and 0 < total < math.inf else None
+
+    def _total_joules(self) -> float:
         return math.fsum(each.joules for name, each in self.phases.items() if name not in IDLE)
 
     @property
     def watts(self) -> float | None:
         """Mean power in that time."""
-        return self.joules / self.seconds if self.seconds else None
+        return None if self.joules is None else self.joules / self.seconds
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the figures cannot be those of a machine that runs; None where they can.
+
+        Such a machine takes power at any time: less than nothing is a fault of the wiring, and
+        nothing at all a meter that does not measure.
+        """
+        negative = [name for name, each in self.phases.items() if each.joules < 0]
+        if negative:
+            where = ", ".join(negative)
+            return f"the power is negative ({where}): VIN+ and VIN- of the meter are swapped"
+        total = self._total_joules()
+        if not math.isfinite(total):
+            return "the power is beyond all measure"
+        if not self.seconds:
+            return "too few samples for any time between them"
+        if not total:
+            return "the power is 0 W all the time: nothing flows through the meter, or it is dead"
+        return None
 
     @property
     def drift_watts(self) -> float | None:
@@ -82,13 +106,14 @@ class EnergyRecord:
     def net_joules(self) -> float | None:
         """Energy above the mean idle power; None without a baseline, or without a whole run."""
         found = [each for each in map(self.idle_watts, IDLE) if each is not None]
-        if not found or not self.available:
+        if not found or not self.available or self.joules is None:
             return None
         return self.joules - math.fsum(found) / len(found) * self.seconds
 
     def idle_watts(self, phase: str) -> float | None:
         """Return the mean power of a baseline, ``idle_before`` or ``idle_after``."""
-        return self.phases[phase].watts if phase in self.phases else None
+        watts = self.phases[phase].watts if phase in self.phases else None
+        return None if watts is None or watts < 0 else watts
 
     def to_json(self) -> dict[str, object]:
         """Return what ``run.json`` holds: seconds, joules, watts."""
@@ -106,7 +131,11 @@ class EnergyRecord:
             "seconds": self.seconds,
             "joules": self.joules,
             "phases": {
-                name: {"seconds": each.seconds, "joules": each.joules, "samples": each.samples}
+                name: {
+                    "seconds": each.seconds,
+                    "joules": each.joules if 0 <= each.joules < math.inf else None,
+                    "samples": each.samples,
+                }
                 for name, each in self.phases.items()
                 if each.seconds or each.samples
             },
@@ -132,17 +161,11 @@ def warnings_of(
         Seconds between two new values of the meter.
     """
     found = []
-    if record.resets:
-        found.append(
-            f"the meter began anew {_times(record.resets)} (supply or wiring); it was set up again"
-        )
     if record.over_range:
         found.append(
             f"{_samples(record.over_range)} beyond the meter's range; {over_range_s:.2f} s around "
             "them are not counted. Raise meters.gain, or take a smaller shunt"
         )
-    if record.joules < 0:
-        found.append("the power is negative: VIN+ and VIN- of the meter are swapped")
     if missing_s > _NOTABLE_S * (record.seconds + missing_s) or missing_s > 1:
         found.append(f"{missing_s:.2f} s without samples are not counted")
     if period_s is not None and period_s > record.interval_s:
@@ -178,10 +201,6 @@ def _drift_warning(record: EnergyRecord) -> list[str]:
     if drift is None or abs(drift) <= _DRIFT * abs(before):
         return []
     return [f"idle power moved by {drift:+.2f} W from before to after: net energy is rough"]
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
 
 
 def _samples(count: int) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 from bnntrain.meters.power import MeterLost, SampleLost
 
 _GONE = (errno.ENOENT, errno.ENODEV)
+# The kernel's are of 64 bits.
+_NUMBER = re.compile(r"[-+]?[0-9]{1,20}")
 
 
 def text_of(path: Path) -> str | None:
@@ -17,6 +19,12 @@ def text_of(path: Path) -> str | None:
         return path.read_text(errors="replace").strip() or None
     except OSError:
         return None
+
+
+def number_of(path: Path) -> int | None:
+    """Return the number in a file, or None where there is none to read."""
+    text = text_of(path)
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else None
 
 
 def sample_of(path: Path) -> int:
@@ -35,6 +43,6 @@ def sample_of(path: Path) -> int:
         if error.errno in _GONE:
             raise MeterLost(f"{path} is gone") from None
         raise SampleLost(f"{path.name}: {error.strerror or error}") from None
-    if not re.fullmatch(r"[-+]?\d+", text):
+    if not _NUMBER.fullmatch(text):
         raise SampleLost(f"{path.name} is no number")
     return int(text)

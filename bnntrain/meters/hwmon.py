@@ -5,6 +5,9 @@ milliohm, while the usual breakout board has 100: currents and powers then are t
 So its ``shunt_resistor`` is compared with ``meters.shunt_ohm``: where they differ by a calibration,
 the current is corrected; where they differ by more, one of them is wrong and nothing is measured.
 
+A chip that was without supply for a moment has lost the calibration register that the driver set
+when it was loaded: its currents are 0 from then on, whatever flows. Its voltages tell.
+
 Source: the kernel's documentation of the driver ina2xx (micro-ohms) and of hwmon's files
 (millivolts, milliamperes).
 """
@@ -13,14 +16,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bnntrain.meters.files import sample_of, text_of
-from bnntrain.meters.power import MeterError, OverRange, Power
+from bnntrain.meters.files import number_of, sample_of, text_of
+from bnntrain.meters.power import MeterError, OverRange, Power, SampleLost
 
 _CHIPS = ("ina219", "ina220", "ina226", "ina230", "ina231", "ina2xx")
 _MILLI, _MICRO = 1e-3, 1e-6
 _CALIBRATION = 0.2
 # Millivolts over the shunt at which these two are at their limit.
 _LIMITS = {"ina219": 320, "ina220": 320}
+# Millivolts and milliamperes from which on a current of 0 is no rounding.
+_NOTABLE = 2
 _FOLDER = "sys/class/hwmon"
 
 
@@ -52,6 +57,7 @@ class Hwmon:
         self._limit = _LIMITS.get(chip)
         kernel_ohm = _shunt(self._folder)
         self._factor = 1.0
+        self._ohm = kernel_ohm or shunt_ohm
         if kernel_ohm is not None:
             _check_shunt(self._folder, kernel_ohm, shunt_ohm)
             self._factor = kernel_ohm / shunt_ohm
@@ -61,10 +67,17 @@ class Hwmon:
     def read(self) -> Power:
         """Return the power now."""
         shunt = self._folder / "in0_input"
-        if self._limit is not None and shunt.exists() and abs(sample_of(shunt)) >= self._limit:
+        over_shunt = abs(sample_of(shunt)) if shunt.exists() else 0
+        if self._limit is not None and over_shunt >= self._limit:
             raise OverRange("beyond the range of the chip")
         volts = sample_of(self._folder / "in1_input") * _MILLI
-        amps = sample_of(self._folder / "curr1_input") * _MILLI * self._factor
+        milliamps = sample_of(self._folder / "curr1_input")
+        if not milliamps and over_shunt >= _NOTABLE * max(1.0, self._ohm):
+            raise SampleLost(
+                f"{over_shunt} mV over the shunt and a current of 0: the chip has lost its "
+                "calibration. Unload its driver and load it again"
+            )
+        amps = milliamps * _MILLI * self._factor
         return Power(volts * amps, volts, amps)
 
     def close(self) -> None:
@@ -92,9 +105,9 @@ def _find(root: Path, bus: int, address: int) -> Path:
 def _shunt(folder: Path) -> float | None:
     """Return the kernel's shunt in ohm."""
     for path in (folder / "shunt_resistor", folder / "device" / "shunt_resistor"):
-        text = text_of(path)
-        if text is not None and text.isdigit() and int(text):
-            return int(text) * _MICRO
+        microohms = number_of(path)
+        if microohms is not None and microohms > 0:
+            return microohms * _MICRO
     return None
 
 

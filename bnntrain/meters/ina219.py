@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bnntrain.meters.i2c import Busy, Device
-from bnntrain.meters.power import MeterError, MeterLost, OverRange, Power, SampleLost
+from bnntrain.meters.power import MeterError, MeterLost, OverRange, Power, SampleLost, often
 
 CONFIGURATION, SHUNT_VOLTAGE, BUS_VOLTAGE, CALIBRATION = 0x00, 0x01, 0x02, 0x05
 SHUNT_LSB_V, BUS_LSB_V = 10e-6, 4e-3
@@ -182,6 +182,13 @@ class Ina219:
             raise OverRange("beyond the range of the INA219")
         volts, amps = level * BUS_LSB_V, shunt * SHUNT_LSB_V / self._shunt_ohm
         return Power(volts * amps, volts, amps, at=now - self._age_s)
+
+    @property
+    def warnings(self) -> list[str]:
+        """In what the figures are weaker than they look."""
+        if not self.resets:
+            return []
+        return [f"the chip began anew {often(self.resets)} (supply or wiring); it was set up again"]
 
     def close(self) -> None:
         """Close the bus; the chip goes on converting."""

@@ -1,9 +1,9 @@
 """Energy from samples of power, phase by phase, without keeping the samples.
 
-Between two samples power is taken as a straight line (trapezoids), or as constant where a meter
-gives means. An interval in which the phase changes is cut there, at the interpolated power. What
-was not measured counts neither as energy nor as time: a stretch without samples that is longer than
-a line should bridge, and the surroundings of a sample beyond the meter's range.
+Between two samples power is taken as a straight line (trapezoids). A mean counts for the time that
+it is the mean of. An interval in which the phase changes is cut there, at the interpolated power.
+What was not measured counts neither as energy nor as time: a stretch without samples that is longer
+than a line should bridge, and the surroundings of a sample beyond the meter's range.
 """
 
 from __future__ import annotations
@@ -75,10 +75,11 @@ class Integral:
         if self._time is not None and at <= self._time:
             return
         end = min(at, until)
-        if self._may_bridge(at, power):
-            former = power.watts if power.is_mean else self._watts
-            slope = (power.watts - former) / (at - self._time)
-            self.marks.go_on(max(self._time, self.start), end, former, slope, self._time)
+        if power.since is not None:
+            self._add_mean(power, end)
+        elif self._may_bridge(at):
+            slope = (power.watts - self._watts) / (at - self._time)
+            self.marks.go_on(max(self._time, self.start), end, self._watts, slope, self._time)
         else:
             self._leave_out(end)
         if self.start <= at <= until:
@@ -99,10 +100,16 @@ class Integral:
         self._leave_out(until)
         self._time = until
 
-    def _may_bridge(self, at: float, power: Power) -> bool:
+    def _add_mean(self, power: Power, end: float) -> None:
+        begin = max(power.since, self.start if self._time is None else self._time)
+        self._leave_out(min(begin, end))
+        begin = max(begin, self.start)
+        self.marks.go_on(begin, max(begin, end), power.watts, 0.0, begin)
+
+    def _may_bridge(self, at: float) -> bool:
         if self._time is None or self._is_over:
             return False
-        return power.is_mean or at - self._time <= self.gap_s
+        return at - self._time <= self.gap_s
 
     def _leave_out(self, end: float) -> None:
         begin = self.start if self._time is None else max(self._time, self.start)

@@ -1,24 +1,23 @@
 """The memory meter of a run: a thread that samples resident memory, phase by phase.
 
-A sample is what memory_profiler takes for one, the resident set size in MiB. It is read from the
-same table that memory_profiler reads by way of psutil: importing the two would add to the memory
-that is to be measured.
-
-Source: proc(5), ``/proc/pid/statm``.
+A sample is what memory_profiler takes for one, by default the resident set size. That is read from
+the same table that memory_profiler reads by way of psutil: importing the two would add to the
+memory that is to be measured (see `bnntrain.meters.memory_readers`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bnntrain.kernels import Marks
 from bnntrain.meters.alarm import Alarm
+from bnntrain.meters.memory_readers import BuiltIn, MemoryReader
 from bnntrain.meters.mprof_file import Bracket, MprofWriter
 from bnntrain.meters.phases import OTHER, STEP_PHASES
 
@@ -29,8 +28,9 @@ number of batches."""
 _EPOCH = "epoch"
 _FLUSH_S = 2.0
 _JOIN_S = 5.0
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_STATM = Path("/proc/self/statm")
+
+Edge = tuple[int, float]
+"""Bytes, and seconds on CLOCK_MONOTONIC."""
 
 
 @dataclass
@@ -48,9 +48,11 @@ class MemoryRecord:
     Attributes
     ----------
     available : bool
-        Whether anything was sampled.
+        Whether it was sampled to the end.
     reason : str or None
         Why not.
+    backend, kind, children : str, str, bool
+        What was read, and how: see `bnntrain.meters.memory_readers.MemoryReader`.
     interval_s, seconds, cpu_seconds : float
         Time between samples, of the whole recording, and what the sampling thread took of a core.
     samples : int
@@ -65,6 +67,9 @@ class MemoryRecord:
 
     available: bool
     reason: str | None = None
+    backend: str = BuiltIn.backend
+    kind: str = BuiltIn.kind
+    children: bool = BuiltIn.children
     interval_s: float = 0.0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -80,6 +85,9 @@ class MemoryRecord:
         return {
             "available": self.available,
             "reason": self.reason,
+            "backend": self.backend,
+            "kind": self.kind,
+            "children": self.children,
             "interval_s": self.interval_s,
             "seconds": self.seconds,
             "sampling_cpu_seconds": self.cpu_seconds,
@@ -109,11 +117,13 @@ class MemoryMeter:
         ``memory.dat``; one that is there is continued.
     marks : Marks or None
         Where the phases are marked; None for marks of its own.
+    make_reader : callable
+        Opens what samples are read by, when the recording starts.
 
     Attributes
     ----------
     trouble : str or None
-        Why the file ends early.
+        Why nothing is sampled any more, or why the file ends early.
 
     Examples
     --------
@@ -124,13 +134,21 @@ class MemoryMeter:
     >>> record.to_json()["sampled_peak_bytes"]
     """
 
-    def __init__(self, interval_s: float, path: Path, marks: Marks | None = None) -> None:
+    def __init__(
+        self,
+        interval_s: float,
+        path: Path,
+        marks: Marks | None = None,
+        make_reader: Callable[[], MemoryReader] = BuiltIn,
+    ) -> None:
         self.interval_s, self.path = interval_s, path
         self._marks = marks or Marks(OTHER)
         if marks is None:
             self._marks.forget()
-        self.record = MemoryRecord(False, "the recording has not ended", interval_s)
-        self._statm: int | None = None
+        self.record = MemoryRecord(False, "the recording has not ended", interval_s=interval_s)
+        self._make_reader = make_reader
+        self._reader: MemoryReader | None = None
+        self._failure: str | None = None
         self._writer: MprofWriter | None = None
         self._thread: threading.Thread | None = None
         self._alarm: Alarm | None = None
@@ -139,24 +157,31 @@ class MemoryMeter:
         # brackets are samples too: else mprof finds none in the short ones.
         self._brackets: deque[Bracket] = deque()
         self._taken: deque[tuple[float, int]] = deque()
-        self._open: tuple[str, int, float] | None = None
-        self._epoch: tuple[int, float] | None = None
+        self._open: tuple[str, Edge] | None = None
+        self._epoch: Edge | None = None
         self._batches = 0
 
     @property
     def trouble(self) -> str | None:
-        """Why the file ends early, or why there is none."""
-        return self._writer.failure if self._writer is not None else None
+        """Why nothing is sampled any more, or why the file ends early; None while all is well."""
+        return self._failure or (self._writer.failure if self._writer is not None else None)
 
     def start(self) -> None:
         """Begin to sample.
 
         Raises
         ------
-        OSError
-            The system does not tell how much memory a process has.
+        OSError, MeterError
+            The system does not tell how much memory a process has, or there is no library for it.
         """
-        self._statm = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
+        reader = self._reader = self._make_reader()
+        try:
+            reader.read()  # what cannot be read at all is better known now
+        except BaseException:
+            reader.close()
+            raise
+        self.record.backend, self.record.kind = reader.backend, reader.kind
+        self.record.children = reader.children
         self._start = time.monotonic()
         self._writer = MprofWriter(self.path, self._start)
         self._sample()
@@ -191,7 +216,7 @@ class MemoryMeter:
         """Close what is open, the epoch too."""
         self.mark(OTHER)
         if self._epoch is not None:
-            self._brackets.append(Bracket(_EPOCH, *self._epoch, *self._edge(), 0))
+            self._close_bracket(_EPOCH, self._epoch, self._edge(), 0)
             self._epoch = None
 
     def stop(self) -> MemoryRecord:
@@ -212,10 +237,10 @@ class MemoryMeter:
         self._sample()
         self._flush()
         self._writer.close()
-        os.close(self._statm)
+        self._reader.close()
         self._alarm.close()
         record = self.record
-        record.available, record.reason = True, None
+        record.available, record.reason = self._failure is None, self._failure
         record.seconds = time.monotonic() - self._start
         if self._writer.failure:
             record.warnings.append(self._writer.failure)
@@ -224,19 +249,31 @@ class MemoryMeter:
         """Close the open bracket and open that of a phase."""
         edge = self._edge(at)
         if self._open is not None:
-            level = 0 if self._epoch is None else 1
-            self._brackets.append(Bracket(*self._open, *edge, level))
-        self._open = None if phase is None else (phase, *edge)
+            name, begin = self._open
+            self._close_bracket(name, begin, edge, 0 if self._epoch is None else 1)
+        self._open = None if phase is None or edge is None else (phase, edge)
 
-    def _edge(self, at: float | None = None) -> tuple[int, float]:
-        """Take a sample; return bytes and time."""
+    def _close_bracket(self, name: str, begin: Edge, end: Edge | None, level: int) -> None:
+        if end is not None:
+            self._brackets.append(Bracket(name, *begin, *end, level))
+
+    def _edge(self, at: float | None = None) -> Edge | None:
+        """Take a sample; return bytes and time, or None where nothing can be read any more."""
         resident, now = self._resident(), time.monotonic() if at is None else at
+        if resident is None:
+            return None
         self._taken.append((now, resident))
         return resident, now
 
-    def _resident(self) -> int:
-        """Return the resident set size in bytes."""
-        return int(os.pread(self._statm, 128, 0).split(None, 2)[1]) * _PAGE_BYTES
+    def _resident(self) -> int | None:
+        """Return bytes, or None from the first failure on: the run goes on without the meter."""
+        if self._failure is None:
+            try:
+                return self._reader.read()
+            except Exception as error:
+                after = time.monotonic() - self._start
+                self._failure = f"stopped after {after:.1f} s: {error}"
+        return None
 
     # The thread ---------------------------------------------------------------------------------
 
@@ -252,8 +289,10 @@ class MemoryMeter:
         self.record.cpu_seconds = time.thread_time()
 
     def _sample(self) -> None:
-        record, phase, resident = self.record, self._marks.latest, self._resident()
-        self._taken.append((time.monotonic(), resident))
+        record, phase, edge = self.record, self._marks.latest, self._edge()
+        if edge is None:
+            return
+        resident, _ = edge
         record.samples += 1
         if record.start_bytes is None:
             record.start_bytes = resident

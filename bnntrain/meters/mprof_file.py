@@ -7,7 +7,8 @@
     FUNC forward 31.2500 1700000000.1000 33.5000 1700000000.1020 1
 
 ``CMDLINE`` begins what one process recorded. ``MEM``: MiB, seconds since 1970. ``FUNC``: name, MiB
-and time at its begin and at its end, depth.
+and time at its begin and at its end, depth. ``SPAN`` is the same for the reader of this package:
+mprof skips it. It gives every FUNC a line in its legend, and hundreds of them would cover the plot.
 Source: memory_profiler's ``mprof.py``.
 """
 
@@ -18,11 +19,14 @@ import os
 import shlex
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 _MIB = 1 << 20
 _TAIL_BYTES = 4096
+SHOWN = 2
+"""Brackets of a name that mprof shows; a continued file shows those of the first process alone."""
 
 
 class Bracket(NamedTuple):
@@ -59,6 +63,8 @@ class MprofWriter:
         self._epoch = time.time() - now
         self._lines: list[str] = []
         self._file: int | None = None
+        self._shown: Counter[str] = Counter()
+        self._is_new = True
         try:
             self._open()
         except OSError as error:
@@ -67,6 +73,7 @@ class MprofWriter:
     def _open(self) -> None:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         self._cut_to_lines()
+        self._is_new = os.fstat(self._file).st_size == 0
         self._lines.append(f"CMDLINE {' '.join(shlex.join(sys.argv).split())}\n")
         self.flush()
 
@@ -77,8 +84,10 @@ class MprofWriter:
     def add_bracket(self, bracket: Bracket) -> None:
         """Add a stretch of time."""
         name, start_bytes, start, end_bytes, end, level = bracket
+        self._shown[name] += 1
+        kind = "FUNC" if self._is_new and self._shown[name] <= SHOWN else "SPAN"
         self._lines.append(
-            f"FUNC {name} {start_bytes / _MIB:.4f} {self._epoch + start:.4f} "
+            f"{kind} {name} {start_bytes / _MIB:.4f} {self._epoch + start:.4f} "
             f"{end_bytes / _MIB:.4f} {self._epoch + end:.4f} {level}\n"
         )
 

@@ -24,16 +24,21 @@ class Power(NamedTuple):
     at : float or None
         When it was so, in seconds on CLOCK_MONOTONIC; None stands for the moment of the call. A
         meter that averages gives the middle of what it averaged over.
-    is_mean : bool
-        `watts` is the mean since the former reading (a counter of energy), not the power at a
-        moment.
+    since : float or None
+        `watts` is the mean since then, on the same clock (a counter of energy); None where it is
+        the power at a moment.
     """
 
     watts: float
     volts: float | None = None
     amps: float | None = None
     at: float | None = None
-    is_mean: bool = False
+    since: float | None = None
+
+
+def often(count: int) -> str:
+    """Write how often something happened."""
+    return "once" if count == 1 else f"{count} times"
 
 
 class MeterError(BnntrainError):
@@ -100,8 +105,9 @@ class PowerSource(Protocol):
 
     Notes
     -----
-    A source may also have ``resets`` (int, how often the chip or its counter began anew) and
-    ``period_s`` (float, time between two new values: asking more often gives no more).
+    A source may also have ``resets`` (int, how often the chip or its counter began anew),
+    ``warnings`` (list of str, in what its figures are weaker than they look) and ``period_s``
+    (float, time between two new values: asking more often gives no more).
     """
 
     label: str

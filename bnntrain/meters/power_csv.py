@@ -161,10 +161,11 @@ def _row(names: list[str], text: str) -> Row | None:
         }
     except ValueError:
         return None
-    t, watts = numbers.pop("t"), numbers["watts"]
-    if t is None or watts is None or not (math.isfinite(t) and math.isfinite(watts)):
+    if None in (numbers["t"], numbers["watts"]):
         return None
-    return Row(t, Power(**numbers), cells.get("phase") or "")
+    if not all(value is None or math.isfinite(value) for value in numbers.values()):
+        return None
+    return Row(numbers.pop("t"), Power(**numbers), cells.get("phase") or "")
 
 
 def _text(t: float, power: Power, phase: str) -> str:

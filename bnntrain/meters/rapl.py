@@ -2,7 +2,11 @@
 
 Zones overlap: ``core`` and ``uncore`` are parts of ``package``, ``psys`` holds all of them, and the
 tree ``intel-rapl-mmio`` counts the package again. Packages are added up, and ``dram``, which no
-package holds. A counter wraps at its ``max_energy_range_uj``.
+package holds. A counter wraps at its ``max_energy_range_uj``; where the kernel does not tell that,
+what passed while it wrapped is not known and not counted.
+
+A package always takes power. Where its counter stands still, as in some virtual machines, there is
+no value until it moves again. Memory may have a counter that never moves; that is told.
 
 Source: the kernel's documentation of the powercap class.
 """
@@ -16,11 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnntrain.meters.files import sample_of, text_of
-from bnntrain.meters.power import MeterError, Power, SampleLost
+from bnntrain.meters.files import number_of, sample_of, text_of
+from bnntrain.meters.power import MeterError, MeterLost, Power, SampleLost, often
 
 _FOLDER = "sys/class/powercap"
-_WANTED = re.compile(r"package-.*|dram")
+_MEMORY = "dram"
+_WANTED = re.compile(rf"package-.*|{_MEMORY}")
 _MICRO = 1e-6
 _SHORTEST_S = 1e-3  # a counter is renewed about every millisecond
 # What no package takes: a counter that seems to say so has begun anew (after a sleep of the
@@ -30,10 +35,27 @@ _ABSURD_W = 5000.0
 
 @dataclass
 class _Zone:
+    """One counter: its range, where that is told, and its last value."""
+
     name: str
     path: Path
-    range_uj: int
+    range_uj: int | None
     last_uj: int = 0
+    has_moved: bool = False
+
+    def read(self) -> int:
+        """Return the counter."""
+        value = sample_of(self.path)
+        if value < 0:
+            raise SampleLost(f"{self.name}: {self.path.name} is below 0")
+        return value
+
+    def since_last(self, value: int) -> int | None:
+        """Return the microjoules up to a new value; None where a wrap may have hidden some."""
+        passed = value - self.last_uj
+        if passed < 0 and self.range_uj is not None:
+            passed += self.range_uj
+        return passed if passed >= 0 else None
 
 
 class Rapl:
@@ -49,12 +71,12 @@ class Rapl:
     Attributes
     ----------
     resets : int
-        How often a counter began anew without having wrapped.
+        How often a counter began anew without having wrapped, or so that it cannot be told.
 
     Raises
     ------
     MeterError
-        There is none, or no permission to read it.
+        There is none, no permission to read it, or no number in it.
     """
 
     kind = "rapl"
@@ -68,33 +90,51 @@ class Rapl:
         self._zones = _zones(root)
         self._time = clock()
         for zone in self._zones:
-            zone.last_uj = sample_of(zone.path)
+            try:
+                zone.last_uj = zone.read()
+            except (SampleLost, MeterLost) as lost:
+                message = f"{lost.reason}. Choose another meters.energy"
+                raise MeterError(zone.path, message) from None
         self.label = f"Intel RAPL: {', '.join(zone.name for zone in self._zones)}"
 
     def read(self) -> Power:
         """Return the mean power since the former reading."""
-        now = self._clock()
-        elapsed = now - self._time
+        now, begin = self._clock(), self._time
+        elapsed = now - begin
         if elapsed < _SHORTEST_S:
             raise SampleLost("asked again within a millisecond")
-        values = [sample_of(zone.path) for zone in self._zones]
-        joules = 0.0
-        for zone, value in zip(self._zones, values, strict=True):
-            joules += _since(zone, value) * _MICRO
-            zone.last_uj = value
+        values = [zone.read() for zone in self._zones]
+        passed = [zone.since_last(value) for zone, value in zip(self._zones, values, strict=True)]
+        for zone, microjoules in zip(self._zones, passed, strict=True):
+            # Nothing is taken over: what it counts later is the mean since its last move.
+            if microjoules == 0 and zone.name != _MEMORY:
+                raise SampleLost(f"the counter of {zone.name} stands still")
         self._time = now
-        if joules > _ABSURD_W * elapsed:
+        for zone, value in zip(self._zones, values, strict=True):
+            zone.has_moved = zone.has_moved or value != zone.last_uj
+            zone.last_uj = value
+        if None in passed or sum(passed) * _MICRO > _ABSURD_W * elapsed:
             self.resets += 1
             raise SampleLost("a counter began anew")
-        return Power(joules / elapsed, at=now, is_mean=True)
+        return Power(sum(passed) * _MICRO / elapsed, at=now, since=begin)
+
+    @property
+    def warnings(self) -> list[str]:
+        """In what the figures are weaker than they look."""
+        found = []
+        if self.resets:
+            found.append(f"a counter began anew {often(self.resets)}{self._why_anew()}")
+        still = [zone.name for zone in self._zones if not zone.has_moved and zone.name == _MEMORY]
+        if still and any(zone.has_moved for zone in self._zones):
+            found.append(f"the counter of {still[0]} stands still: memory is not in the figures")
+        return found
+
+    def _why_anew(self) -> str:
+        untold = [zone.name for zone in self._zones if zone.range_uj is None]
+        return f" (max_energy_range_uj of {untold[0]} cannot be read)" if untold else ""
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def _since(zone: _Zone, value: int) -> int:
-    passed = value - zone.last_uj
-    return passed if passed >= 0 else passed + zone.range_uj
 
 
 def _zones(root: Path) -> list[_Zone]:
@@ -110,8 +150,9 @@ def _zones(root: Path) -> list[_Zone]:
                 "(until the next start), or run as root"
             )
             raise MeterError(path, message)
-        found.append(_Zone(name, path, int(text_of(folder / "max_energy_range_uj") or 0)))
-    if not any(zone.name != "dram" for zone in found):
+        range_uj = number_of(folder / "max_energy_range_uj")
+        found.append(_Zone(name, path, range_uj if range_uj and range_uj > 0 else None))
+    if not any(zone.name != _MEMORY for zone in found):
         message = "no RAPL here (an ARM board, a virtual machine?). Choose another meters.energy"
         raise MeterError(f"/{_FOLDER}", message)
     return found

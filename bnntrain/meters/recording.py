@@ -6,6 +6,8 @@ is reported in one line, and ``run.json`` says why there is no figure.
 
 from __future__ import annotations
 
+import functools
+import math
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from bnntrain.kernels import Marks
 from bnntrain.meters.energy import EnergyMeter
 from bnntrain.meters.energy_record import FEWEST_SAMPLES, EnergyRecord
 from bnntrain.meters.memory import MemoryMeter, MemoryRecord
+from bnntrain.meters.memory_readers import load_library, open_reader
 from bnntrain.meters.phases import IDLE_AFTER, IDLE_BEFORE, OTHER, STEP_PHASES, Phase
 from bnntrain.meters.power import MeterError
 
@@ -79,6 +82,8 @@ class Recording:
             # Now, before the arena is made: what it takes is not the training's. Most runs need no
             # driver and do without.
             import bnntrain.meters.sources  # noqa: F401
+        if meters.memory:
+            load_library(meters)
 
     def start(self) -> None:
         """Open the meters and begin; does not raise."""
@@ -94,12 +99,14 @@ class Recording:
 
     def _start_memory(self) -> None:
         path = self.folder / MEMORY_FILE
-        meter = MemoryMeter(self.meters.memory_interval, path, self._marks)
+        opened = functools.partial(open_reader, self.meters)
+        meter = MemoryMeter(self.meters.memory_interval, path, self._marks, opened)
         try:
             meter.start()
             self._memory = meter
-        except (OSError, RuntimeError) as error:
-            reason = f"the system does not tell of resident memory ({error})"
+        except (MeterError, OSError, RuntimeError) as error:
+            reason = f"the system does not tell of its memory ({error})"
+            reason = str(error) if isinstance(error, MeterError) else reason
             self._memory_record = MemoryRecord(False, reason)
             self._say(f"no memory is recorded: {reason}. {_GOES_ON}")
 
@@ -158,7 +165,8 @@ class Recording:
         is_lost = self._energy is None or self._energy.failure
         if is_lost or not self._is_whole or now.samples - before.samples < FEWEST_SAMPLES:
             return None
-        return now.joules - before.joules
+        joules = now.joules - before.joules
+        return joules if 0 < joules < math.inf else None  # see EnergyRecord.doubt
 
     def end_epoch(self) -> None:
         """An epoch has ended, its checkpoint is written."""

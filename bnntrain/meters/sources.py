@@ -113,4 +113,7 @@ def _look(kind: str, meters: Meters, root: Path) -> Found:
             power: Power = source.read()
         except (SampleLost, MeterLost) as lost:
             return Found(kind, False, f"{source.label}: {lost.reason}")
+    if power.watts <= 0:
+        reason = "0 W" if not power.watts else "negative: VIN+ and VIN- are swapped"
+        return Found(kind, False, f"{source.label}: the power is {reason}", power.watts)
     return Found(kind, True, source.label, power.watts)

@@ -106,15 +106,15 @@ def bar_legend(figure: BarFigure) -> Markup:
     """Write the legend of a figure of bars."""
     samples = []
     for place, kind in enumerate(figure.kinds):
-        box = {"x": 1, "y": 1, "width": 26, "height": 12}
+        box = {"x": 1, "y": 1, "width": 40, "height": 12}
         overlay = _OVERLAYS[place % len(_OVERLAYS)]
         hatch = tag("rect", fill=f"url(#{overlay})", **box) if overlay else None
         drawn = tag("rect", class_=f"part {kind_class(kind)}", **box)
         samples.append((join(each for each in (drawn, hatch) if each), kind.replace("_", " ")))
     for name in dict.fromkeys(name for bar in figure.bars for name, _ in bar.marks):
         if name == "measured growth":
-            drawn = draw_mark("diamond", 14.0, 7.0, "ink", True)
+            drawn = draw_mark("diamond", 21.0, 7.0, "ink", True)
         else:
-            drawn = tag("path", d="M14 0V14", class_="pointer")
+            drawn = tag("path", d="M21 0V14", class_="pointer")
         samples.append((drawn, name))
     return legend(samples)

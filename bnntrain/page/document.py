@@ -19,6 +19,8 @@ from bnntrain.report import plural
 
 _SUMS = {"total"}
 _RATIO = "ratio"
+# More columns than these fill the page at full size.
+_COLUMNS = 6
 
 
 def render_page(runs: Sequence[RunRecord]) -> bytes:
@@ -243,7 +245,8 @@ def _table(sheet: Sheet) -> Markup:
     is_ratio = sheet.head[-1] == _RATIO
     decimals = _decimals(sheet) if sheet.name == "variables" else None
     rows = [_row(row, sheet.left, is_ratio, decimals) for row in sheet.rows]
-    return _scrolling(tag("table", tag("thead", head), tag("tbody", *rows)), sheet.name)
+    table = tag("table", tag("thead", head), tag("tbody", *rows), class_=_width(sheet))
+    return _scrolling(table, sheet.name)
 
 
 def _with_units(sheet: Sheet, has_ratio: bool) -> Sheet:
@@ -293,7 +296,13 @@ def _facts_table(sheet: Sheet) -> Markup:
             cells = [tag("td", value or "-", class_=class_) for value in values]
         rows.append(tag("tr", tag("th", name, scope="row"), *cells))
     body = tag("tbody", *rows)
-    return _scrolling(tag("table", head if several else None, body), sheet.name)
+    table = tag("table", head if several else None, body, class_=_width(sheet))
+    return _scrolling(table, sheet.name)
+
+
+def _width(sheet: Sheet) -> str | None:
+    """Return the class of a table whose columns have to be narrow."""
+    return "many" if len(sheet.head) > _COLUMNS else None
 
 
 def _scrolling(table: Markup, name: str) -> Markup:

@@ -28,6 +28,7 @@ from bnntrain.page.scale import Axis, finite, make_axis, number, time_unit
 from bnntrain.page.source import RunRecord
 from bnntrain.page.traces import Trace
 from bnntrain.plan import MIB
+from bnntrain.report import memory_name
 
 _MARKS = ("circle", "square", "triangle", "diamond")
 _STEP = "training"
@@ -167,14 +168,14 @@ def _memory_levels(run: RunRecord) -> list[Level]:
 
 
 def _memory_record(run: RunRecord, color: int, axis: Axis) -> LineFigure:
-    trace = run.memory
+    trace, what = run.memory, memory_name(run.section("memory"))
     caption = (
-        f"{run.label}: resident memory as sampled ({len(trace.values):,} samples), with what the "
+        f"{run.label}: {what} as sampled ({len(trace.values):,} samples), with what the "
         "plan says before the run starts. Rows below: epochs and phases as memory.dat marks them; "
         "of the steps of an epoch it may mark the first ones only."
     )
     name, title = _file_name("memory", run, color), f"Memory over time, {run.label}"
-    return _record(name, title, caption, trace, "resident memory, MiB", "MiB", color, axis,
+    return _record(name, title, caption, trace, f"{what}, MiB", "MiB", color, axis,
                    _memory_levels(run))  # fmt: skip
 
 

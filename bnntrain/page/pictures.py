@@ -10,6 +10,8 @@ from bnntrain.errors import UsageError
 from bnntrain.page.figures import MARKS, BarFigure, Figure, LineFigure
 from bnntrain.page.output import GENERATOR
 
+# Letters: so long that dashes are seen on both sides of a mark.
+_HANDLE = 4.5
 _DPI = 200
 _SIZE = (6.4, 3.6)  # inches: the width of a text column of a paper, twice
 _COLORS = ("#c2500a", "#1f5fbf", "#0c7a52", "#8a3ea8", "#8d6a00", "#b3245c")
@@ -59,7 +61,7 @@ def draw_picture(figure: Figure) -> bytes:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         legend = canvas.legend(handles, labels, loc="outside lower center", ncols=3,
-                               fontsize="x-small", frameon=False)  # fmt: skip
+                               fontsize="x-small", frameon=False, handlelength=_HANDLE)  # fmt: skip
         for text in legend.get_texts():
             text.set_parse_math(False)
     file = io.BytesIO()

@@ -83,10 +83,14 @@ class RunRecord:
             value = value.get(key) if isinstance(value, Mapping) else None
         return value if isinstance(value, str) else ""
 
+    def section(self, name: str) -> Mapping[str, object]:
+        """Return a section of run.json; empty if there is none."""
+        found = self.summary.get(name)
+        return found if isinstance(found, Mapping) else {}
+
     def warnings(self, section: str) -> list[str]:
         """Return what a meter warns of."""
-        record = self.summary.get(section)
-        found = record.get("warnings") if isinstance(record, Mapping) else None
+        found = self.section(section).get("warnings")
         return [str(text) for text in found] if isinstance(found, list) else []
 
     @property

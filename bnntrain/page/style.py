@@ -60,7 +60,7 @@ figcaption{margin-top:8px}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:3px 16px;padding:0;margin:8px 0 0;
 font-size:.84rem}
 .legend li{display:flex;align-items:center;gap:6px;overflow-wrap:anywhere}
-figure svg.sample{width:28px;height:14px;flex:none}
+figure svg.sample{width:42px;height:14px;flex:none}
 .defs{position:absolute}
 .scroll{overflow-x:auto;margin:0 0 10px;border:1px solid var(--rule);border-radius:10px;
 background:var(--panel)}
@@ -75,6 +75,10 @@ tbody th{font-weight:500;text-align:left;min-width:7.5rem}
 td.long{white-space:normal;min-width:9rem;overflow-wrap:anywhere}
 td.code{font:.78rem/1.5 ui-monospace,"DejaVu Sans Mono",monospace;white-space:normal;
 overflow-wrap:anywhere;min-width:11rem}
+table.many{font-size:.8rem}
+table.many th,table.many td{padding:5px 6px}
+table.many th,table.many td.long{white-space:normal;overflow-wrap:anywhere;min-width:3.4rem}
+table.many tbody th{min-width:6rem}
 tr.sum>*{border-top:2px solid var(--soft);font-weight:600}
 footer{margin-top:40px;border-top:1px solid var(--rule);padding-top:12px}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif;

@@ -275,6 +275,10 @@ def _amount(value: float, frame: _Frame) -> str:
     return f"{number(value)} {frame.figure.unit}".strip()
 
 
+# So long that dashes are seen on both sides of a mark.
+_SAMPLE = "M1 7H41"
+
+
 def legend_of(figure: LineFigure) -> Markup:
     """Write the legend of a figure of lines, as a list that wraps."""
     samples: list[tuple[Markup, str]] = []
@@ -282,21 +286,21 @@ def legend_of(figure: LineFigure) -> Markup:
         color = f"c{series.color % COLORS}"
         drawn = []
         if series.style != MARKS:
-            drawn.append(tag("path", d="M1 7H27", class_=f"line {color} {series.style}"))
+            drawn.append(tag("path", d=_SAMPLE, class_=f"line {color} {series.style}"))
         if series.mark:
-            drawn.append(draw_mark(series.mark, 14.0, 7.0, color, series.style == MARKS))
+            drawn.append(draw_mark(series.mark, 21.0, 7.0, color, series.style == MARKS))
         samples.append((join(drawn), series.label))
     for level in figure.levels:
-        samples.append((tag("path", d="M1 7H27", class_=f"level {level.style}"), level.label))
+        samples.append((tag("path", d=_SAMPLE, class_=f"level {level.style}"), level.label))
     seen: Iterable[str] = dict.fromkeys(kind for kind, _, _ in figure.shades)
     for kind in seen:
-        box = tag("path", d=_box(1, 1, 26, 12), class_=f"shade {kind_class(kind)}")
+        box = tag("path", d=_box(1, 1, 40, 12), class_=f"shade {kind_class(kind)}")
         samples.append((box, kind.replace("_", " ")))
     return legend(samples)
 
 
 def legend(samples: Sequence[tuple[Markup, str]]) -> Markup:
-    """Write a legend of small drawings (28 by 14) and their names."""
-    box = {"viewBox": "0 0 28 14", "class_": "sample", "aria_hidden": "true"}
+    """Write a legend of small drawings (42 by 14) and their names."""
+    box = {"viewBox": "0 0 42 14", "class_": "sample", "aria_hidden": "true"}
     items = (tag("li", tag("svg", drawing, **box), name) for drawing, name in samples)
     return tag("ul", *items, class_="legend")

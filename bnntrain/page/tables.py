@@ -106,6 +106,11 @@ def _scaled(*keys: str, scale: float = 1.0) -> Callable[[RunRecord], float | Non
     return read
 
 
+def _chosen(key: str) -> Callable[[RunRecord], float | None]:
+    """Read a figure that means something only where a validation split chose an epoch."""
+    return lambda run: None if run.figure("validation_samples") == 0 else run.figure(key)
+
+
 def _in_mib(size: float | None) -> float | None:
     return None if size is None else size / MIB
 
@@ -132,8 +137,8 @@ def _power(run: RunRecord) -> float | None:
 # Name, unit, whether a ratio says something, reader.
 _FIGURES: tuple[tuple[str, str, bool, Callable[[RunRecord], float | None]], ...] = (
     ("test accuracy, last epoch", "%", False, _scaled("test_accuracy")),
-    ("test accuracy, best validation", "%", False, _scaled("best_test_accuracy")),
-    ("best validation accuracy", "%", False, _scaled("best_val_accuracy")),
+    ("test accuracy, best epoch", "%", False, _chosen("best_test_accuracy")),
+    ("best validation accuracy", "%", False, _chosen("best_val_accuracy")),
     ("test loss", "", False, _scaled("test_loss")),
     ("time per batch", "ms", True, _scaled("seconds_per_batch", scale=1e3)),
     ("speed", "images/s", True, _speed),

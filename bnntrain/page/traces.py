@@ -4,7 +4,8 @@ Both are read line by line into packed arrays, so that the record of a night fit
 small board. A line without an end was cut off by a crash and is left out. Where a run was resumed,
 time goes on without the pause.
 
-Source: memory_profiler, ``mprof.py`` (lines ``MEM mib time`` and ``FUNC name mib time mib time``).
+Source: memory_profiler, ``mprof.py`` (lines ``MEM mib time`` and ``FUNC name mib time mib time``,
+here ``SPAN`` too).
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def read_memory(path: Path) -> Trace | None:
             at = stamp - parts[-1][0] + parts[-1][1]
             trace.seconds.append(max(at, trace.end))
             trace.values.append(mib)
-        elif kind == "FUNC":
+        elif kind in ("FUNC", "SPAN"):
             cells = rest.split(" ")
             if len(cells) < 5:
                 raise _damaged(path, f"line {number}: a bracket without its end")

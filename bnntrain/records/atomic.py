@@ -20,6 +20,7 @@ _WRONG_NAMES = {
     errno.EEXIST: "something that is no folder is in the way",
     errno.ELOOP: "its links lead in a circle",
 }
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _FAILURES = {
     errno.ENOSPC: "no space left on the device. Free some and continue with --resume",
     errno.EDQUOT: "disk quota exceeded. Free some and continue with --resume",
@@ -58,7 +59,9 @@ def reported(path: Path, remains: str = "") -> Iterator[None]:
         raise WriteError(path, f"{reason}{'. ' + remains if remains else ''}") from None
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None], remains: str = "") -> None:
+def write_atomically(
+    path: Path, write: Callable[[BinaryIO], None], remains: str = "", former: Path | None = None
+) -> None:
     """Replace a file in one step.
 
     Parameters
@@ -69,6 +72,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None], remains: str
         Writes the content to an open binary file.
     remains : str
         What is still valid when this fails, for the message.
+    former : Path, optional
+        Name in the same folder under which the file that is replaced remains.
 
     Raises
     ------
@@ -82,11 +87,32 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None], remains: str
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
+            if former is not None and path.exists():
+                _keep(path, former)
             temporary.replace(path)
             _sync_folder(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _keep(path: Path, former: Path) -> None:
+    """Give a file a second name in one step, in place of whatever has it."""
+    temporary = former.with_name(f".{former.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise
+        # FAT has no second names: for a moment there is only the former one.
+        path.replace(former)
+        return
+    try:
+        temporary.replace(former)
+    finally:
+        # Of two names of one file, a rename to the other does nothing.
+        temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

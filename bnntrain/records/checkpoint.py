@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 from collections.abc import Mapping
@@ -23,7 +24,10 @@ class _OtherModelError(Exception):
 
 
 def save_checkpoint(
-    path: Path, arrays: Mapping[str, np.ndarray], state: Mapping[str, object]
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    state: Mapping[str, object],
+    former: Path | None = None,
 ) -> None:
     """Write arrays and a JSON state.
 
@@ -35,23 +39,33 @@ def save_checkpoint(
         C-contiguous; streamed in pieces, so that no second copy of them is made.
     state : mapping
         Numbers and text, kept as JSON in the member ``state``.
+    former : Path, optional
+        Name under which the checkpoint that is replaced remains.
 
     Raises
     ------
     WriteError
         The former checkpoint, if there was one, is untouched.
     """
+    text = np.frombuffer(json.dumps(state, allow_nan=False).encode(), dtype=np.uint8)
+
     def write(file: BinaryIO) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            text = np.frombuffer(json.dumps(state, allow_nan=False).encode(), dtype=np.uint8)
+        archive = zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)
+        try:
             for name, array in {_STATE: text, **arrays}.items():
                 # A fixed date: equal runs write equal files.
                 member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
                 with archive.open(member, "w", force_zip64=True) as stream:
                     _write_member(stream, array)
+            archive.close()
+        except BaseException:
+            # Whatever it would still write, and complain of, is of no use now.
+            archive.fp = None
+            raise
 
-    former = f"The former {path.name} is still valid"
-    write_atomically(path, write, former if path.exists() else "There is no checkpoint yet")
+    valid = f"The former {path.name} is still valid"
+    remains = valid if path.exists() else "There is no checkpoint yet"
+    write_atomically(path, write, remains, former)
 
 
 def _write_member(stream: BinaryIO, array: np.ndarray) -> None:
@@ -83,18 +97,21 @@ def load_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, o
     RunError
         Missing, damaged (checksums are verified before an array is touched) or of another model.
     """
+    is_damage = True
     try:
         return _load(path, arrays)
     except FileNotFoundError:
         message = "no such checkpoint. Is this the folder of a run?"
     except _OtherModelError as error:
+        is_damage = False
         message = f"{error}: it belongs to another model or method. Start a new run"
     except OSError as error:
+        is_damage = error.errno == errno.EIO
         reason = error.strerror or error
         message = f"cannot be read ({reason}). Put back a copy, or check its permissions"
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         message = f"damaged checkpoint ({error}). Put back a copy, or start a new run"
-    raise RunError(path, message)
+    raise RunError(path, message, is_damage)
 
 
 def _load(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, object]:

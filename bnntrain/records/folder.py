@@ -1,21 +1,23 @@
 """The folder of one run.
 
 Layout: ``config.yaml`` (resolved), ``plan.json``, ``run.json``, ``metrics.csv``, ``log.txt``,
-``checkpoint/last.npz`` and ``checkpoint/best.npz``. ``config.yaml`` is written last when a folder
-is made: one without it was never a run.
+``checkpoint/last.npz``, the one before it in ``previous.npz``, and ``best.npz``. ``config.yaml`` is
+written last when a folder is made: one without it was never a run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bnntrain.errors import RunError
+from bnntrain.errors import BnntrainError, RunError
 from bnntrain.records.atomic import TEMPORARY, reported, write_atomically
+from bnntrain.records.nearby import is_run, near_runs
 
 METRICS = (
     "epoch", "lr", "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "images_per_second",
@@ -36,11 +38,20 @@ class RunFolder:
     ----------
     path : Path
         The folder; it need not exist yet.
+    others : iterable of Path
+        What to call a new one where `path` is taken, in this order; see `create`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
         self.path = Path(path)
+        self._others = iter(others)
         self._lock: int | None = None
+        self._made: list[Path] = []  # folders, while no run has begun in them
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
 
     @property
     def last(self) -> Path:
@@ -48,8 +59,13 @@ class RunFolder:
         return self.path / "checkpoint" / "last.npz"
 
     @property
+    def previous(self) -> Path:
+        """The checkpoint before the last one."""
+        return self.path / "checkpoint" / "previous.npz"
+
+    @property
     def best(self) -> Path:
-        """Weights of the best validation accuracy."""
+        """Weights of the best epoch."""
         return self.path / "checkpoint" / "best.npz"
 
     # Making, opening, locking -------------------------------------------------------------------
@@ -84,8 +100,45 @@ class RunFolder:
             message = "exists already. Give --resume to continue it, or another --run-dir"
             raise RunError(self.path, message)
 
+    def _claim(self) -> bool:
+        """Make and lock the folder; return False where it is taken and there are other names."""
+        following = next(self._others, None)
+        if following is not None:
+            self._others = itertools.chain([following], self._others)
+        try:
+            self._make()
+        except RunError:
+            if following is None or not self.path.is_dir():
+                raise
+            return False
+        if self._made or self._lock is not None or following is None:
+            return True
+        # On file systems without locks only a new folder is surely nobody else's.
+        self.close()
+        return False
+
+    def _make(self) -> None:
+        with reported(self.path):
+            made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        try:
+            with reported(self.path):
+                try:
+                    self.path.mkdir(parents=True)
+                    self._made = made
+                except FileExistsError:
+                    if not self.path.is_dir():
+                        raise
+            self.lock()
+            self.check_vacant()
+        except BaseException:
+            self._made = self._made or made
+            self.close()
+            raise
+
     def create(self, config_text: str, plan: object) -> None:
-        """Make the folder and lock it.
+        """Make the folder and what a run begins with, and lock it.
+
+        Of several names the first one is taken that no other run has or is about to have.
 
         Parameters
         ----------
@@ -101,27 +154,19 @@ class RunFolder:
         WriteError
             It cannot be made; nothing of it is left.
         """
-        with reported(self.path):
-            made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        is_ours = False
+        while not self._claim():
+            self.path = next(self._others)
         try:
-            with reported(self.path):
-                self.path.mkdir(parents=True, exist_ok=True)
-            self.lock()
-            self.check_vacant()
-            is_ours = True
             with reported(self.path):
                 (self.path / "checkpoint").mkdir(exist_ok=True)
             self._write_json("plan.json", plan)
             self.truncate_metrics(0)
-            self._write("config.yaml", config_text)
+            self.write_config(config_text)
         except BaseException:
-            if is_ours:
-                self._empty()
-            with contextlib.suppress(OSError):  # they hold something, or were not made yet
-                for folder in made:
-                    folder.rmdir()
+            self._empty()
+            self.close()
             raise
+        self._made = []
 
     def _empty(self) -> None:
         """Remove what an unfinished `create` made."""
@@ -144,8 +189,8 @@ class RunFolder:
             if path.is_file():
                 raise RunError(path, f"is a file, not a run folder. {_GIVE_RUN}")
             if not path.is_dir():
-                raise RunError(path, f"no such run folder. {_GIVE_RUN}")
-            if not (path / "config.yaml").is_file():
+                raise RunError(path, f"no such run folder. {near_runs(path) or _GIVE_RUN}")
+            if not is_run(path):
                 raise RunError(path, f"has no config.yaml: not a run folder. {_GIVE_RUN}")
         return cls(path)
 
@@ -157,11 +202,15 @@ class RunFolder:
         RunError
             Another process writes to it.
         """
+        if self._lock is not None:
+            return
         with reported(self.path):
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if not os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                raise FileNotFoundError
+        except (BlockingIOError, FileNotFoundError):  # in use, or just made or removed by another
             os.close(descriptor)
             message = "is in use by another bnntrain. Wait for its end, or give another --run-dir"
             raise RunError(self.path, message) from None
@@ -172,7 +221,14 @@ class RunFolder:
         self._lock = descriptor
 
     def close(self) -> None:
-        """Release the lock."""
+        """Release the lock; remove a folder in which no run has begun."""
+        made, self._made = self._made, []
+        # What another process has locked is not ours any more; what holds something stays.
+        with contextlib.suppress(OSError, BnntrainError):
+            if made:
+                self.lock()
+            for folder in made:
+                folder.rmdir()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -183,6 +239,10 @@ class RunFolder:
             for file in folder.glob(TEMPORARY):
                 with contextlib.suppress(OSError):
                     file.unlink()
+
+    def write_config(self, text: str) -> None:
+        """Replace ``config.yaml``."""
+        self._write(self.config.name, text)
 
     # Summary, metrics, log ----------------------------------------------------------------------
 

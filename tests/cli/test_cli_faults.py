@@ -25,7 +25,7 @@ FAULTS = [
     (("plan", "digits", "--memory-limit", "-1MiB"), "UsageError: "),
     (
         ("plan", "digits", "--batch-size", 5000),
-        "ConfigError: configs/digits.yaml: train.batch_size",
+        "ConfigError: override: train.batch_size",
     ),
     (("plan", "digits", "--nothing"), "UsageError: No such option '--nothing'"),
     (("summary", "digits", "-s", "train.epoch=3"), "ConfigError: override: train.epoch"),

@@ -149,6 +149,26 @@ def test_record_as_json(program, replay, tmp_path):
     assert got["kind"] == "replay"
 
 
+@pytest.mark.parametrize(("watts", "words"), [(-5, "is negative"), (0, "is 0 W all the time")])
+def test_what_no_machine_takes_is_no_figure(program, tmp_path, watts, words):
+    (tmp_path / "odd.csv").write_text(f"t,watts\n0,{watts}\n3600,{watts}\n")
+    replay = ("--energy", "replay", "-s", f"meters.file={tmp_path / 'odd.csv'}")
+    record = ("energy", "record", "--for", 0.5, *replay)
+    done = program.run(*record, "-o", tmp_path / "a.csv", expect=1)
+    assert f"energy: not available, the power {words}" in done.stderr
+    assert " J in " not in done.stderr
+    got = program.json(*record, "-o", tmp_path / "b.csv", expect=1)
+    assert (got["available"], got["joules"]) == (False, None)
+    (found,) = program.json("energy", "list", *replay)
+    assert not found["usable"]
+    run = tmp_path / "run"
+    done = program.run("fit", "digits", "--epochs", 2, "--run-dir", run, "-q", *replay)
+    assert done.stderr.startswith(f"Warning: energy: the power {words}")
+    energy = json.loads((run / "run.json").read_text())["energy"]
+    assert (energy["available"], energy["joules"], energy["j_per_batch"]) == (False, None, None)
+    assert "energy:" not in done.stdout
+
+
 def test_usage_of_record(program, replay, tmp_path):
     record = ("energy", "record", "-o", tmp_path / "p.csv", *replay)
     assert "Give one of them" in program.error(*record, "--for", 1, "--", "true")

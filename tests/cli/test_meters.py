@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 
 import mprof
 import pytest
@@ -57,8 +58,12 @@ def test_memory_is_recorded_by_default(plain):
     assert max(found["mem_usage"]) == pytest.approx(memory["sampled_peak_bytes"] / MIB, abs=1e-5)
     assert memory["start_bytes"] <= memory["sampled_peak_bytes"] <= 1.02 * summary["rss_peak_bytes"]
     brackets = {name: len(each) for name, each in found["func_timestamp"].items()}
-    batches = dict.fromkeys(("load", "forward", "backward", "update"), 3 * 2)
-    assert brackets == {"epoch": 3, "checkpoint": 3, "evaluate": 4, **batches}
+    batches = ("load", "forward", "backward", "update")
+    # So few that the legend of mprof's plot leaves room for the plot.
+    assert brackets == dict.fromkeys(("epoch", "checkpoint", "evaluate", *batches), 2)
+    lines = (folder / "memory.dat").read_text().splitlines()
+    spans = Counter(line.split()[1] for line in lines if line.startswith(("FUNC ", "SPAN ")))
+    assert spans == {"epoch": 3, "checkpoint": 3, "evaluate": 4, **dict.fromkeys(batches, 3 * 2)}
     assert "bnntrain fit digits --epochs 3" in found["cmd_line"]
     assert set(brackets) - {"epoch"} <= set(memory["phases"])
     assert not summary["energy"]["available"]
@@ -75,6 +80,48 @@ def test_no_memory(program, plain):
     assert not (folder / "memory.dat").exists()
     assert (summary["memory"]["available"], summary["memory"]["samples"]) == (False, 0)
     assert "meters.memory is false" in summary["memory"]["reason"]
+    assert summary["weights_sha256"] == plain[0]["weights_sha256"]
+
+
+def test_memory_by_memory_profiler(program, plain):
+    """In a process that does not import it otherwise; the kind is told wherever it is shown."""
+    options = ("memory_backend=memory-profiler", "memory_kind=pss", "memory_children=true")
+    summary, err, folder = fit(
+        program, "metered-pss", *(word for each in options for word in ("-s", f"meters.{each}"))
+    )
+    assert err == ""
+    memory = summary["memory"]
+    assert memory["available"]
+    assert (memory["backend"], memory["kind"], memory["children"]) == (
+        "memory-profiler", "pss", True,
+    )  # fmt: skip
+    found = mprof.read_mprofile_file(str(folder / "memory.dat"))
+    assert max(found["mem_usage"]) == pytest.approx(memory["sampled_peak_bytes"] / MIB, abs=1e-5)
+    assert summary["weights_sha256"] == plain[0]["weights_sha256"]
+    assert (plain[0]["memory"]["backend"], plain[0]["memory"]["kind"]) == ("built-in", "rss")
+    what = "proportional memory (pss) with child processes"
+    text = program.run("plan", folder).stdout
+    assert f" of {what}, every 0.1 s" in text
+    rows = {line[:26].strip(): line[26:].split() for line in text.splitlines()}
+    assert rows["peak of the samples"][1] == "-"
+    program.run("report", folder)
+    assert f"{what}, MiB" in (folder / "report.html").read_text()
+
+
+def test_without_memory_profiler_the_run_goes_on(program, plain, tmp_path):
+    (tmp_path / "memory_profiler.py").write_text("raise ImportError('not here')\n")
+    folder = program.cwd / "metered-missing"
+    done = program.run(
+        *FIT, "--run-dir", folder, "--json", "-q", "-s", "meters.memory_backend=memory-profiler",
+        PYTHONPATH=str(tmp_path),
+    )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert line == (
+        "Warning: no memory is recorded: memory-profiler: is not installed (not here). "
+        "Run 'pip install memory-profiler'. Training goes on"
+    )
+    summary = json.loads(done.stdout)
+    assert not summary["memory"]["available"]
     assert summary["weights_sha256"] == plain[0]["weights_sha256"]
 
 

@@ -22,7 +22,8 @@ def test_evaluate_equals_what_the_run_reported(program, trained):
 def test_evaluate_other_splits(program, trained):
     run = json.loads((trained / "run.json").read_text())
     held_out = program.json("evaluate", trained, "--split", "validation", "--checkpoint", "best")
-    assert held_out["validation_accuracy"] == run["best_val_accuracy"]
+    assert held_out["validation_accuracy"] == run["best_epoch_val_accuracy"]
+    assert held_out["epoch"] == run["best_epoch"]
     assert held_out["samples"] == run["validation_samples"]
     assert program.json("evaluate", trained, "--split", "train")["samples"] == run["train_samples"]
 
@@ -31,7 +32,7 @@ def test_evaluate_in_words(program, trained):
     done = program.run("evaluate", trained)
     accuracy = json.loads((trained / "run.json").read_text())["test_accuracy"]
     assert done.stdout.startswith(f"test accuracy {accuracy:.2f} %, loss ")
-    assert done.stdout.endswith("(360 samples; last checkpoint, epoch 3)\n")
+    assert done.stdout.endswith("(360 samples, last epoch (3))\n")
     assert done.stderr == ""
 
 
@@ -55,7 +56,7 @@ def test_predict_agrees_with_evaluate(program, trained, tmp_path):
     with np.load(DIGITS_FILE) as arrays:
         images, labels = arrays["x_test"], arrays["y_test"]
     np.save(tmp_path / "all.npy", images.reshape(-1, 8, 8))
-    answers = program.json("predict", trained, tmp_path / "all.npy", "--checkpoint", "last")
+    answers = program.json("predict", trained, tmp_path / "all.npy")
     hits = sum(answer["label"] == label for answer, label in zip(answers, labels, strict=True))
     assert [answer["index"] for answer in answers] == list(range(len(labels)))
     assert 100 * hits / len(labels) == program.json("evaluate", trained)["test_accuracy"]
@@ -75,6 +76,17 @@ def test_predict_top(program, trained, digit, tmp_path):
     assert [line.split()[0] for line in lines] == [f"{tmp_path}/two.npy[{n}]" for n in (0, 1)]
     first = answers[0]["top"][0]
     assert lines[0].split()[1:3] == [first["class"], f"{first['score']:.3f}"]
+
+
+def test_every_verb_takes_the_last_epoch_and_says_so(program, trained, digit, tmp_path):
+    np.save(tmp_path / "digit.npy", digit)
+    done = program.run("predict", trained, tmp_path / "digit.npy")
+    assert done.stderr == "weights: last epoch (3)\n"
+    best = program.run("predict", trained, tmp_path / "digit.npy", "--checkpoint", "best")
+    epoch = json.loads((trained / "run.json").read_text())["best_epoch"]
+    assert best.stderr == f"weights: best epoch ({epoch})\n"
+    assert "(360 samples, best epoch" in program.run(
+        "evaluate", trained, "--checkpoint", "best").stdout  # fmt: skip
 
 
 def test_predict_needs_no_data_set(program, tmp_path):

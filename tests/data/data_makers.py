@@ -71,6 +71,31 @@ def cifar_pickle2(images, labels, key="labels"):
     )  # fmt: skip
 
 
+class _Python2(pickle._Pickler):
+    """Writes text and bytes as Python 2 wrote its ``str``; all else is the same."""
+
+    dispatch = pickle._Pickler.dispatch | {}
+
+    def save_word(self, word):
+        data = word.encode() if isinstance(word, str) else word
+        if not self.bin:
+            self.write(b"S" + repr(data)[1:].encode() + b"\n")
+        elif len(data) < 256:
+            self.write(b"U" + struct.pack("<B", len(data)) + data)
+        else:
+            self.write(b"T" + struct.pack("<i", len(data)) + data)
+        self.memoize(word)
+
+    dispatch[str] = dispatch[bytes] = save_word
+
+
+def python2_pickle(value, protocol):
+    """Return a value as Python 2 pickles it by protocol 0, 1 or 2."""
+    buffer = io.BytesIO()
+    _Python2(buffer, protocol).dump(value)
+    return buffer.getvalue()
+
+
 def cifar_files(data_set, form, train, test, dump=None):
     """Return the batches of a set as a dict of file name to contents."""
     coarse = data_set == "cifar100"
@@ -110,26 +135,29 @@ def write_files(folder, files):
         path.write_bytes(contents)
 
 
-def mat_file(variables, compressed=True, order="<"):
+def mat_file(variables, compressed=True, order="<", dims_type=5, name_type=1):
     """Return the bytes of a MATLAB file of version 5 with some arrays of numbers.
 
-    A value is an array, or a pair of an array and the class that MATLAB shall see in it.
+    A value is an array, or a pair of an array and the class that MATLAB shall see in it. Types are
+    those of elements: 5 for i32, 1 for i8, 16 for UTF-8, ...
     """
     text = b"MATLAB 5.0 MAT-file, made by hand".ljust(116)
     mark = struct.pack(order + "H", 0x4D49)
     header = text + bytes(8) + struct.pack(order + "H", 0x0100) + mark
     return header + b"".join(
-        mat_element(name, value, compressed, order) for name, value in variables.items()
+        mat_element(name, value, compressed, order, dims_type, name_type)
+        for name, value in variables.items()
     )
 
 
 _MAT_TYPES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 9, "i8": 12}
+_MAT_FORMS = {1: "b", 2: "B", 3: "h", 4: "H", 5: "i", 6: "I", 12: "q", 13: "Q"}
 _MAT_CLASSES = {
     "f8": 6, "f4": 7, "i1": 8, "u1": 9, "i2": 10, "u2": 11, "i4": 12, "u4": 13, "i8": 14,
 }  # fmt: skip
 
 
-def mat_element(name, value, compressed, order):
+def mat_element(name, value, compressed, order, dims_type=5, name_type=1):
     """Return one array as an element of a MATLAB file."""
     array, kind = value if isinstance(value, tuple) else (value, value.dtype.str[1:])
 
@@ -139,10 +167,11 @@ def mat_element(name, value, compressed, order):
         return struct.pack(order + "2I", code, len(data)) + data + bytes(-len(data) % 8)
 
     values = array.astype(array.dtype.newbyteorder(order)).tobytes("F")
+    form = _MAT_FORMS[dims_type]
     body = (
         element(6, struct.pack(order + "2I", _MAT_CLASSES[kind], 0))
-        + element(5, struct.pack(f"{order}{array.ndim}i", *array.shape))
-        + element(1, name.encode())
+        + element(dims_type, struct.pack(f"{order}{array.ndim}{form}", *array.shape))
+        + element(name_type, name.encode())
         + element(_MAT_TYPES[array.dtype.str[1:]], values)
     )
     whole = struct.pack(order + "2I", 14, len(body)) + body
@@ -188,3 +217,30 @@ def zip_file(files, compression=zipfile.ZIP_STORED):
         for name, contents in files.items():
             archive.writestr(name, contents)
     return buffer.getvalue()
+
+
+class _RawInfo(zipfile.ZipInfo):
+    """An entry whose name is stored as the bytes given, and not said to be UTF-8."""
+
+    def _encodeFilenameFlags(self):  # noqa: N802
+        return self.raw, 0
+
+
+def raw_zip(entries, made_on=3):
+    """Return the bytes of a .zip file whose names are bytes, as other archivers store them.
+
+    `entries` is a list of name, contents and extra fields; `made_on` is 3 for Unix, 0 for MS-DOS.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, (name, contents, extra) in enumerate(entries):
+            info = _RawInfo(f"{number}")
+            info.raw, info.extra, info.create_system = name, extra, made_on
+            archive.writestr(info, contents)
+    return buffer.getvalue()
+
+
+def unicode_path(name, text):
+    """Return Info-ZIP's extra field that says what the bytes `name` stand for."""
+    body = struct.pack("<BI", 1, zlib.crc32(name)) + text.encode()
+    return struct.pack("<2H", 0x7075, len(body)) + body

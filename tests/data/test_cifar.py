@@ -88,11 +88,16 @@ def test_chunks_and_counts(kit, count, form, rows):
         kit.assert_same(dataset.test, test)
 
 
-@pytest.mark.parametrize("protocol", [3, 4])
-def test_batches_saved_again_by_python_3(kit, place, protocol):
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("protocol", range(6))
+def test_batches_saved_again_by_python_3(kit, place, protocol, packed):
     train, test = samples(kit)
     files = cifar_files("cifar10", "python", train, test, partial(cifar_pickle, protocol=protocol))
-    write_files(place.data / "cifar-10-batches-py", files)
+    archive, folder = CIFAR["cifar10", "python"]
+    if packed:
+        (place.data / archive).write_bytes(tar_gz(folder, files))
+    else:
+        write_files(place.data / folder, files)
     kit.assert_same(open_dataset("cifar10").train, train)
 
 
@@ -227,14 +232,15 @@ def batch_of(**changes):
         (lambda b: b[:100], "truncated: ends after 100 bytes. Run"),
         (lambda b: b[:9000], "truncated: ends after 9000 bytes"),
         (b"PNG not a pickle", "needs the pickle operation 0x50"),
-        (b"garbage", "needs the pickle operation 0x67, expected plain data"),
+        (b"?garbage", "needs the pickle operation 0x3f, expected plain data"),
+        (b"garbage", "truncated: ends after 7 bytes"),
         (b"\x80\x02e.", "no valid pickle (byte 3: "),
         (b"\x80\x02K\x01.", "lacks data or labels (found: none), expected a CIFAR batch"),
         (batch_of(labels=None), "lacks data or labels (found: 'data'), expected a CIFAR batch"),
         (batch_of(data=None), "lacks data or labels (found: 'labels')"),
         (batch_of(data=Evil()), "is refused: it asks for 'posix.system', expected plain data"),
         (batch_of(extra={1, 2}), "needs the pickle operation 0x8f"),
-        (batch_of(data=b"0" * 9216), "data is a Blob, expected uint8 [n, 3072]"),
+        (batch_of(data=b"0" * 9216), "data is no array, expected uint8 [n, 3072]"),
         (batch_of(data=IMAGES), "data is an array of type u1 and shape (3, 32, 32, 3), expected"),
         (batch_of(data=IMAGES.reshape(3, -1) * 1.0), "data is an array of type f8"),
         (batch_of(data=np.asfortranarray(np.ones((3, 3072), "u1"))), "in Fortran order, expected"),
@@ -243,9 +249,13 @@ def batch_of(**changes):
         (batch_of(labels=[0, 1, 10]), "label 10 of image 2 is out of range, expected 0 to 9"),
         (batch_of(labels=[0, -1, 2]), "label -1 of image 1 is out of range"),
         (batch_of(labels=[0, "one", 2]), "labels is no list of integers"),
-        (batch_of(labels=np.arange(3)), "labels is no list of integers"),
+        (batch_of(labels=np.arange(3.0)), "labels is no list of integers"),
+        (batch_of(labels=np.arange(3)[:, None]), "labels is no list of integers"),
+        (batch_of(labels=np.arange(2)), "holds 2 labels, expected 3, one per image"),
+        (batch_of(labels=np.arange(3) - 1), "label -1 of image 0 is out of range"),
+        (batch_of(labels=[0, 1, 10**30]), "label 1000000000000000000000000000000 of image 2"),
         (pickle.dumps(IMAGES.reshape(3, -1), 4), "lacks data or labels (found: none)"),
-        (pickle.dumps({"data": IMAGES}, 0), "needs the pickle operation"),
+        (pickle.dumps({"data": IMAGES}, 0), "lacks data or labels (found: 'data')"),
     ],
 )
 def test_faulty_python_batches(place, batch, monkeypatch, contents, message):

@@ -25,7 +25,7 @@ def test_layout(npz):
     split = open_dataset(name).train
     raw = split.path.read_bytes()
     magic, version, header_bytes, count = struct.unpack_from("<8sIIQ", raw)
-    assert (magic, version, header_bytes, count) == (b"BNNTFLAT", 1, 4096, 11)
+    assert (magic, version, header_bytes, count) == (b"BNNTFLAT", 2, 4096, 11)
     assert struct.unpack_from("<4I", raw, 24) == (*SHAPE, 4)
     record_bytes, json_bytes, records_crc, header_crc = struct.unpack_from("<4I", raw, 40)
     assert record_bytes == 3 * 5 * 2 + 1

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnntrain.data.catalog import describe, open_dataset
+from bnntrain.data.places import locate
 from bnntrain.errors import DataError
 
 REMEDY = "Run 'bnntrain data fetch mnist'"
@@ -197,6 +198,22 @@ def test_missing_files_are_named(kit, place):
     assert "train-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz missing" in line
     assert "bnntrain data fetch mnist" in line
     assert "BNNTRAIN_DATA" in line
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_where_torchvision_puts_them(kit, place, suffix):
+    """Below a folder of its own; the folder of the set's name comes first."""
+    sets = {}
+    for name, folder in (("mnist", "MNIST/raw"), ("fashion-mnist", "FashionMNIST/raw")):
+        sets[name] = kit.samples(12, seed=len(name))
+        paths = kit.write_idx(place.data / folder, sets[name], sets[name], suffix)
+        kit.assert_same(open_dataset(name).train, sets[name])
+        assert locate(name).path == place.data / folder
+        paths["test", "labels"].unlink()
+        with pytest.raises(DataError, match=f"{folder}: data set '{name}' not found, t10k-labels"):
+            open_dataset(name)
+    kit.write_idx(place.data / "mnist", sets["fashion-mnist"], sets["mnist"], suffix)
+    kit.assert_same(open_dataset("mnist").train, sets["fashion-mnist"])
 
 
 def test_folder_in_place_of_a_file(kit, place):

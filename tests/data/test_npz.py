@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnntrain.data.catalog import describe, open_dataset
+from bnntrain.data.npz import KEYS
 from bnntrain.errors import DataError
 
 LABEL_TYPES = ["u1", "i1", "<i2", ">i2", "<u4", "<i8", ">i8", "<u8"]
@@ -31,18 +32,21 @@ def error_line(path):
     return line
 
 
+def has_channels_last(pixels):
+    return len(pixels) < 3 or pixels[0] > 4 or pixels[2] <= 4
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     train_count=st.integers(1, 40), test_count=st.integers(1, 5), compressed=st.booleans(),
-    pixels=st.lists(st.integers(1, 6), min_size=1, max_size=3), classes=st.integers(1, 256),
-    label_type=st.sampled_from(LABEL_TYPES), column=st.booleans(),
+    pixels=st.lists(st.integers(1, 6), min_size=1, max_size=3).filter(has_channels_last),
+    classes=st.integers(1, 256), label_type=st.sampled_from(LABEL_TYPES), column=st.booleans(),
 )  # fmt: skip
 def test_round_trip(
     kit, train_count, test_count, compressed, pixels, classes, label_type, column
 ):
-    classes = min(classes, np.iinfo(label_type).max + 1)
+    classes = min(classes, np.iinfo(label_type).max + 1, train_count)
     train = kit.samples(train_count, pixels, classes, 1)
-    train[1][0] = classes - 1
     test = kit.samples(test_count, pixels, classes, 2)
     arrays = kit.npz_arrays(train, test)
     for key in ("y_train", "y_test"):
@@ -60,13 +64,14 @@ def test_round_trip(
         assert (known.train_count, known.test_count) == (train_count, test_count)
 
 
-def test_version_2_header(kit, place):
+@pytest.mark.parametrize("version", [(2, 0), (3, 0)])
+def test_later_headers(kit, place, version):
     train, test = kit.samples(3), kit.samples(3)
     path = place.data / "set.npz"
     with zipfile.ZipFile(path, "w") as archive:
         for key, array in kit.npz_arrays(train, test).items():
             member = io.BytesIO()
-            np.lib.format.write_array(member, array, version=(2, 0))
+            np.lib.format.write_array(member, array, version=version)
             archive.writestr(f"{key}.npy", member.getvalue())
     kit.assert_same(open_dataset(str(path)).train, train)
 
@@ -113,6 +118,135 @@ def test_faults(kit, place, change, message):
     assert kit.leftovers(place.cache) == []
 
 
+PIXELS = np.arange(72).reshape(6, 3, 4) * 3
+PLANES = np.arange(6 * 3 * 8 * 8, dtype=np.uint8).reshape(6, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("x", "expression", "expected"),
+    [
+        (PIXELS > 100, "x.astype('uint8') * 255", np.where(PIXELS > 100, 255, 0)),
+        (PIXELS.astype("<u2") * 256, "(x // 256).astype('uint8')", PIXELS),
+        (PIXELS.astype(">u2"), "x.astype('uint8') if all are 0 to 255", PIXELS),
+        (PIXELS.astype("i8"), "x.astype('uint8') if all are 0 to 255", PIXELS),
+        (PIXELS.astype("u4"), "x.astype('uint8') if all are 0 to 255", PIXELS),
+        ((PIXELS - 128).astype("i1"), "(x.astype('int16') + 128).astype('uint8')", PIXELS),
+        ((PIXELS // 2).astype("i1"), "x.astype('uint8') if none is negative", PIXELS // 2),
+        (PIXELS / 255, "(x * 255).round().astype('uint8')", PIXELS),
+        (PIXELS.astype("f4") / 255, "(x * 255).round().astype('uint8')", PIXELS),
+        (PIXELS.astype("f8") - 0.001, "x.round().astype('uint8')", PIXELS),
+        (PLANES, "numpy.moveaxis(x, 1, -1)", PLANES.transpose(0, 2, 3, 1)),
+        (PLANES[:, :1], "numpy.moveaxis(x, 1, -1)", PLANES[:, 0]),
+        (np.asfortranarray(PIXELS.astype("u1")), "numpy.ascontiguousarray(x)", PIXELS),
+    ],
+)
+def test_the_advice_for_pixels_is_right(kit, place, x, expression, expected):
+    """What a message says to do leads to the pixels that were meant."""
+    arrays = kit.npz_arrays((x, LABELS), (x, LABELS))
+    assert expression in error_line(write(place, kit.npz_bytes(**arrays)))
+    x = eval(expression.partition(" if ")[0], {"x": x, "numpy": np})
+    path = write(place, kit.npz_bytes(**kit.npz_arrays((x, LABELS), (x, LABELS))))
+    kit.assert_same(open_dataset(str(path)).train, (expected.astype(np.uint8), LABELS))
+
+
+RENUMBERED = "numpy.searchsorted(numpy.unique(y_train), y)"
+ONE_HOT = np.eye(6, dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message", "expression"),
+    [
+        (LABELS + 1, "y_train: labels are 1 to 6, expected to count from 0: subtract 1", "y - 1"),
+        (LABELS * 2, "no image has label 1, 3, 5, 7, 9, but labels go up to 10", RENUMBERED),
+        (LABELS - 1, "label -1 of image 0 (byte 128) is out of range, expected 0 to", RENUMBERED),
+        (LABELS + 251, "label 256 of image 5 (byte 168) is out of range, expected", RENUMBERED),
+        (LABELS.astype("U1"), "y_train: labels of type <U1, expected integers", RENUMBERED),
+        (LABELS.astype("S1"), "y_train: labels of type |S1, expected integers", RENUMBERED),
+        (LABELS / 1.0, "y_train: labels of type float64, expected int", "y.astype('int64')"),
+        (ONE_HOT, "y_train: labels of shape (6, 6), expected (N,)", "y.argmax(1)"),
+    ],
+)
+def test_the_advice_for_labels_is_right(kit, place, labels, message, expression):
+    arrays = kit.npz_arrays((IMAGES, labels), (IMAGES, labels))
+    line = error_line(write(place, kit.npz_bytes(**arrays)))
+    assert message in line
+    assert expression in line or expression == "y - 1"
+    y = eval(expression, {"y": labels, "y_train": labels, "numpy": np})
+    path = write(place, kit.npz_bytes(**kit.npz_arrays((IMAGES, y), (IMAGES, y))))
+    kit.assert_same(open_dataset(str(path)).train, (IMAGES, LABELS.astype(np.uint8)))
+
+
+def test_test_labels_may_lack_classes_but_have_no_others(kit, place):
+    def of(labels):
+        return kit.npz_bytes(**kit.npz_arrays((IMAGES, LABELS), (IMAGES, labels)))
+
+    kit.assert_same(open_dataset(str(write(place, of(LABELS // 5)))).test, (IMAGES, LABELS // 5))
+    line = error_line(write(place, of(LABELS + 1)))
+    assert "label 6 of image 5 (byte 168) is out of range, expected 0 to 5: the train" in line
+
+
+@pytest.mark.parametrize(
+    "names", [["ant", "bee", "cafe\u0301"], [b"ant", "bée".encode(), b"x"], [10, 20, 30]]
+)
+def test_names_of_classes(kit, place, names):
+    arrays = kit.npz_arrays((IMAGES, LABELS % 3), (IMAGES, LABELS % 2))
+    path = write(place, kit.npz_bytes(**arrays, classes=names))
+    texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    assert open_dataset(str(path)).classes == describe(str(path)).classes == texts
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a", "b", "c", "d"], "y_train: no image of class d: add some, or leave the name out"),
+        (["a", "b"], "label 2 of image 2 (byte 144) is out of range, expected 0 to 1: 'classes' n"),
+        (["a", "b", "a"], "classes: names that are empty or not different from each other"),
+        (["a", "", "c"], "classes: names that are empty or not different"),
+        ([["a"], ["b"], ["c"]], "classes: array of type <U1 and shape (3, 1), expected names of"),
+        ([0.5, 1, 2], "classes: array of type float64 and shape (3,), expected names"),
+        ([b"a", b"b", b"\xff"], "classes: names that are no text. Save them as Unicode"),
+        (["a", "b", "\udc80"], "classes: names that are no text"),
+        (np.array(["a", "b", "c"], object), "classes: array of type object is refused"),
+        (["a"] * 257, "classes: 257 names of 4 bytes, expected 1 to 256 of at most 1024"),
+        (["a", "b", "c" * 300], "classes: 3 names of 1200 bytes"),
+        (np.array([], "U1"), "classes: 0 names"),
+    ],
+)
+def test_faulty_names(kit, place, names, message):
+    arrays = kit.npz_arrays((IMAGES, LABELS % 3), (IMAGES, LABELS % 3))
+    assert message in error_line(write(place, kit.npz_bytes(**arrays, classes=names)))
+
+
+SHAPES = st.lists(st.integers(0, 9), min_size=0, max_size=5).map(tuple)
+TYPES = st.sampled_from(["u1", "i1", "<u2", ">i4", "f2", "f8", "?", "c8", "M8[s]", "U3", "V2"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    types=st.lists(TYPES, min_size=4, max_size=4), shapes=st.lists(SHAPES, min_size=4, max_size=4),
+    fortran=st.booleans(),
+)  # fmt: skip
+def test_arrays_of_any_type_and_shape_are_refused_or_read_as_they_are(kit, types, shapes, fortran):
+    order = "F" if fortran else "C"
+    arrays = {
+        key: np.zeros(shape, dtype, order)
+        for key, dtype, shape in zip(KEYS, types, shapes, strict=True)
+    }
+    with kit.workplace() as place:
+        path = write(place, kit.npz_bytes(**arrays))
+        with contextlib.suppress(DataError):
+            count = open_dataset(str(path)).train.count
+            assert (count, types[0]) == (len(arrays["x_train"]), "u1")
+
+
+def test_an_archive_of_very_many_arrays(place):
+    path = place.data / "set.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(1001):
+            archive.writestr(f"{number}.npy", b"")
+    assert "holds more than 1000 arrays" in error_line(path)
+
+
 def test_missing_arrays(kit, place):
     path = write(place, kit.npz_bytes(x_train=IMAGES, labels=LABELS))
     line = error_line(path)
@@ -155,7 +289,7 @@ def npy(array):
         (b"", "x_train: no valid .npy header"),
         (npy(IMAGES)[:9], "x_train: no valid .npy header"),
         (npy(IMAGES)[:40], "x_train: no valid .npy header"),
-        (b"\x93NUMPY\x09\x00" + npy(IMAGES)[8:], "version 9.0, expected 1.0 or 2.0"),
+        (b"\x93NUMPY\x09\x00" + npy(IMAGES)[8:], "version 9.0, expected 1.0, 2.0"),
         (npy(IMAGES).replace(b"(6, 3, 4)", b"(6, 3, -4)"), "x_train: "),
         (npy(IMAGES).replace(b"|u1", b"|O8"), "x_train: "),
         (npy(IMAGES)[:-5], "x_train: truncated: ends after 195 bytes, expected 200 bytes"),

@@ -96,6 +96,74 @@ def test_one_image(kit, place):
     kit.assert_same(open_dataset("svhn").train, (image, label))
 
 
+def of_object(name, order, compressed):
+    """Return a string as MATLAB has stored it since 2016: an object, which has no dimensions."""
+    def element(code, data):
+        return struct.pack(order + "2I", code, len(data)) + data + bytes(-len(data) % 8)
+
+    flags = struct.pack(order + "2I", 17, 0)
+    words = b"".join(element(1, word) for word in (name.encode(), b"MCOS", b"string"))
+    body = element(6, flags) + words + mat_element("", np.arange(6, dtype="u4"), False, order)
+    whole = struct.pack(order + "2I", 14, len(body)) + body
+    if not compressed:
+        return whole
+    packed = zlib.compress(whole)
+    return struct.pack(order + "2I", 15, len(packed)) + packed
+
+
+def of_text(name, order):
+    """Return a string as an array of characters."""
+    letters = np.array([[ord(letter) for letter in "été"]], "u2")
+    whole = mat_element(name, letters, False, order)
+    return whole[:16] + struct.pack(order + "I", 4) + whole[20:]
+
+
+@settings(max_examples=60)
+@given(
+    dims_type=st.sampled_from([1, 2, 3, 4, 5, 6, 12, 13]), name_type=st.sampled_from([1, 2, 16]),
+    order=st.sampled_from("<>"), compressed=st.booleans(),
+    first=st.lists(st.booleans(), max_size=3),
+)  # fmt: skip
+def test_files_of_other_writers(kit, dims_type, name_type, order, compressed, first):
+    """Other types of dimensions and names, and strings in front."""
+    train, test = samples(kit, 1, 9, (7, 6, 3)), samples(kit, 2, 3, (7, 6, 3))
+    strings = b"".join(
+        of_object("été", order, compressed) if is_object else of_text("été", order)
+        for is_object in first
+    )
+    with kit.workplace() as place:
+        for name, part in (("train", train), ("test", test)):
+            contents = mat_file(svhn_arrays(*part), compressed, order, dims_type, name_type)
+            contents = contents[:128] + strings + contents[128:]
+            (place.data / f"{name}_32x32.mat").write_bytes(contents)
+        dataset = open_dataset("svhn")
+        kit.assert_same(dataset.train, train)
+        kit.assert_same(dataset.test, test)
+
+
+@pytest.mark.parametrize(
+    ("order", "python", "matlab"),
+    [
+        ((0, 1, 2, 3), "numpy.moveaxis(X, 0, -1)", (2, 3, 4, 1)),
+        ((0, 3, 1, 2), "X.transpose(2, 3, 1, 0)", (3, 4, 2, 1)),
+        ((3, 1, 2, 0), "X.transpose(1, 2, 0, 3)", (2, 3, 1, 4)),
+    ],
+)
+def test_the_advice_for_other_orders_of_dimensions_is_right(kit, place, order, python, matlab):
+    """Images first, as arrays of Python have them, and channels first."""
+    images, labels = samples(kit, 1, 9, (8, 6, 3))
+    path = write(place.data, (images, labels), samples(kit, 2))
+    x = images.transpose(order)
+    path.write_bytes(mat_file(svhn_arrays(images, labels) | {"X": x}))
+    line = error_line()
+    assert f"X: uint8 of shape {x.shape}, expected (height, width, channels, n)" in line
+    assert python in line
+    assert f"permute(X, [{' '.join(map(str, matlab))}])" in line
+    right = eval(python, {"X": x, "numpy": np})
+    np.testing.assert_array_equal(right, x.transpose([number - 1 for number in matlab]))
+    np.testing.assert_array_equal(right, images.transpose(1, 2, 3, 0))
+
+
 def test_extra_images_come_after_those_of_the_training_part(kit, place):
     train, extra, test = samples(kit, 1, 200), samples(kit, 2, 333), samples(kit, 3)
     write(place.data / "svhn", train, test)
@@ -159,6 +227,12 @@ def packed(body):
     return head + data + mat_element("y", LABELS, True, "<")
 
 
+def hdf5_behind(text):
+    """Return the beginning of a file of version 7.3."""
+    header = text.ljust(124) + b"\0\2IM"
+    return header.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n" + bytes(600)
+
+
 PLAIN_X = mat_element("X", np.arange(96, dtype="u1").reshape(4, 4, 3, 2), False, "<")
 
 
@@ -167,7 +241,10 @@ PLAIN_X = mat_element("X", np.arange(96, dtype="u1").reshape(4, 4, 3, 2), False,
     [
         (b"", "is empty (0 bytes)"),
         (b"MATLAB 5.0 MAT-file", "truncated: ends after 19 bytes"),
-        (b"MATLAB 7.3 MAT-file, HDF5".ljust(600), "MATLAB file of version 7.3, expected version 5"),
+        (b"MATLAB 7.3 MAT-file, HDF5".ljust(600), "MATLAB file of version 7.3 (HDF5), expected"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(600), "MATLAB file of version 7.3 (HDF5), expected"),
+        (hdf5_behind(b"MATLAB 5.0 MAT-file, made elsewhere"), "of version 7.3 (HDF5)"),
+        (hdf5_behind(b"MATLAB 7.3 MAT-file"), "save it with '-v7' in MATLAB, with scipy.io.savem"),
         (b"\x89PNG" + bytes(300), "no MATLAB file of version 5"),
         (mat_file({}), "lacks the variable X (found: none)"),
         (of(X=None), "lacks the variable X (found: y)"),
@@ -182,7 +259,7 @@ PLAIN_X = mat_element("X", np.arange(96, dtype="u1").reshape(4, 4, 3, 2), False,
         (packed(PLAIN_X[:24] + bytes(40)), "damaged: element of type 0 and 0 bytes in the header"),
         (of(X=IMAGES.astype("f8")), "X: double of shape (4, 4, 3, 2), expected uint8 (height, wi"),
         (of(X=IMAGES.astype("u2")), "X: uint16 of shape"),
-        (of(X=(IMAGES.astype("i1"), "u1")), "X: uint8 of shape (4, 4, 3, 2), expected uint8"),
+        (of(X=(IMAGES.astype("i1"), "u1")), "X: uint8 stored as int8 of shape (4, 4, 3, 2), exp"),
         (of(X=np.zeros((4, 4, 3, 2, 1, 2), "u1")), "X: uint8 of shape (4, 4, 3, 2, 1, 2)"),
         (of(X=IMAGES[..., :0]), "X: holds 0 images, expected at least 1"),
         (of(X=IMAGES[:0]), "X: images of 0x4x3 = 0 bytes, expected 1 to"),

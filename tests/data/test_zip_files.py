@@ -4,6 +4,7 @@ import io
 import zipfile
 
 import pytest
+from data_makers import raw_zip, unicode_path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +43,41 @@ def test_against_zipfile(files, comment, compression, large, before):
     with zipfile.ZipFile(io.BytesIO(archive)) as reference:
         expected = [(each.orig_filename, reference.read(each)) for each in reference.infolist()]
     assert contents_of(archive) == expected
+
+
+UNIX, DOS, NTFS, MACOS = 3, 0, 10, 19
+
+
+@pytest.mark.parametrize(
+    ("raw", "extra", "made_on", "name"),
+    [
+        ("café/1".encode(), b"", UNIX, "café/1"),
+        ("café/1".encode(), b"", MACOS, "café/1"),
+        ("café/1".encode(), b"", DOS, "café/1"),
+        ("日本/é".encode(), b"UT\5\0\3\0\0\0\0", UNIX, "日本/é"),
+        ("café".encode("cp437"), b"", DOS, "café"),
+        ("café".encode("cp437"), b"", NTFS, "café"),
+        ("café".encode("latin-1"), b"", UNIX, "caf\udce9"),
+        ("café".encode("cp437"), unicode_path("café".encode("cp437"), "café"), UNIX, "café"),
+        (b"caf?", b"UT\1\0x" + unicode_path(b"caf?", "café"), DOS, "café"),
+        (b"renamed", unicode_path(b"caf?", "café"), UNIX, "renamed"),
+        (b"caf?", unicode_path(b"caf?", "café")[:8], UNIX, "caf?"),
+        (b"train\\cat\\1.png", b"", DOS, "train/cat/1.png"),
+        (b"train\\cat\\1.png", b"", UNIX, "train\\cat\\1.png"),
+        (b"train/a\\b", b"", NTFS, "train/a\\b"),
+    ],
+)
+def test_names_of_archivers_that_do_not_say_what_they_are(raw, extra, made_on, name):
+    assert contents_of(raw_zip([(raw, b"x", extra)], made_on)) == [(name, b"x")]
+
+
+@given(names=st.sets(st.binary(min_size=1, max_size=6).filter(lambda raw: b"\0" not in raw)))
+def test_names_of_unix_are_those_that_a_folder_gives(names):
+    """Whatever bytes they are, and in the same order."""
+    entries = read_directory(io.BytesIO(raw_zip([(raw, b"", b"") for raw in names])))
+    packed = sorted(entry.pack() for entry in entries)
+    expected = [raw.decode("utf-8", "surrogateescape") for raw in sorted(names)]
+    assert [Entry.unpack(each).name for each in packed] == expected
 
 
 def test_more_entries_than_16_bits_can_count():

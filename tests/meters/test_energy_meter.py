@@ -79,14 +79,38 @@ def test_thread_measures_and_closes(tmp_path):
         (MeterLost("the bus is gone"), "the bus is gone"),
         (SampleLost("no acknowledgement"), "no sample could be taken (no acknowledgement)"),
         (ZeroDivisionError("a defect"), "ZeroDivisionError: a defect"),
-        (Power(float("nan")), "no sample could be taken"),
+        (Power(float("nan")), "no sample could be taken (the power is no number)"),
     ],
 )
 def test_whatever_the_source_does_stop_returns_a_record(answer, words):
     record = measure(Fake(answer, enough=1))
     assert not record.available
     assert words in record.reason
-    assert record.joules == 0
+    assert record.joules is None
+
+
+@pytest.mark.parametrize(
+    ("watts", "words"),
+    [
+        (-2.0, "the power is negative (forward): VIN+ and VIN- of the meter are swapped"),
+        (0.0, "the power is 0 W all the time"),
+        (1e308, "the power is beyond all measure"),
+    ],
+)
+def test_what_no_machine_takes_is_no_figure(watts, words):
+    answers = [Power(watts, at=float(at)) for at in range(30)]
+    clock = Clock(0.0)
+    meter = EnergyMeter(Fake(answers[0]), 1.0, None, clock=clock)
+    meter.begin()
+    meter.mark("forward")
+    for power in answers:
+        meter.source.answer = power
+        meter.step()
+        clock.sleep(1.0)
+    got = meter.stop().to_json()
+    assert json.loads(json.dumps(got, allow_nan=False)) == got
+    assert words in got["reason"]
+    assert (got["available"], got["joules"], meter.failure) == (False, None, got["reason"])
 
 
 def test_stop_twice_and_without_a_mark():
@@ -190,9 +214,19 @@ def test_an_edge_within_an_interval_is_interpolated():
 def test_means_are_constant_over_their_interval():
     integral = Integral(0.5)
     integral.start = 0.0
-    integral.add(0.0, Power(99.0, is_mean=True))
-    integral.add(2.0, Power(3.0, is_mean=True))
+    integral.add(0.0, Power(99.0, since=-1.0))
+    integral.add(2.0, Power(3.0, since=0.0))
     assert integral.sums("other").joules == pytest.approx(6.0)
+
+
+def test_a_mean_counts_for_its_own_time_only():
+    """Whatever the meter lost before it began anew."""
+    integral = Integral(0.5)
+    integral.start = 0.0
+    integral.add(1.0, Power(3.0, since=0.0))
+    integral.add(4.0, Power(5.0, since=2.5))
+    assert integral.sums("other") == Phase(2.5, 3.0 + 7.5, 2)
+    assert integral.missing_s == pytest.approx(1.5)
 
 
 def test_energy_so_far():

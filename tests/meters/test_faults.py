@@ -151,13 +151,35 @@ def test_bus_voltage_beyond_the_range(bench):
     record, _, _ = board.record(5, 0.05)
     assert record.samples == 0
     assert record.over_range > 90
-    assert record.joules == 0
+    assert record.joules is None
     assert record.available is False
 
 
 def test_swapped_terminals_are_told(bench):
     record, _, _ = bench(Constant(-0.8)).record(5)
-    assert any("VIN+ and VIN- of the meter are swapped" in text for text in record.warnings)
+    assert "VIN+ and VIN- of the meter are swapped" in record.reason
+    got = record.to_json()
+    assert (got["available"], got["joules"]) == (False, None)
+    assert got["phases"]["other"]["joules"] is None
+
+
+def test_a_negative_baseline_makes_no_net_energy(bench):
+    """Less than nothing before the run would make its energy above idle larger than all of it."""
+    board = bench(Pulse(-0.3, 0.8, 3.0, 60.0))
+    names = {0.01: "idle_before", 3.1: "forward"}
+    marks = {at: lambda meter, name=name: meter.mark(name) for at, name in names.items()}
+    record, _, _ = board.record(10, events=marks)
+    got = record.to_json()
+    assert "negative (other, idle_before)" in got["reason"]
+    assert (got["available"], got["net_joules"], got["idle_watts_before"]) == (False, None, None)
+
+
+@pytest.mark.parametrize(("amps", "volts"), [(0.0, 5.0), (0.8, 0.0)])
+def test_nothing_at_all_is_no_figure(bench, amps, volts):
+    """No load behind the meter; or the shunt in the minus wire, where the bus has no voltage."""
+    record, _, _ = bench(Constant(amps), Constant(volts)).record(5)
+    assert record.reason.startswith("the power is 0 W all the time")
+    assert (record.available, record.to_json()["joules"], record.watts) == (False, None, None)
 
 
 def test_averaging_slower_than_sampling_is_told(bench):

@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import memory_profiler
@@ -14,8 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnntrain.meters import memory
+from bnntrain.config import Meters, load_meters
+from bnntrain.errors import ConfigError
+from bnntrain.meters import memory_readers
 from bnntrain.meters.memory import BRACKETED_BATCHES, MemoryMeter
+from bnntrain.meters.memory_readers import MemoryProfiler, open_reader
+from bnntrain.meters.mprof_file import SHOWN
 from bnntrain.meters.phases import STEP_PHASES
 
 MIB = 1 << 20
@@ -97,9 +102,13 @@ def test_any_course_of_a_run_gives_well_formed_brackets(steps, tmp_path_factory)
     record = meter.stop()
     found = read(path)
     brackets = found["func_timestamp"]
-    assert len(brackets["epoch"]) == epochs
+    marked = Counter(line.split()[1] for line in path.read_text().splitlines()
+                     if line.startswith(("FUNC ", "SPAN ")))  # fmt: skip
+    for phase, count in {**expected, "epoch": epochs}.items():
+        assert marked[phase] == count, phase
+        # The legend of mprof's plot has a line for each of these.
+        assert len(brackets.get(phase, [])) == min(count, SHOWN), phase
     for phase, count in expected.items():
-        assert len(brackets.get(phase, [])) == count, phase
         assert phase in record.phases or not count
     stamps, sizes = found["timestamp"], found["mem_usage"]
     assert stamps == sorted(stamps)
@@ -142,12 +151,109 @@ def test_a_full_disk_ends_the_file_and_not_the_meter(tmp_path):
 
 
 def test_where_no_memory_is_told_of(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_STATM", tmp_path / "none")
+    monkeypatch.setattr(memory_readers, "_STATM", tmp_path / "none")
     meter = MemoryMeter(NEVER, tmp_path / "memory.dat")
     with pytest.raises(FileNotFoundError):
         meter.start()
     assert not meter.stop().available
     assert not meter.path.exists()
+
+
+# memory-profiler ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["rss", "pss", "uss"])
+def test_memory_profiler_reads_every_kind(tmp_path, kind):
+    path = tmp_path / "memory.dat"
+    meter = MemoryMeter(NEVER, path, make_reader=lambda: MemoryProfiler(kind))
+    meter.start()
+    meter.mark("forward")
+    block = b"\1" * (64 * MIB)
+    meter.mark("backward")
+    del block
+    record = meter.stop()
+    assert (record.backend, record.kind, record.children) == ("memory-profiler", kind, False)
+    assert record.phases["backward"].peak_bytes - record.start_bytes > 60 * MIB
+    assert max(read(path)["mem_usage"]) == pytest.approx(record.peak_bytes / MIB, abs=1e-5)
+
+
+def test_kinds_of_memory_are_in_order():
+    unique, proportional, resident = (
+        open_reader(Meters(memory_backend="memory-profiler", memory_kind=kind)).read()
+        for kind in ("uss", "pss", "rss")
+    )
+    assert 0 < unique <= proportional <= resident
+
+
+def test_children_are_counted_too():
+    """64 MiB that another process has."""
+    code = "block = b'1' * (64 << 20); print('there', flush=True); input()"
+    alone, together = (
+        open_reader(
+            Meters(memory_backend="memory-profiler", memory_kind="uss", memory_children=each)
+        )
+        for each in (False, True)
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as child:
+        assert child.stdout.readline() == "there\n"
+        assert together.read() - alone.read() > 60 * MIB
+        child.communicate("\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("memory_kind", "pss"), ("memory_kind", "uss"), ("memory_children", True)]
+)
+def test_what_the_built_in_reader_does_not_know_is_refused(key, value):
+    with pytest.raises(ConfigError) as error:
+        load_meters(None, {f"meters.{key}": value})
+    text = str(error.value)
+    assert text.startswith(f"override: meters.{key}: the built-in reader knows rss")
+    assert text.endswith("Set meters.memory_backend: memory-profiler")
+    assert load_meters(None, {f"meters.{key}": value, "meters.memory_backend": "memory-profiler"})
+
+
+class Failing:
+    """A reader that fails after some samples."""
+
+    backend, kind, children = "memory-profiler", "pss", False
+
+    def __init__(self, good: int) -> None:
+        self.good = good
+        self.is_closed = False
+
+    def read(self) -> int:
+        self.good -= 1
+        if self.good < 0:
+            raise OSError("pss: access denied")
+        return MIB
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("good", range(9))
+def test_a_reader_that_fails_in_mid_run_is_told_and_does_not_end_it(tmp_path, good):
+    path, reader = tmp_path / "memory.dat", Failing(good)
+    meter = MemoryMeter(NEVER, path, make_reader=lambda: reader)
+    if good:
+        meter.start()
+    else:
+        with pytest.raises(OSError, match="access denied"):
+            meter.start()
+    for _ in range(2):
+        meter.begin_epoch()
+        for phase in (*STEP_PHASES, "evaluate", "other"):
+            meter.mark(phase)
+        meter.end_epoch()
+    record = meter.stop()
+    assert reader.is_closed
+    assert not record.available
+    if good:
+        assert record.reason == meter.trouble
+        assert record.reason.endswith("pss: access denied")
+    if good > 1:
+        assert set(read(path)["mem_usage"]) == {1.0}
 
 
 def test_mprof_plots_it(tmp_path):

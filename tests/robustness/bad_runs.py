@@ -14,6 +14,7 @@ from robustness_kit import TINY, Case, Place
 RESUME = ("fit", "tiny.yaml", "--run-dir", "run", "--resume")
 EVALUATE = ("evaluate", "run")
 PREDICT = ("predict", "run", "image.npy")
+PREDICT_BEST = (*PREDICT, "--checkpoint", "best")
 DAMAGED = ("damaged checkpoint", "a copy")
 OTHER = ("belongs to another model", "Start a new run")
 
@@ -119,16 +120,21 @@ def swap(one: str, other: str) -> Damage:
     return lambda run: (run / other).write_bytes((run / one).read_bytes())
 
 
-LAST, BEST = "checkpoint/last.npz", "checkpoint/best.npz"
+def alone(damage: Damage) -> Damage:
+    """Do it where there is no checkpoint before the last one."""
+    return lambda run: (damage(run), (run / PREVIOUS).unlink())
+
+
+LAST, PREVIOUS, BEST = (f"checkpoint/{name}.npz" for name in ("last", "previous", "best"))
 CHECKPOINTS = [
-    bent("last-cut-off", cut(LAST, 0.7), RESUME, LAST, *DAMAGED),
-    bent("last-header-only", cut(LAST, 0.01), RESUME, LAST, *DAMAGED),
-    bent("last-empty", put(LAST, b""), RESUME, LAST, *DAMAGED),
-    bent("last-is-text", put(LAST, "weights"), RESUME, LAST, *DAMAGED),
-    bent("last-bit-flipped", flip(LAST, 0.5), RESUME, LAST, *DAMAGED),
+    bent("last-cut-off", alone(cut(LAST, 0.7)), RESUME, LAST, *DAMAGED),
+    bent("last-header-only", alone(cut(LAST, 0.01)), RESUME, LAST, *DAMAGED),
+    bent("last-empty", alone(put(LAST, b"")), RESUME, LAST, *DAMAGED),
+    bent("last-is-text", alone(put(LAST, "weights")), RESUME, LAST, *DAMAGED),
+    bent("last-bit-flipped", alone(flip(LAST, 0.5)), RESUME, LAST, *DAMAGED),
     bent("last-is-a-folder", folder_instead(LAST), RESUME, LAST, "Is a directory"),
-    bent("last-missing", drop(LAST), RESUME, LAST, "metrics.csv has 2 epochs", "Put it back"),
-    bent("last-compressed", compressed(LAST), RESUME, LAST, *DAMAGED),
+    bent("last-missing", alone(drop(LAST)), RESUME, LAST, "csv has 2 epochs", "Put it back"),
+    bent("last-compressed", alone(compressed(LAST)), RESUME, LAST, *DAMAGED),
     bent("last-is-the-best", swap(BEST, LAST), RESUME, LAST, *OTHER),
     bent("last-of-another-width",
          members(LAST, lambda a: a.update({"dense1.latent": np.zeros((24, 64), np.int8)})),
@@ -140,7 +146,7 @@ CHECKPOINTS = [
          RESUME, LAST, "has no dense1.latent", *OTHER),
     bent("last-lacks-state", members(LAST, lambda a: a.pop("state")), RESUME, LAST, "has no state"),
     bent("last-state-is-a-list",
-         members(LAST, lambda a: a.update(state=np.frombuffer(b"[1]", np.uint8))),
+         alone(members(LAST, lambda a: a.update(state=np.frombuffer(b"[1]", np.uint8)))),
          RESUME, LAST, "no mapping"),
     bent("last-without-progress", members(LAST, state(lambda s: s.pop("progress"))),
          RESUME, LAST, "no complete state", "Start a new run"),
@@ -148,12 +154,17 @@ CHECKPOINTS = [
          RESUME, LAST, "trained on other data", "Start a new run"),
     bent("last-of-another-config", members(LAST, state(lambda s: s.update(config="x"))),
          RESUME, LAST, "another configuration", "without changing options"),
-    bent("best-missing", drop(BEST), RESUME, BEST, "is missing", "Put it back"),
-    bent("best-bit-flipped", flip(BEST, 0.5), RESUME, BEST, *DAMAGED),
+    bent("both-cut-off", lambda run: [cut(name, 0.5)(run) for name in (LAST, PREVIOUS)], RESUME,
+         LAST, "damaged checkpoint", "and previous.npz: damaged checkpoint", "a copy"),
 ]  # fmt: skip
 RESUMED = [
-    bent("resume-longer", put("x", ""), (*RESUME, "--epochs", "3"),
-         "run/config.yaml", "train.epochs: 2 there, now 3", "without changing options"),
+    bent("resume-shorter", put("x", ""), (*RESUME, "--epochs", "1"),
+         "run/config.yaml", "train.epochs: 2 there, now 1", "can become longer"),
+    bent("resume-of-a-typo", put("x", ""), (*RESUME[:3], "rum", "--resume"),
+         "rum: no such run folder", "Did you mean 'run'?"),
+    bent("resume-without-config-of-a-typo", put("x", ""), ("fit", "--resume", "rum"),
+         "rum: no such run folder", "Did you mean 'run'?"),
+    bent("evaluate-a-typo", put("x", ""), ("evaluate", "rum"), "Did you mean 'run'?"),
     bent("resume-other-method", put("x", ""), (*RESUME, "--method", "standard"),
          "method: efficient there, now standard"),
     bent("resume-other-model", put("x", ""), ("fit", "other.yaml", *RESUME[2:]),
@@ -195,8 +206,8 @@ EVALUATED = [
          (*EVALUATE, "--split", "validation"), "no validation samples", "--split"),
     bent("evaluate-best-is-last", swap(LAST, BEST), (*EVALUATE, "--checkpoint", "best"),
          BEST, "no 'best' checkpoint"),
-    bent("predict-best-flipped", flip(BEST, 0.4), PREDICT, BEST, *DAMAGED),
-    bent("predict-best-missing", drop(BEST), PREDICT, BEST, "no such checkpoint", "--resume"),
+    bent("predict-best-flipped", flip(BEST, 0.4), PREDICT_BEST, BEST, *DAMAGED),
+    bent("predict-best-missing", drop(BEST), PREDICT_BEST, BEST, "no such checkpoint", "--resume"),
     bent("predict-config-damaged", put("config.yaml", "a: 1\n"), PREDICT, "run/config.yaml"),
     bent("predict-no-image", lambda run: (run.parent / "image.npy").unlink(), PREDICT, "image.npy"),
     bent("predict-empty-image", lambda run: (run.parent / "image.npy").write_bytes(b""), PREDICT,

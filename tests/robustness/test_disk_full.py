@@ -204,7 +204,8 @@ def test_a_folder_that_may_not_be_written_to(home, bound, forbid):
 
 @pytest.mark.parametrize("folder", [".", "checkpoint"])
 def test_a_run_that_may_not_be_written_to(run_folder, place, bound, forbid, folder):
-    (run_folder / "checkpoint/last.npz").unlink()
+    for name in ("last", "previous"):
+        (run_folder / f"checkpoint/{name}.npz").unlink()
     text = (run_folder / "metrics.csv").read_text()
     (run_folder / "metrics.csv").write_text(text[: text.index("\n") + 1])
     forbid(run_folder / folder, 0o555)

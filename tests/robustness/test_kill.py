@@ -100,9 +100,9 @@ def test_killed_at_a_turning_point(home, reference, stage):
 
 def test_killed_again_and_again(home, reference):
     chance = random.Random(7)
-    for _ in range(4):
+    for again in ((), *[("--resume",)] * 3):
         steps = chance.randrange(200, 400)
-        done = at(home, f"call:train_batch::{steps}:SIGKILL", arguments=(*FIT, "--resume"))
+        done = at(home, f"call:train_batch::{steps}:SIGKILL", arguments=(*FIT, *again))
         assert done.code == -signal.SIGKILL
     assert_resumes(home, reference)
 
@@ -131,7 +131,7 @@ def assert_one_line(result: Result, text: str) -> None:
     assert all(line.startswith(("epoch", "resuming")) for line in lines[:-1])
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("step", [1, 2, 3 * STEPS, 3 * STEPS + 1, 10 * STEPS + 7])
 def test_interrupted_in_an_epoch(home, reference, name, step):
     result = at(home, f"call:train_batch::{step}:{name}")
@@ -275,8 +275,10 @@ def test_convolutions_interrupted_in_an_epoch(conv_home, conv_reference, step):
 
 def test_convolutions_stopped_again_and_again(conv_home, conv_reference):
     # On other threads every time; each part takes up what the part before had come to.
+    again: tuple[str, ...] = ()
     for threads, ending in ((2, "SIGINT"), (3, "SIGKILL"), (1, "SIGTERM")):
-        arguments = (*FIT, "--resume", "--threads", str(threads))
+        arguments = (*FIT, *again, "--threads", str(threads))
+        again = ("--resume",)
         result = at(conv_home, f"call:train_batch::40:{ending}", arguments=arguments)
         assert result.code == (-signal.SIGKILL if ending == "SIGKILL" else 130)
     assert progress_of(conv_home)["epoch"] >= 3

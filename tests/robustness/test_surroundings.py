@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import resource
+import signal
 import subprocess
 from pathlib import Path
 
@@ -54,6 +56,56 @@ def test_a_pipe_that_is_closed_already(tiny):
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
     assert finished(tiny)
+
+
+def rows(place):
+    """How many epochs are recorded."""
+    return len((place.work / "run/metrics.csv").read_text().splitlines()) - 1
+
+
+def test_progress_that_nobody_reads_any_more(tiny):
+    tiny.write("tiny.yaml", TINY.replace("epochs: 2", "epochs: 300"))
+    with subprocess.Popen(
+        [*COMMAND, *FIT], cwd=tiny.work, env={**os.environ, **tiny.environment},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as child:  # fmt: skip
+        assert child.stderr.readline().startswith(b"epoch")
+        child.stderr.close()
+        assert child.wait() == 0
+    assert finished(tiny)
+    assert rows(tiny) == 300
+
+
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_a_terminal_that_is_closed(tiny, is_ignored):
+    tiny.write("tiny.yaml", TINY.replace("epochs: 2", "epochs: 600"))
+    pid, screen = pty.fork()
+    if pid == 0:
+        # As nohup leaves it, or as a shell.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
+        os.chdir(tiny.work)
+        os.execve(COMMAND[0], [*COMMAND, *FIT], {**os.environ, **tiny.environment})
+    seen = b""
+    while b"epoch 2/600" not in seen.replace(b"epoch   2", b"epoch 2"):
+        seen += os.read(screen, 65536)
+    os.close(screen)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if is_ignored:
+        assert finished(tiny)
+        assert rows(tiny) == 600
+        return
+    assert code == 130
+    assert json.loads((tiny.work / "run/run.json").read_text())["status"] == "interrupted"
+    assert 0 < rows(tiny) < 600
+    assert call("fit", "--resume", "run", "-q").code == 0
+    assert rows(tiny) == 600
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(tiny):
+    script = f"trap '' HUP; bnntrain {' '.join(FIT)} -q & kill -HUP $!; wait $!"
+    code, out, err = shell(tiny, script)
+    assert (code, err) == (0, "")
+    assert "test accuracy" in out
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])

@@ -111,11 +111,12 @@ def fit_with_stops(case, folder, stops):
     """Fit, stopping after each count of batches that `stops` gives, and resuming."""
     for after, politely in stops:
         try:
-            api.fit("digits", overrides(case), folder, True, observer=Stopper(after, politely))
+            stopper = Stopper(after, politely)
+            api.fit("digits", overrides(case), folder, folder.exists(), observer=stopper)
         except (Interrupted, CrashError):
             continue
         return
-    api.fit("digits", overrides(case), folder, True)
+    api.fit("digits", overrides(case), folder, folder.exists())
 
 
 STOPS = st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=4)
