@@ -24,9 +24,11 @@ from bnntrain.classifier import CHECKPOINTS, SPLITS, Classifier, load
 from bnntrain.config import Config, Reference, dump_config, load_config
 from bnntrain.data.array_source import store_arrays
 from bnntrain.errors import UsageError
+from bnntrain.limits import available_bytes
 from bnntrain.plan import Plan
 from bnntrain.preparation import Prepared, RunLike, prepare, prepare_run, run_path
 from bnntrain.records import RunFolder
+from bnntrain.report import size_text
 from bnntrain.samples import Images
 from bnntrain.signals import stop_on_signals
 
@@ -146,6 +148,7 @@ def fit(
         raise UsageError("classes are names for data=(x, y), which is not given")
     prepared = prepare(reference, overrides, memory_limit)
     config, method, plan = prepared.config, prepared.method, prepared.plan
+    _check_memory(plan, observer)
     with contextlib.ExitStack() as stack:
         folder, is_new = _folder(config, given, bool(resume))
         stack.callback(folder.close)
@@ -160,6 +163,15 @@ def fit(
         with stop_on_signals() as stop:
             summary = trainer.run(stop)
         return Run(folder.path, config, plan, folder.read_metrics(), summary)
+
+
+def _check_memory(plan: Plan, observer: engine.Observer) -> None:
+    """Say so if the arena is larger than what is left; the system may have swap space, or not."""
+    left = available_bytes()
+    if left is not None and plan.total_bytes > left:
+        message = f"the plan takes {size_text(plan.total_bytes)}, of {size_text(left)} available"
+        remedy = f"Give --memory-limit {max(left >> 20, 1)}MiB, or a smaller --batch-size"
+        observer.warning(f"{message}: the system may end the run. {remedy}")
 
 
 def _with_data(

@@ -182,3 +182,7 @@ def test_a_limited_process_knows_and_stays_within(limited_groups, tmp_path):
     done = run("fit", "digits", "--epochs", "2", "--run-dir", "run", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["threads"] == 1
+    layers = "model.layers=[{dense: 65536}, batch_norm, sign, {dense: 10}, batch_norm]"
+    large = run("fit", "digits", "--method", "standard", "-s", layers, "--run-dir", "large")
+    assert "the system may end the run. Give --memory-limit" in large.stderr
+    assert large.returncode != 0  # as it did
