@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnntrain.data.catalog import describe, open_dataset
+from bnntrain.data.places import locate
 from bnntrain.errors import DataError
 
 REMEDY = "Run 'bnntrain data fetch mnist'"
