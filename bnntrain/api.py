@@ -27,6 +27,7 @@ from bnntrain.config import Config, config_digest, dump_config, load_config
 from bnntrain.data.arrays import ArrayFaultError, as_samples
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
+from bnntrain.data.flat import Dataset
 from bnntrain.errors import RunError, UsageError
 from bnntrain.model import Model
 from bnntrain.plan import Plan
@@ -266,7 +267,14 @@ def evaluate(
     -------
     dict
         ``<split>_accuracy`` (percent), ``<split>_loss`` (mean cross-entropy), ``samples``,
-        ``checkpoint``, ``epoch``.
+        ``checkpoint``, ``epoch``, ``data_changed``: which parts of the data, of ``train`` and
+        ``test``, are others than when the run was made.
+
+    Raises
+    ------
+    RunError
+        The data have other classes or images of another size now; or the training part, of which
+        ``train`` and ``validation`` are, has changed at all.
     """
     if split not in SPLITS:
         raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
@@ -281,9 +289,7 @@ def evaluate(
                 f"this run has no {split} samples (data.validation_fraction is 0). "
                 "Give another --split"
             )
-        if dataset.shape != loaded.prepared.shape:
-            message = f"was trained on other images than {config.data.dataset} has now"
-            raise RunError(run_dir, f"{message}. Put the former data back")
+        changed = _check_data(Path(run_dir), loaded.prepared, dataset, split)
         source = dataset.test if split == "test" else dataset.train
         result = engine.evaluate(loaded.model, feed, source.path)
     finally:
@@ -291,7 +297,35 @@ def evaluate(
     return {
         f"{split}_accuracy": result["accuracy"], f"{split}_loss": result["loss"],
         "samples": result["samples"], "checkpoint": checkpoint, "epoch": loaded.epoch,
+        "data_changed": changed,
     }
+
+
+def _check_data(run_dir: Path, prepared: Prepared, dataset: Dataset, split: str) -> list[str]:
+    """Return which parts of a run's data have changed; refuse what makes a figure meaningless."""
+    remedy = "Put the former data back"
+    name = prepared.config.data.dataset
+    if dataset.shape != prepared.shape:
+        raise RunError(run_dir, f"was trained on other images than {name} has now. {remedy}")
+    if dataset.classes != prepared.classes:
+        raise RunError(run_dir, f"was trained on other classes than {name} has now. {remedy}")
+    recorded = _recorded_crcs(RunFolder.open(run_dir))
+    now = {"train": dataset.train.records_crc, "test": dataset.test.records_crc}
+    changed = [part for part, crc in now.items() if recorded.get(part, crc) != crc]
+    if split != "test" and "train" in changed:
+        message = f"was trained on other data: {name} has changed since, its {split} part too"
+        raise RunError(run_dir, f"{message}. {remedy}, or give --split test")
+    return changed
+
+
+def _recorded_crcs(folder: RunFolder) -> dict[str, int]:
+    """Return the CRC-32 of the parts of the data that a run was made with, as far as known."""
+    recorded = folder.read_summary().get("data_crc32")
+    if isinstance(recorded, dict):
+        return recorded
+    # Runs of earlier versions have the training part's in their checkpoint.
+    crc = load_checkpoint(folder.last, {}).get("data") if folder.last.is_file() else None
+    return {} if crc is None else {"train": crc}
 
 
 def predict(

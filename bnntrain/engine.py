@@ -352,6 +352,9 @@ class Trainer:
             "versions": versions(),
             "sample_shape": list(self.dataset.shape),
             "classes": self.dataset.classes,
+            "data_crc32": {
+                "train": self.dataset.train.records_crc, "test": self.dataset.test.records_crc,
+            },
             "train_samples": self.feeds.train.count,
             "validation_samples": self.feeds.validation.count,
             "test_samples": self.feeds.test.count,

@@ -17,9 +17,9 @@ from pathlib import Path
 from bnntrain.data.files import data_folder, is_file, is_folder
 from bnntrain.data.flat import Dataset, convert, find_converted
 from bnntrain.data.places import locate
-from bnntrain.data.published import PUBLISHED
+from bnntrain.data.published import PUBLISHED, Published
 from bnntrain.data.source import SPLITS, Shape, Source
-from bnntrain.errors import DataError
+from bnntrain.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -114,17 +114,27 @@ def describe(name: str) -> Description:
     """
     published = PUBLISHED.get(name)
     if published is not None and not locate(name).found:
-        return Description(
-            published.shape, published.classes, published.train_count, published.test_count
-        )
+        return _as_published(published)
     source = find_source(name)
     train, test = (find_converted(source, split) for split in SPLITS)
     if train is not None and test is not None:
         return Description(train[0].shape, train[1], train[0].count, test[0].count)
-    with source.open_split("test") as test:
-        test_count = test.count
-    with source.open_split("train") as train:
-        return Description(train.shape, train.classes, train.count, test_count)
+    try:
+        with source.open_split("test") as test:
+            test_count = test.count
+        with source.open_split("train") as train:
+            return Description(train.shape, train.classes, train.count, test_count)
+    except UsageError:
+        # Pictures without Pillow: what is published of a set is enough to plan with.
+        if published is None:
+            raise
+    return _as_published(published)
+
+
+def _as_published(published: Published) -> Description:
+    return Description(
+        published.shape, published.classes, published.train_count, published.test_count
+    )
 
 
 def find_source(name: str) -> Source:
