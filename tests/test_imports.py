@@ -43,6 +43,7 @@ ORDER = (
     "runs",
     "report",
     "samples",
+    "changes",
     "classifier",
     "api",
     "kernel_cases",
