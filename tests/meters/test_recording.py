@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bnntrain.config import Meters
-from bnntrain.meters import memory, sources
+from bnntrain.meters import memory_readers, sources
 from bnntrain.meters.phases import STEP_PHASES
 from bnntrain.meters.power import MeterError, MeterLost, Power
 from bnntrain.meters.recording import Recording, earlier_sections, ignore
@@ -193,7 +193,7 @@ def test_neither_meter(record, tmp_path):
 
 
 def test_where_no_memory_is_told_of(record, monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "_STATM", tmp_path / "none")
+    monkeypatch.setattr(memory_readers, "_STATM", tmp_path / "none")
     recording = record()
     (line,) = recording.warned
     assert line.startswith("no memory is recorded: the system does not tell")
