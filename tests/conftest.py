@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,6 +49,16 @@ def _find_bnntrain() -> None:
 
 
 _find_bnntrain()
+
+
+@pytest.fixture(scope="session")
+def permissions_bind(tmp_path_factory):
+    """Skips where permissions bind nobody, not even after `permissions.obey`."""
+    probe = tmp_path_factory.mktemp("permissions") / "probe"
+    probe.touch(0)
+    script = ROOT / "tests" / "processes" / "permissions.py"
+    if subprocess.run([sys.executable, "-P", script, probe], check=False).returncode:
+        pytest.skip("permissions do not bind anybody here")
 
 
 @pytest.fixture(scope="session")
