@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -15,6 +16,12 @@ from hypothesis import HealthCheck, settings
 # Tests run side by side: threads that wait must not keep a core from those that work. OpenMP reads
 # it when the kernels are loaded, here and in the processes that tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Started in the background or by nohup, this process ignores signals, and so would those that tests
+# start and signal. A handler is not inherited.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 # A machine that is slow today is no defect: no example has a time limit.
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
