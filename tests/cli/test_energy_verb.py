@@ -125,7 +125,7 @@ def test_ctrl_c_finishes_the_file(program, replay, tmp_path, options, expect):
         assert child.poll() is None
         os.sched_yield()
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=600)
     assert child.returncode == expect, err
     assert "Traceback" not in err
     assert "recorded: " in err

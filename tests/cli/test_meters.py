@@ -151,7 +151,7 @@ def test_interrupted_and_resumed(program, recording):
     child = program.start(*arguments, *replay(recording))
     assert child.stderr.readline().startswith("epoch   1/400")
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=60)
+    child.communicate(timeout=600)
     first = json.loads((folder / "run.json").read_text())
     assert (first["status"], first["energy"]["earlier"]) == ("interrupted", [])
     assert first["energy"]["available"]

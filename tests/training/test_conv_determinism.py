@@ -101,6 +101,7 @@ def test_they_learn(net, method):
 # The real thing -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cifar10")
 def test_cnv_on_cifar10():
     # Augmented, as the shipped configuration has it.

@@ -70,7 +70,7 @@ def run_python(script: str, *arguments: str) -> str:
         [sys.executable, "-P", "-c", script, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
