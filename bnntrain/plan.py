@@ -9,6 +9,7 @@ Source: greedy placement by size as in Pisarchyk & Lee, arXiv 2001.03288.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -160,23 +161,23 @@ def _place_in(
     order: Sequence[int], buffers: Sequence[Buffer]
 ) -> tuple[tuple[Placed, ...], int]:
     """Place buffers one after the other, given as positions in `buffers`."""
-    done: list[Placed] = []
+    # Searching for the largest batch places hundreds of times: what is placed stays sorted.
+    taken: list[tuple[int, int, int, int]] = []
     offsets = {}
     for i in order:
-        buffer = buffers[i]
+        size, first, last = buffers[i].bytes, buffers[i].first_use, buffers[i].last_use
         offset = 0
-        for other in sorted((p for p in done if _meet(p.buffer, buffer)), key=lambda p: p.offset):
-            if offset + buffer.bytes <= other.offset:
+        for begin, end, other_first, other_last in taken:
+            if other_first > last or first > other_last:
+                continue
+            if offset + size <= begin:
                 break
-            offset = max(offset, _aligned(other.end))
+            if end > offset:
+                offset = end
         offsets[i] = offset
-        done.append(Placed(buffer, offset))
+        insort(taken, (offset, _aligned(offset + size), first, last))
     placed = tuple(Placed(buffer, offsets[i]) for i, buffer in enumerate(buffers))
-    return placed, _aligned(max((p.end for p in placed), default=0))
-
-
-def _meet(a: Buffer, b: Buffer) -> bool:
-    return a.first_use <= b.last_use and b.first_use <= a.last_use
+    return placed, max((end for _, end, _, _ in taken), default=0)
 
 
 def _aligned(size: int) -> int:

@@ -184,7 +184,7 @@ def loaded_by(statement: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter has loaded after a statement."""
     script = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=60
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())

@@ -19,12 +19,17 @@ done
 
 for variant in ${VARIANTS:-plain sanitized}; do
     flags="-std=gnu11 -Wall -Wextra -ffp-contract=off -fno-math-errno -fno-trapping-math ${CFLAGS-}"
-    if [ "$variant" = sanitized ]; then flags="$flags -g1 -fsanitize=address,undefined -fno-sanitize-recover"; fi
+    # As in the product. Sanitizers see every access that the source makes at -O1 too, in a third of the time to build.
+    kernels=-O3
+    if [ "$variant" = sanitized ]; then
+        kernels=-O1
+        flags="$flags -g1 -fsanitize=address,undefined -fno-sanitize-recover"
+    fi
     objects=
     for source in $sources; do
         object=$build/$(echo "$source" | tr / _).$variant.o
-        # The kernels are optimised as in the product; the naive loops need less.
-        case $source in kernels/*) level=-O3 ;; *) level=-O1 ;; esac
+        # The naive loops need less.
+        case $source in kernels/*) level=$kernels ;; *) level=-O1 ;; esac
         ${CC:-gcc} $level $flags -c "$source" -o "$object"
         objects="$objects $object"
     done

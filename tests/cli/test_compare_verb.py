@@ -166,7 +166,7 @@ def test_ctrl_c_saves_a_checkpoint_and_stops(program):
     assert child.stderr.readline() == "efficient (1 of 2)\n"
     assert child.stderr.readline().startswith("epoch    1/5000")
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=600)
     assert child.returncode == 130, err
     assert out == ""
     assert err.splitlines()[-1].startswith(f"Interrupted: {folder}/efficient: ")
@@ -185,7 +185,7 @@ def test_an_interrupted_comparison_goes_on(program):
     lines = [child.stderr.readline() for _ in range(3)]
     assert lines[2].startswith("epoch  2/30")
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=30)
+    child.communicate(timeout=600)
     assert child.returncode == 130
     done = program.run(*arguments, "--resume", "--json")
     assert [run["epochs_done"] for run in json.loads(done.stdout)] == [30, 30]

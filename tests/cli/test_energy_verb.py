@@ -126,7 +126,7 @@ def test_a_signal_finishes_the_file(program, replay, tmp_path, options, expect, 
         assert child.poll() is None
         os.sched_yield()
     child.send_signal(number)
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=600)
     assert child.returncode == expect, err
     assert "Traceback" not in err
     assert "recorded: " in err

@@ -4,8 +4,10 @@ import fcntl
 import os
 import subprocess
 import threading
+from pathlib import Path
 
 import numpy as np
+import permissions
 import pytest
 
 from bnntrain.data.catalog import find_source, open_dataset
@@ -286,15 +288,15 @@ def test_cache_that_is_no_folder(place, npz, blocked):
     assert_write_error(caught.value, flat_path(find_source(name), "train"))
 
 
-# Runs as root only to become a user who may not do what it then tries.
-AS_NOBODY = r"""
-import gzip, os, sys
-import bnntrain.data.npz, bnntrain.data.idx, bnntrain.data.cifar, bnntrain.data.svhn
-from bnntrain.data.catalog import open_dataset, find_datasets, describe
+# Everything is loaded before permissions bind: bnntrain may stand where they close the way to it.
+BOUND = r"""
+import sys
+sys.path.insert(0, sys.argv[2])
+import permissions
+from bnntrain.data.catalog import open_dataset, find_datasets
 from bnntrain.errors import BnntrainError
-if os.getuid() == 0:
-    os.setgroups([])
-    os.setuid(65534)
+permissions.load_everything()
+permissions.obey()
 try:
     open_dataset(sys.argv[1])
 except BnntrainError as error:
@@ -303,31 +305,37 @@ find_datasets()
 """
 
 
-def test_cache_without_permission(kit, place, npz):
+@pytest.fixture
+def open_bound(kit, permissions_bind):
+    """A function that opens a data set where permissions bind; returns what that says."""
+
+    def open_(name):
+        done = kit.run_script(BOUND, name, Path(permissions.__file__).parent)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return open_
+
+
+def test_cache_without_permission(place, npz, open_bound):
     name, _, _ = npz()
-    place.root.chmod(0o755)
     place.cache.mkdir(mode=0o555)
-    done = kit.run_script(AS_NOBODY, name)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("WriteError ")
-    assert "cannot be written: Permission denied. Free" in done.stdout
+    said = open_bound(name)
+    assert said.startswith("WriteError ")
+    assert "cannot be written: Permission denied. Free" in said
 
 
-def test_source_without_permission(kit, place):
+def test_source_without_permission(kit, place, open_bound):
     train = kit.samples(4)
     paths = kit.write_idx(place.data / "mnist", train, train)
-    place.root.chmod(0o755)
-    place.cache.mkdir(mode=0o777)
-    place.cache.chmod(0o777)
     paths["train", "labels"].chmod(0)
-    done = kit.run_script(AS_NOBODY, "mnist")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"DataError {paths['train', 'labels']}: cannot be read: Perm")
+    said = open_bound("mnist")
+    assert said.startswith(f"DataError {paths['train', 'labels']}: cannot be read: Perm")
     place.data.chmod(0)
-    done = kit.run_script(AS_NOBODY, "mnist")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("DataError ")
-    place.data.chmod(0o755)
+    try:
+        assert open_bound("mnist").startswith("DataError ")
+    finally:
+        place.data.chmod(0o755)
 
 
 MEMORY = r"""

@@ -1,10 +1,8 @@
 """Conversion of whole data sets: what it takes, and the real CIFAR-10 where it is at hand."""
 
 import io
-import os
 import zipfile
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,16 +22,6 @@ from bnntrain.data.catalog import describe, open_dataset
 from bnntrain.data.places import locate
 from bnntrain.data.published import PUBLISHED
 
-MEMORY = r"""
-import sys
-import bnntrain.data.catalog
-def kib(key):
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith(key))
-before = kib("VmRSS")
-dataset = bnntrain.data.catalog.open_dataset(sys.argv[1])
-print(kib("VmHWM") - before, dataset.train.count)
-"""
 COUNT = 20_000
 LIMIT_KIB = 8 * 1024
 # Pillow itself is 5 MiB; an entry of the archive's directory takes 100 to 200 bytes.
@@ -41,11 +29,16 @@ PICTURES_LIMIT_KIB = 8 * 1024 + 6 * 1024
 REAL_LIMIT_KIB = 8 * 1024 + 60_000 * 200 // 1024
 
 
-def measured(kit, name, **environment):
-    """Return the growth of a process that opens a data set (KiB), and its training samples."""
-    done = kit.run_script(MEMORY, name, **environment)
-    assert done.returncode == 0, done.stderr
-    return tuple(map(int, done.stdout.split()))
+@pytest.fixture
+def measured(kit, measured_conversion):
+    """A function: the growth of a process that opens a data set (KiB), and its samples."""
+
+    def measure(name):
+        done = kit.run_script(measured_conversion, name)
+        assert done.returncode == 0, done.stderr
+        return tuple(map(int, done.stdout.split()))
+
+    return measure
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +51,7 @@ def large():
 
 @pytest.mark.parametrize("form", ["binary", "python"])
 @pytest.mark.parametrize("packed", [True, False])
-def test_cifar(kit, place, large, form, packed):
+def test_cifar(place, large, measured, form, packed):
     files = cifar_files("cifar10", form, *large)
     archive, folder = CIFAR["cifar10", form]
     if packed:
@@ -66,47 +59,39 @@ def test_cifar(kit, place, large, form, packed):
         (place.data / archive).write_bytes(tar_gz(folder, files, names))
     else:
         write_files(place.data / folder, files)
-    growth_kib, count = measured(kit, "cifar10")
+    growth_kib, count = measured("cifar10")
     assert count == COUNT
     assert growth_kib < LIMIT_KIB
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_svhn(kit, place, large, compressed):
+def test_svhn(place, large, measured, compressed):
     for name, part in zip(("train", "test"), large, strict=True):
         contents = mat_file(svhn_arrays(*part), compressed)
         (place.data / f"{name}_32x32.mat").write_bytes(contents)
-    growth_kib, count = measured(kit, "svhn")
+    growth_kib, count = measured("svhn")
     assert count == COUNT
     assert growth_kib < LIMIT_KIB
 
 
-def test_pictures(kit, place):
+def test_pictures(place, measured):
     pytest.importorskip("PIL", reason="Pillow is not installed")
     contents = picture(np.zeros((32, 32, 3), np.uint8))
     files = {f"train/{n % 10}/{n:05}.png": contents for n in range(COUNT)}
     files |= {f"test/{n}/0.png": contents for n in range(10)}
     (place.data / "set.zip").write_bytes(zip_file(files))
-    growth_kib, count = measured(kit, "set.zip")
+    growth_kib, count = measured("set.zip")
     assert count == COUNT
     assert growth_kib < PICTURES_LIMIT_KIB
 
 
-@pytest.fixture(scope="module")
-def real(kit, tmp_path_factory):
+@pytest.fixture
+def real(converted_cifar10, monkeypatch, kit):
     """The real CIFAR-10, converted once: its place, the memory that took, and the data set."""
-    if not kit.real_data:
-        pytest.skip("BNNTRAIN_DATA is not set")
-    cache = tmp_path_factory.mktemp("real")
-    environment = {"BNNTRAIN_DATA": kit.real_data, "BNNTRAIN_CACHE": str(cache)}
-    with mock.patch.dict(os.environ, environment):
-        place = locate("cifar10")
-        if place.missing:
-            pytest.skip("BNNTRAIN_DATA holds no CIFAR-10")
-        if place.kind == "pictures":
-            pytest.importorskip("PIL", reason="Pillow is not installed")
-        growth_kib, _ = measured(kit, "cifar10", **environment)
-        yield place, growth_kib, open_dataset("cifar10")
+    cache, printed = converted_cifar10
+    monkeypatch.setenv("BNNTRAIN_DATA", kit.real_data)
+    monkeypatch.setenv("BNNTRAIN_CACHE", str(cache))
+    return locate("cifar10"), int(printed.split()[0]), open_dataset("cifar10")
 
 
 def test_real_cifar10(kit, real):

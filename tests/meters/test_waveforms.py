@@ -6,7 +6,7 @@ import math
 
 import pytest
 from bench import Bench
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from waveforms import Constant, Pulse, Ramp, Square, energy
 
@@ -72,6 +72,7 @@ def test_bus_voltage_that_sags_with_the_load(bench):
     assert record.joules == pytest.approx(truth, rel=WITHIN)
 
 
+@settings(max_examples=30)
 @given(
     base=st.floats(0.1, 1.5),
     step=st.floats(-0.09, 1.0),

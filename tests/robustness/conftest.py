@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from long_run import CONFIG, CONV_CONFIG, run_reference
+from preloaded import Preloaded
 from robustness_kit import TINY, Place
+
+UNSET = ("BNNTRAIN_ISA", "NO_COLOR", "FORCE_COLOR")
+"""What whoever runs the tests may have set, and no test wants."""
 
 
 @pytest.fixture(scope="session")
@@ -19,21 +24,34 @@ def _shared_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("converted")
 
 
+@pytest.fixture(scope="session")
+def _preloaded():
+    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    with Preloaded(kept) as preloaded:
+        yield preloaded
+
+
+@pytest.fixture(scope="session")
+def make_place(_shared_cache, _preloaded):
+    """A function that makes a `Place` with the session's cache, given its folder."""
+    return lambda root: Place(root, _shared_cache, _preloaded)
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch, _shared_cache):
+def place(tmp_path, monkeypatch, make_place):
     """An empty working directory, data folder and the session's cache."""
-    place = Place(tmp_path / "place", _shared_cache)
+    place = make_place(tmp_path / "place")
     monkeypatch.chdir(place.work)
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
-    for name in ("BNNTRAIN_ISA", "NO_COLOR"):
+    for name in UNSET:
         monkeypatch.delenv(name, raising=False)
     return place
 
 
 @pytest.fixture(scope="session")
-def _trained(tmp_path_factory, _shared_cache):
-    place = Place(tmp_path_factory.mktemp("trained"), _shared_cache)
+def _trained(tmp_path_factory, make_place):
+    place = make_place(tmp_path_factory.mktemp("trained"))
     place.write("tiny.yaml", TINY)
     done = place.spawn("fit", "tiny.yaml", "--run-dir", "run", "-q")
     assert done.code == 0, done.err
@@ -48,9 +66,9 @@ def run_folder(place, _trained):
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory, _shared_cache):
+def reference(tmp_path_factory, make_place):
     """The long run, uninterrupted."""
-    return run_reference(Place(tmp_path_factory.mktemp("reference"), _shared_cache))
+    return run_reference(make_place(tmp_path_factory.mktemp("reference")))
 
 
 @pytest.fixture
@@ -61,10 +79,9 @@ def home(place):
 
 
 @pytest.fixture(scope="session")
-def conv_reference(tmp_path_factory, _shared_cache):
+def conv_reference(tmp_path_factory, make_place):
     """The long run of convolutions, uninterrupted."""
-    place = Place(tmp_path_factory.mktemp("conv-reference"), _shared_cache)
-    return run_reference(place, CONV_CONFIG)
+    return run_reference(make_place(tmp_path_factory.mktemp("conv-reference")), CONV_CONFIG)
 
 
 @pytest.fixture

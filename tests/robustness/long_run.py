@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from robustness_kit import TINY, TINY_CONV, Place, Result, call
@@ -22,7 +20,6 @@ EPOCHS, CONV_EPOCHS = 60, 8
 CONFIG, CONV_CONFIG = _long(TINY, EPOCHS), _long(TINY_CONV, CONV_EPOCHS)
 FIT = ("fit", "tiny.yaml", "--run-dir", "run")
 RECORDS = "/bnntrain/records/"
-_DRIVER = str(Path(__file__).with_name("at_moments.py"))
 _FILES = {
     "config.yaml", "plan.json", "run.json", "metrics.csv", "memory.dat", "log.txt",
     "checkpoint/last.npz", "checkpoint/previous.npz", "checkpoint/best.npz",
@@ -53,9 +50,9 @@ class Reference:
         return self.summary["epochs"]
 
 
-def at(place: Place, *moments: str, arguments: tuple[str, ...] = FIT, **options: object) -> Result:
+def at(place: Place, *moments: str, arguments: tuple[str, ...] = FIT) -> Result:
     """Run the command in a process of its own to which something happens at these moments."""
-    return place.execute([sys.executable, _DRIVER, *moments, "--", *arguments], **options)
+    return place.fork(*arguments, moments=moments)
 
 
 def run_reference(place: Place, config: str = CONFIG) -> Reference:

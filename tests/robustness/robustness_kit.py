@@ -10,9 +10,11 @@ import sys
 import sysconfig
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from preloaded import Preloaded
 
 from bnntrain.cli.main import run
 
@@ -72,11 +74,13 @@ class Place:
         Everything that is watched; the working directory and the data folder in it.
     environment : dict of str to str
         Names these folders to the command.
+    preloaded : Preloaded
+        What commands are forked from.
     """
 
-    def __init__(self, root: Path, cache: Path) -> None:
+    def __init__(self, root: Path, cache: Path, preloaded: Preloaded) -> None:
         self.root, self.work, self.data = root, root / "work", root / "data"
-        self.cache = cache
+        self.cache, self.preloaded = cache, preloaded
         for folder in (self.work, self.data):
             folder.mkdir(parents=True)
         self.environment = {"BNNTRAIN_DATA": str(self.data), "BNNTRAIN_CACHE": str(cache)}
@@ -109,6 +113,14 @@ class Place:
     def spawn(self, *arguments: str, **options: object) -> Result:
         """Run the installed command in a process of its own."""
         return self.execute([*COMMAND, *arguments], **options)
+
+    def fork(self, *arguments: str, moments: Sequence[str] = (), is_bound: bool = False) -> Result:
+        """Run the command line in a process of its own, see `Preloaded.run`."""
+        environment = {**os.environ, **self.environment}
+        code, out, err = self.preloaded.run(
+            arguments, self.work, environment, moments, is_bound
+        )
+        return Result(code, os.fsdecode(out), os.fsdecode(err))
 
     def execute(self, command: list[str], environment: Mapping[str, str] = {}, **options) -> Result:
         """Run any command here; `options` are those of `subprocess.run`."""

@@ -6,8 +6,6 @@ it everywhere (the same errors at the same calls, EFBIG for ENOSPC).
 
 from __future__ import annotations
 
-import ctypes
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,6 @@ from long_run import FIT, STEPS, assert_resumes, at, progress_of
 from robustness_kit import Place, Result, call
 
 MOUNT = ("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs")
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 
 
 @dataclass(frozen=True)
@@ -163,26 +160,8 @@ def test_disk_full_while_data_are_converted(disk, home, monkeypatch):
 # Permissions ------------------------------------------------------------------------------------
 
 
-def _obey_permissions() -> None:
-    """Make root a user whom permissions bind (before exec)."""
-    libc = ctypes.CDLL(None)
-    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
-        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-
-
 @pytest.fixture
-def bound(tmp_path):
-    """Options of `Place.spawn` for a process that permissions bind."""
-    options = {"preexec_fn": _obey_permissions} if os.geteuid() == 0 else {}
-    probe = tmp_path / "probe"
-    probe.touch(0)
-    if subprocess.run(["cat", probe], check=False, capture_output=True, **options).returncode == 0:
-        pytest.skip("permissions do not bind this user")
-    return options
-
-
-@pytest.fixture
-def forbid():
+def forbid(permissions_bind):
     """Take permissions away until the test has ended."""
     taken = {}
 
@@ -195,40 +174,41 @@ def forbid():
         path.chmod(mode)
 
 
-def test_a_folder_that_may_not_be_written_to(home, bound, forbid):
+def test_a_folder_that_may_not_be_written_to(home, forbid):
     forbid(home.work, 0o555)
     before = home.snapshot()
-    failed(home.spawn(*FIT, **bound), "run", "no permission", "--run-dir")
+    failed(home.fork(*FIT, is_bound=True), "run", "no permission", "--run-dir")
     assert home.snapshot() == before
 
 
 @pytest.mark.parametrize("folder", [".", "checkpoint"])
-def test_a_run_that_may_not_be_written_to(run_folder, place, bound, forbid, folder):
+def test_a_run_that_may_not_be_written_to(run_folder, place, forbid, folder):
     for name in ("last", "previous"):
         (run_folder / f"checkpoint/{name}.npz").unlink()
     text = (run_folder / "metrics.csv").read_text()
     (run_folder / "metrics.csv").write_text(text[: text.index("\n") + 1])
     forbid(run_folder / folder, 0o555)
-    result = place.spawn(*FIT, "--resume", **bound)
+    result = place.fork(*FIT, "--resume", is_bound=True)
     failed(result, "no permission", "valid" if folder == "." else "--run-dir")
     assert not place.unfinished()
 
 
-def test_reading_needs_no_permission_to_write(run_folder, place, bound, forbid):
+def test_reading_needs_no_permission_to_write(run_folder, place, forbid):
     for path in (run_folder / "checkpoint", run_folder):
         forbid(path, 0o555)
     before = place.snapshot()
     for verb in (("evaluate", "run"), ("evaluate", "run", "--checkpoint", "best")):
-        result = place.spawn(*verb, **bound)
+        result = place.fork(*verb, is_bound=True)
         assert (result.code, result.err) == (0, "")
     assert place.snapshot() == before
 
 
-def test_a_cache_that_may_not_be_written_to(home, bound, forbid, tmp_path):
+def test_a_cache_that_may_not_be_written_to(home, forbid, tmp_path):
     cache = tmp_path / "locked"
     cache.mkdir()
     forbid(cache, 0o555)
-    result = home.spawn(*FIT, environment={"BNNTRAIN_CACHE": str(cache)}, **bound)
+    home.environment["BNNTRAIN_CACHE"] = str(cache)
+    result = home.fork(*FIT, is_bound=True)
     failed(result, "Permission denied", "BNNTRAIN_CACHE")
     assert not (home.work / "run").exists()
 
@@ -244,9 +224,9 @@ def test_a_cache_that_may_not_be_written_to(home, bound, forbid, tmp_path):
         ("run/checkpoint/last.npz", ("evaluate", "run")),
     ],
 )
-def test_what_may_not_be_read(run_folder, place, bound, forbid, file, arguments):
+def test_what_may_not_be_read(run_folder, place, forbid, file, arguments):
     forbid(place.work / file, 0)
-    result = place.spawn(*arguments, **bound)
+    result = place.fork(*arguments, is_bound=True)
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
     assert f"Error: {file}: " in result.err
     assert "ermission" in result.err

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import resource
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -19,7 +20,7 @@ FIT = ("fit", "tiny.yaml", "--run-dir", "run")
 def shell(place, script, **environment):
     """Run a shell script that calls bnntrain; return exit code and what was printed."""
     done = subprocess.run(
-        ["sh", "-c", script.replace("bnntrain", " ".join(COMMAND))], cwd=place.work, check=False,
+        ["sh", "-c", script.replace("bnntrain", shlex.join(COMMAND))], cwd=place.work, check=False,
         env={**os.environ, **place.environment, **environment}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, errors="surrogateescape",
     )  # fmt: skip

@@ -11,6 +11,7 @@ import itertools
 import numpy as np
 import pytest
 import reference
+from choices import meeting
 from conv_checks import check_step, state_of
 from conv_reference import Geometry, as_image, convolve, windows
 from harness import (
@@ -65,28 +66,31 @@ def title(value):
 # Geometry -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pool", POOLS)
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [1, 2, 3, 5, 7])
-@pytest.mark.parametrize("method", METHODS)
-def test_first_block(method, kernel, stride, padding, pool):
-    # Odd rows and columns; products of odd and of even size.
-    block = {"channels": 5, "kernel": kernel, "stride": stride, "padding": padding, "pool": pool}
-    for shape in ((11, 14, 3), (12, 10, 2)):
-        run_checked(make_config(conv_layers(block), method, 3), shape)
+# Odd rows and columns; products of odd and of even size.
+GEOMETRIES = meeting(
+    4, METHODS, (1, 2, 3, 5, 7), (1, 2), ("same", "valid"), POOLS, ((11, 14, 3), (12, 10, 2))
+)
+by_geometry = pytest.mark.parametrize("geometry", GEOMETRIES, ids=title)
 
 
-@pytest.mark.parametrize("pool", POOLS)
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [1, 2, 3, 5, 7])
-@pytest.mark.parametrize("method", METHODS)
-def test_inner_block(method, kernel, stride, padding, pool):
+def block_of(channels, geometry):
+    """Return method, options of a convolution and shape of the images."""
+    method, kernel, stride, padding, pool, shape = geometry
+    block = {"kernel": kernel, "stride": stride, "padding": padding, "pool": pool}
+    return method, {"channels": channels} | block, shape
+
+
+@by_geometry
+def test_first_block(geometry):
+    method, block, shape = block_of(5, geometry)
+    run_checked(make_config(conv_layers(block), method, 3), shape)
+
+
+@by_geometry
+def test_inner_block(geometry):
+    method, block, shape = block_of(7, geometry)
     below = {"channels": 6, "kernel": 1}
-    block = {"channels": 7, "kernel": kernel, "stride": stride, "padding": padding, "pool": pool}
-    for shape in ((11, 14, 3), (12, 10, 2)):
-        run_checked(make_config(conv_layers(below, block), method, 3), shape)
+    run_checked(make_config(conv_layers(below, block), method, 3), shape)
 
 
 @pytest.mark.parametrize("pools", list(itertools.product(POOLS, POOLS)), ids=title)
@@ -100,9 +104,7 @@ def test_one_order_of_pooling_behind_another(method, pools):
 CHANNELS = (1, 3, 63, 64, 65, 70, 128)
 
 
-@pytest.mark.parametrize("outputs", CHANNELS)
-@pytest.mark.parametrize("inputs", CHANNELS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "inputs", "outputs"), meeting(2, METHODS, CHANNELS, CHANNELS))
 def test_channels(method, inputs, outputs):
     # `inputs` channels between the two convolutions; the dense block reads rows of `outputs` bits.
     below = {"channels": inputs, "kernel": 1}
@@ -175,10 +177,10 @@ GRADIENTS = (
 )
 
 
-@pytest.mark.parametrize("pool", POOLS)
-@pytest.mark.parametrize("gradient", GRADIENTS, ids=title)
-@pytest.mark.parametrize("norm", ["l2", "l1", "l1-binary"])
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=title)
+@pytest.mark.parametrize(
+    ("activation", "norm", "gradient", "pool"),
+    meeting(3, ACTIVATIONS, ("l2", "l1", "l1-binary"), GRADIENTS, POOLS),
+)
 def test_passes(activation, norm, gradient, pool):
     kept, mask = activation
     blocks = [
@@ -278,17 +280,17 @@ def test_fewer_rows_than_planned(method, rows):
     run_checked(make_config(conv_layers(*TWO_BLOCKS), method, 8), (14, 15, 3), rows=rows)
 
 
-@pytest.mark.parametrize("isa", kernels.supported_isas())
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("method", METHODS)
-def test_threads_and_instruction_sets(method, threads, isa):
-    for pool in POOLS:
-        blocks = [
-            {"channels": 66, "kernel": 3, "pool": pool},
-            {"channels": 35, "kernel": 5, "stride": 2, "pool": pool},
-        ]
-        config = make_config(conv_layers(*blocks), method, 6)
-        run_checked(config, (9, 11, 3), threads=threads, isa=isa)
+@pytest.mark.parametrize(
+    ("method", "threads", "isa", "pool"),
+    meeting(3, METHODS, (1, 2, 3), kernels.supported_isas(), POOLS),
+)
+def test_threads_and_instruction_sets(method, threads, isa, pool):
+    blocks = [
+        {"channels": 66, "kernel": 3, "pool": pool},
+        {"channels": 35, "kernel": 5, "stride": 2, "pool": pool},
+    ]
+    config = make_config(conv_layers(*blocks), method, 6)
+    run_checked(config, (9, 11, 3), threads=threads, isa=isa)
 
 
 @pytest.mark.parametrize("pool", POOLS)

@@ -70,7 +70,7 @@ def run_python(script: str, *arguments: str) -> str:
         [sys.executable, "-P", "-c", script, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -111,7 +111,7 @@ def test_training_on_digits_takes_its_arena_and_no_more(method, threads, tmp_pat
 
 @needs_linux
 @needs_mnist
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["standard", "efficient"])
 def test_an_epoch_of_mnist_takes_its_arena_and_no_more(method, tmp_path):
     overrides = {"data.dataset": "mnist", "train.epochs": 1, "train.threads": 1, "method": method}
     check_growth("mlp_mnist_quick", overrides, tmp_path)
@@ -135,7 +135,7 @@ def test_convolutions_on_digits_take_their_arena_and_no_more(method, net, thread
 
 @needs_linux
 @pytest.mark.usefixtures("cifar10")
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["standard", "efficient"])
 def test_cnv_on_cifar10_takes_its_arena_and_no_more(method, tmp_path):
     overrides = {"data.dataset": "cifar10", "train.threads": 2, "method": method}
     summary = check_growth("cnv_cifar10", overrides, tmp_path, FIT_IN_PART)

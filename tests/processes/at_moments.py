@@ -1,11 +1,10 @@
 """Run the command line and do something to this very process at chosen moments.
 
-    python at_moments.py MOMENT... -- ARGUMENT...
-
 A moment is ``EVENT:NAME:FILE:COUNT:ACTION``: the COUNT-th EVENT (``call`` of a Python function,
-``c_call`` and ``c_return`` of a built-in one) by the function NAME in a source file whose path
-contains FILE; both may be empty. For built-in functions, NAME and FILE are those of the caller.
-Moments are waited for one after the other. ACTION is the name of a signal, or
+``c_call`` and ``c_return`` of a built-in one) by the function NAME in a source file whose path,
+from the folder that holds bnntrain on, contains FILE; both may be empty. For built-in functions,
+NAME and FILE are those of the caller. Moments are waited for one after the other. ACTION is the
+name of a signal, or
 
 ``count``        nothing; the number of such events is printed on standard error at the end
 ``full=FOLDER``  a file there takes all space that the file system has left
@@ -22,9 +21,11 @@ import signal
 import sys
 from pathlib import Path
 
-# Imported before counting begins, so that moments lie in the work and not in the imports.
-import bnntrain.cli.fit  # noqa: F401
+import bnntrain
 from bnntrain.cli.main import main
+
+# Folders above have any name, that of one of ours too.
+_ABOVE = str(Path(bnntrain.__file__).parents[1])
 
 
 class Moment:
@@ -34,12 +35,15 @@ class Moment:
         self.event, self.function, self.file, count, self.action = text.split(":")
         self.left = int(count)
         self.seen = 0
+        self._known: dict[object, bool] = {}
 
-    def matches(self, code: object, event: str) -> bool:
-        """Whether an event is one of those that are counted."""
-        if event != self.event or self.file not in code.co_filename:
-            return False
-        return self.function in ("", code.co_name)
+    def matches(self, code: object) -> bool:
+        """Whether events of this code are counted."""
+        known = self._known.get(code)
+        if known is None:
+            is_there = self.file in code.co_filename.removeprefix(_ABOVE)
+            known = self._known[code] = is_there and self.function in ("", code.co_name)
+        return known
 
     def act(self) -> None:
         """Do what was asked for."""
@@ -65,25 +69,23 @@ def fill(folder: Path) -> None:
 
 def run(moments: list[Moment], arguments: list[str]) -> None:
     """Run the command line and exit with its code."""
+
     def watch(frame: object, event: str, _: object) -> None:
-        if not moments or not moments[0].matches(frame.f_code, event):
-            return
         moment = moments[0]
+        if event != moment.event or not moment.matches(frame.f_code):
+            return
         moment.seen += 1
         if moment.action != "count" and moment.seen == moment.left:
             moments.pop(0)
+            if not moments:
+                sys.setprofile(None)
             moment.act()
 
-    sys.argv[1:] = arguments
-    sys.setprofile(watch)
+    if moments:
+        sys.setprofile(watch)
     try:
-        main()
+        main(arguments)
     finally:
         sys.setprofile(None)
         for moment in moments:
             print(moment.seen, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    split = sys.argv.index("--")
-    run([Moment(text) for text in sys.argv[1:split]], sys.argv[split + 1 :])
