@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-OTHERS = ("PPM", "TGA", "DDS", "ICO", "PCX", "SGI", "EPS", "PDF", "JPEG2000", "SPIDER", "IM", "MSP")
+OTHERS = ("PPM", "TGA", "DDS", "ICO", "PCX", "SGI", "EPS", "PDF", "JPEG2000", "SPIDER", "MSP")
 MODES = (
     "1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "F",
     "I;16", "I;16B",
