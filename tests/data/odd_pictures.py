@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-OTHERS = ("PPM", "TGA", "DDS", "ICO", "PCX", "SGI", "EPS", "PDF", "JPEG2000", "SPIDER", "IM", "MSP")
+OTHERS = ("PPM", "TGA", "DDS", "ICO", "PCX", "SGI", "EPS", "PDF", "JPEG2000", "SPIDER", "MSP")
 MODES = (
     "1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "F",
     "I;16", "I;16B",
@@ -60,7 +60,8 @@ def good_pictures(random: np.random.Generator) -> Iterator[tuple[str, bytes]]:
         ("TIFF", {"compression": "tiff_lzw"}), ("TIFF", {"compression": "jpeg"}),
         ("TIFF", {"compression": "packbits"}), ("TIFF", {"compression": "tiff_adobe_deflate"}),
     ):  # fmt: skip
-        yield f"{'-'.join(map(str, options.items()))}.{form.lower()}", _saved(colour, form, **options)
+        title = "-".join(map(str, options.items()))
+        yield f"{title}.{form.lower()}", _saved(colour, form, **options)
     frames = [colour.quantize(8), colour.rotate(90).quantize(8)]
     for form in ("GIF", "PNG", "WEBP", "TIFF"):
         content = _saved(frames[0], form, save_all=True, append_images=frames[1:])
@@ -103,7 +104,8 @@ def _claims() -> Iterator[tuple[str, bytes]]:
     """Yield small files that claim to be enormous, and files that are something else."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
 
     zeros = zlib.compress(bytes(1 << 20))
     for side in (2000, 4000, 9000, 30_000, 1 << 30):
@@ -112,7 +114,8 @@ def _claims() -> Iterator[tuple[str, bytes]]:
             body = chunk(b"IHDR", header) + chunk(b"PLTE", bytes(6)) + chunk(b"IDAT", zeros)
             yield f"claim-{side}-{bits}-{colour}.png", b"\x89PNG\r\n\x1a\n" + body
         short = min(side, 65_535)
-        yield f"claim-{side}.gif", b"GIF89a" + struct.pack("<2H", short, short) + b"\xf7\0\0" + bytes(768)
+        size = struct.pack("<2H", short, short)
+        yield f"claim-{side}.gif", b"GIF89a" + size + b"\xf7\0\0" + bytes(768)
         bitmap = struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0)
         yield f"claim-{side}.bmp", b"BM" + bitmap
         tags = ((256, side), (257, side), (258, 8), (259, 5), (262, 1), (273, 8), (277, 1),

@@ -111,7 +111,7 @@ def test_litter_and_notes_are_left_alone(place):
 
 def test_a_class_of_one(place):
     write_files(place.data / "pets", photos([*NAMES, "eel/1.png"]))
-    with pytest.raises(DataError, match="eel/1.png: the only image of its class"):
+    with pytest.raises(DataError, match=r"eel/1\.png: the only image of its class"):
         describe("pets", SMALL)
 
 
