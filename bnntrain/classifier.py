@@ -233,10 +233,22 @@ def load(run: RunLike, checkpoint: str = "last") -> Classifier:
     prepared = prepare_run(folder.path)
     config = prepared.config
     model = make_model(config, prepared.method, prepared.plan, prepared.shape, selected_isa())
-    state = load_checkpoint(path, model.inference_state())
+    state = _read_weights(folder, path, model)
     try:
         epoch = int(state["epoch"] if checkpoint == "best" else state["progress"]["epoch"])
     except (KeyError, TypeError, ValueError):
         message = f"is no '{checkpoint}' checkpoint. Put back a copy, or start a new run"
         raise RunError(path, message) from None
     return Classifier(folder.path, prepared, model, checkpoint, epoch)
+
+
+def _read_weights(folder: RunFolder, path: Path, model: Model) -> dict[str, object]:
+    """Read a checkpoint's weights; of a damaged one say what it can be replaced by."""
+    try:
+        return load_checkpoint(path, model.inference_state())
+    except RunError as error:
+        if not (error.is_damage and folder.previous.exists()):
+            raise
+        what = error.message.partition(". ")[0]
+        remedy = f"'bnntrain fit --resume {folder.path}' mends it, or put back a copy"
+        raise RunError(path, f"{what}. {remedy}", is_damage=True) from None

@@ -192,6 +192,17 @@ def test_an_interrupted_comparison_goes_on(program):
     assert "epoch  1/30" not in done.stderr.partition("wang2021 (2 of 2)")[0]
 
 
+def test_progress_that_nobody_reads_any_more(program):
+    folder = program.cwd / "compared-unread"
+    child = program.start("compare", "digits", "--epochs", 30, "--threads", 1, "--run-dir", folder)
+    assert child.stderr.readline() == "standard (1 of 2)\n"
+    child.stderr.close()
+    assert "runs: " in child.stdout.read()
+    assert child.wait(60) == 0
+    for method in ("standard", "efficient"):
+        assert json.loads((folder / method / "run.json").read_text())["epochs_done"] == 30
+
+
 def test_comparisons_that_start_together_have_folders_of_their_own(program):
     arguments = ("compare", "digits", "--epochs", 1, "--threads", 1, "--methods", "efficient", "-q")
     children = [program.start(*arguments) for _ in range(2)]

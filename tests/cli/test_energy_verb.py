@@ -116,15 +116,16 @@ def test_a_killed_command_gives_the_shells_code(program, replay, tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize(("options", "expect"), [((), 0), (("--for", 3000), 130)])
-def test_ctrl_c_finishes_the_file(program, replay, tmp_path, options, expect):
+def test_a_signal_finishes_the_file(program, replay, tmp_path, options, expect, number):
     path = tmp_path / "power.csv"
     child = program.start("energy", "record", "-o", path, *options, *replay)
     # The head is written when the meter has started; the handlers stand before.
     while not (path.exists() and path.stat().st_size):
         assert child.poll() is None
         os.sched_yield()
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     _, err = child.communicate(timeout=60)
     assert child.returncode == expect, err
     assert "Traceback" not in err

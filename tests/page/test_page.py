@@ -258,3 +258,17 @@ def test_drawings_stay_within_their_frame(compared):
             for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", drawing):
                 assert -7 <= float(x) <= width
                 assert -9 <= float(y) <= height
+
+
+def test_columns_of_many_runs_are_narrow(tmp_path):
+    folders = [sample.make_run(tmp_path / f"run{number}", 2) for number in range(8)]
+    assert page.render_page(page.read_runs(folders)).count(b'<table class="many"') >= 2
+    assert b'<table class="many"' not in page.render_page(page.read_runs(folders[:3]))
+
+
+def test_without_a_validation_split_nothing_is_the_best(tmp_path):
+    folder = sample.make_run(tmp_path / "run", 2)
+    assert "best epoch" in text_of(folder)
+    summary = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(summary | {"validation_samples": 0}))
+    assert "best" not in text_of(folder)
