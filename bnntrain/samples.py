@@ -11,6 +11,7 @@ import numpy as np
 
 from bnntrain.data.arrays import ArrayFaultError, as_samples
 from bnntrain.data.decode import PictureError, fit_picture
+from bnntrain.data.files import is_folder
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
 from bnntrain.images import files_in, fit_images, read_images
@@ -62,7 +63,7 @@ def stacks_of(images: Images, wanted: Preprocessing) -> Iterator[np.ndarray]:
 
 
 def _read(path: Path, wanted: Preprocessing) -> Iterator[np.ndarray]:
-    for file in files_in(path) if path.is_dir() else [path]:
+    for file in files_in(path) if is_folder(path) else [path]:
         yield read_images(file, wanted)
 
 

@@ -278,17 +278,22 @@ def test_a_run_is_as_good_as_its_folder(run, digits):
         assert bnntrain.fit(resume=form).summary == run.summary
 
 
-@pytest.mark.parametrize("given", [None, 3, b"runs/a", ["runs/a"], ""])
-def test_what_is_no_run(home, given):
-    assert refusal(bnntrain.load, given).endswith(("what fit returned", "the folder of a run"))
-    if given is not None:
-        refusal(bnntrain.fit, "digits", run_dir=given)
-        refusal(bnntrain.fit, "digits", resume=given)
+@pytest.mark.parametrize("name", [None, 3, b"runs/a", ["runs/a"], ""])
+def test_what_is_no_run(home, name):
+    assert refusal(bnntrain.load, name).endswith(("what fit returned", "the folder of a run"))
+    if name is not None:
+        refusal(bnntrain.fit, "digits", run_dir=name)
+        refusal(bnntrain.fit, "digits", resume=name)
 
 
-def test_runs_that_are_not_there(home):
-    with pytest.raises(RunError, match="no-such"):
-        bnntrain.load("no-such")
+@pytest.mark.parametrize("name", ["no-such", "r" * 5000, "runs/\0", "\udce9"])
+def test_runs_that_are_not_there(home, name):
+    with pytest.raises(RunError):
+        bnntrain.load(name)
+    refusal(bnntrain.evaluate, Path(name))
+
+
+def test_checkpoints_that_there_are_not(home):
     assert "Give one of last, best" in refusal(bnntrain.load, "no-such", "first")
 
 
@@ -367,6 +372,14 @@ def test_a_picture_of_pillows_is_read_as_its_file_is(model, tmp_path):
 )  # fmt: skip
 def test_what_is_no_image(model, images):
     refusal(model.predict, images)
+
+
+@given(VALUES)
+def test_whatever_is_given_is_classified_or_refused_in_one_line(model, images):
+    try:
+        assert model.predict(images).shape[1:] == (10,)
+    except BnntrainError as error:
+        assert "\n" not in str(error)  # noqa: PT017
 
 
 def test_evaluating_does_not_load_anew(model, run, digits, monkeypatch):

@@ -69,6 +69,7 @@ ONLY = {
     "records": {"errors"},
     "report": set(),
     "images": {"errors", "data"},
+    "samples": {"errors", "data", "images"},
     "step_table": {"errors", "report"},
     "board": set(),
 }

@@ -74,7 +74,8 @@ def predict(
     if as_json:
         echo_json(answers)
     else:
-        click.echo(f"weights: {weights_words(checkpoint, loaded.epoch)}", err=True)
+        if good:
+            click.echo(f"weights: {weights_words(checkpoint, loaded.epoch)}", err=True)
         for line in columns([_cells(answer) for answer in good]):
             click.echo(line)
     return 0 if len(good) == len(answers) else DataError.exit_code

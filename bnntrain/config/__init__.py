@@ -8,14 +8,15 @@ Layout, each file importing only from those above it::
     plain.py         values from Python -> those of a file
     models.py        list of layers -> Model
     shipped.py       the YAML files that come with the package
+    find.py          names -> texts of files, and of those that are shipped
     load.py          load_config and its relatives
 """
 
+from bnntrain.config.find import is_config_name
 from bnntrain.config.load import (
     Reference,
     config_digest,
     dump_config,
-    is_config_name,
     load_config,
     load_meters,
     origin_of,

@@ -1,4 +1,4 @@
-"""Find a configuration, lay overrides over it, check it, write it back, fingerprint it."""
+"""Read a configuration, lay overrides over it, check it, write it back, fingerprint it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import msgspec
 
-from bnntrain.config import shipped
-from bnntrain.config.check import OVERRIDE, Where, did_you_mean, origin, read_struct, show
+from bnntrain.config.check import OVERRIDE, Where, origin, read_struct, show
+from bnntrain.config.find import find_config, find_model, name_of
 from bnntrain.config.models import read_model, write_model
 from bnntrain.config.plain import plain
 from bnntrain.config.schema import (
@@ -31,8 +31,6 @@ Reference = str | os.PathLike[str] | Mapping[str, object] | Config
 """What stands for a configuration."""
 
 _DICT = "dict"
-_SUFFIXES = (".yaml", ".yml")
-_MAX_BYTES = 1 << 20
 # Keys that came later: at their default they leave a digest as it was, so that runs from before
 # can still be resumed.
 _LATER_DATA_KEYS = (
@@ -88,7 +86,7 @@ def load_config(
     _read_side(raw)
     where = Where(source, frozenset(given), ConfigFile)
     file = read_struct(ConfigFile, raw, where, "")
-    name = file.name or _name_of(source)
+    name = file.name or name_of(source)
     model = _load_model(file.model, name, where, Path() if "model" in given else folder)
     _check_together(file, where)
     return Config(
@@ -208,11 +206,6 @@ def _plain(config: Config) -> dict[str, object]:
     return head | values
 
 
-def is_config_name(reference: str) -> bool:
-    """Whether a text is the name of a shipped configuration, or of a file as they are named."""
-    return PurePath(reference).suffix in _SUFFIXES or reference in shipped.shipped_configs()
-
-
 def _read_raw(reference: Reference) -> tuple[dict[str, object], str, Path]:
     """Return what a configuration holds, its name for messages, and the folder of its models."""
     if isinstance(reference, Config):
@@ -220,7 +213,7 @@ def _read_raw(reference: Reference) -> tuple[dict[str, object], str, Path]:
     if isinstance(reference, Mapping):
         return plain(reference, _DICT), _DICT, Path()
     try:
-        text, source, folder = _find_config(os.fspath(reference))
+        text, source, folder = find_config(os.fspath(reference))
     except TypeError:
         form = "Give a .yaml file, a shipped name, a dict or a Config"
         raise ConfigError(show(reference), "", f"is no configuration. {form}") from None
@@ -237,48 +230,6 @@ def _read_overrides(overrides: Mapping[str, object] | None) -> dict[str, object]
         message = f"{show(overrides)} is not allowed. Give a dict of dotted keys and values"
         raise ConfigError(OVERRIDE, "", message)
     return dict(_flatten(plain(overrides or {}, OVERRIDE)))
-
-
-def _find_config(reference: str) -> tuple[str, str, Path]:
-    """Return text, name for messages, and the folder that model paths are relative to."""
-    path = PurePath(reference)
-    is_path = path.suffix in _SUFFIXES
-    if is_path and _is_file(Path(reference)):
-        return _read_text(Path(reference)), reference, Path(reference).parent
-    bare = path.parts == (shipped.FOLDER, path.name) and path.suffix == shipped.SUFFIX
-    name = path.stem if bare else reference
-    known = shipped.shipped_configs()
-    if (bare or not is_path) and name in known:
-        return shipped.shipped_text(name), f"{shipped.FOLDER}/{name}{shipped.SUFFIX}", Path()
-    if is_path:
-        raise ConfigError(reference, "", f"no such file. Shipped by name: {', '.join(known)}")
-    if os.sep in reference or reference in ("", ".", ".."):
-        message = "not a .yaml file. Give the configuration file itself, or a shipped name"
-        raise ConfigError(reference or "''", "", message)
-    raise ConfigError(reference, "", f"no such shipped configuration. {did_you_mean(name, known)}")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # e.g. a name longer than the file system allows
-        return False
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or "unreadable"
-        raise ConfigError(path, "", f"cannot be read ({reason}). Check its permissions") from None
-    if len(content) > _MAX_BYTES:
-        raise ConfigError(path, "", "larger than 1 MiB. Give a configuration, not data")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"not UTF-8 text (byte {error.start}). Save it as UTF-8"
-        raise ConfigError(path, "", message) from None
 
 
 def _flatten(overrides: Mapping[str, object], key: str = "") -> Iterator[tuple[str, object]]:
@@ -326,11 +277,6 @@ def _read_side(raw: dict[str, object]) -> None:
         data["image_size"] = [side, side]
 
 
-def _name_of(source: str) -> str:
-    """Turn a file's name into a run's name."""
-    return re.sub(r"[^\w.+=@ -]", "_", PurePath(source).stem)[:100].lstrip(" .+=@-") or "config"
-
-
 def _load_model(given: object, name: str, where: Where, folder: Path) -> Model:
     if isinstance(given, os.PathLike):
         given = os.fspath(given)
@@ -338,30 +284,12 @@ def _load_model(given: object, name: str, where: Where, folder: Path) -> Model:
         return read_model(given, name, where, "model")
     if not isinstance(given, str) or not given:
         raise where.error("model", f"{show(given)} is not allowed. Give {MODEL_FORMS}")
-    text, source = _find_model(given, where, folder)
+    text, source = find_model(given, where, folder)
     raw = parse_yaml(text, source)
     if not isinstance(raw, dict):
         message = f"{show(raw)} is not a model. Give a mapping with the key layers"
         raise ConfigError(source, "", message)
-    return read_model(raw, _name_of(source), Where(source), "")
-
-
-def _find_model(given: str, where: Where, folder: Path) -> tuple[str, str]:
-    """Return text and name for messages of a model file."""
-    path = PurePath(given)
-    is_path = path.suffix in _SUFFIXES
-    if is_path and _is_file(folder / path):
-        return _read_text(folder / path), str(folder / path)
-    models = f"{shipped.FOLDER}/models"
-    inside = is_path and str(path.parent) in (".", "models", models)
-    name = path.stem if inside else given
-    known = shipped.shipped_models()
-    if (inside or not is_path) and name in known:
-        return shipped.shipped_text(f"models/{name}"), f"{models}/{name}{shipped.SUFFIX}"
-    if is_path:
-        raise where.error("model", f"{folder / path}: no such file. Shipped: {', '.join(known)}")
-    near = did_you_mean(given, known)
-    raise where.error("model", f"{show(given)} is not a shipped model. {near} A file ends in .yaml")
+    return read_model(raw, name_of(source), Where(source), "")
 
 
 def _check_together(file: ConfigFile, where: Where) -> None:
