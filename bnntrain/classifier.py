@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bnntrain.changes import check_data
 from bnntrain.data.array_source import as_array, read_labels_of
 from bnntrain.data.arrays import ArrayFaultError
 from bnntrain.data.catalog import open_dataset
@@ -117,23 +118,28 @@ class Classifier:
         -------
         dict
             ``<split>_accuracy`` (percent) and ``<split>_loss`` (mean cross-entropy), with `data`
-            ``accuracy`` and ``loss``; ``samples``, ``checkpoint``, ``epoch``.
+            ``accuracy`` and ``loss``; ``samples``, ``checkpoint``, ``epoch``; of a split also
+            ``data_changed``: which parts of the data, of ``train`` and ``test``, are others than
+            when the run was made.
 
         Raises
         ------
         UsageError, DataError, RunError
-            No such split, no samples in it, or data that do not fit the network.
+            No such split, no samples in it, data that do not fit the network, or a split that is
+            no longer the run's (see `check_data`).
         """
         if data is None:
-            result, prefix = self._evaluate_split(split), f"{split}_"
+            (result, changed), prefix = self._evaluate_split(split), f"{split}_"
+            others = {"data_changed": changed}
         else:
-            result, prefix = self._evaluate_images(data), ""
+            result, prefix, others = self._evaluate_images(data), "", {}
         return {
             f"{prefix}accuracy": result["accuracy"], f"{prefix}loss": result["loss"],
             "samples": result["samples"], "checkpoint": self.checkpoint, "epoch": self.epoch,
+            **others,
         }
 
-    def _evaluate_split(self, split: str) -> dict[str, float]:
+    def _evaluate_split(self, split: str) -> tuple[dict[str, float], list[str]]:
         if split not in SPLITS:
             raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
         config = self.prepared.config
@@ -146,11 +152,9 @@ class Classifier:
                     f"this run has no {split} samples (data.validation_fraction is 0). "
                     "Give another --split"
                 )
-            if dataset.shape != self.shape:
-                message = f"was trained on other images than {config.data.dataset} has now"
-                raise RunError(self.path, f"{message}. Put the former data back")
+            changed = check_data(self.path, self.prepared, dataset, split)
             source = dataset.test if split == "test" else dataset.train
-            return evaluate(self.model, feed, source.path)
+            return evaluate(self.model, feed, source.path), changed
         finally:
             feeds.close()
 

@@ -316,6 +316,9 @@ class Trainer:
             "sample_shape": list(self.dataset.shape),
             "preprocessing": Preprocessing(self.dataset.shape, config.data.resize).to_json(),
             "classes": self.dataset.classes,
+            "data_crc32": {
+                "train": self.dataset.train.records_crc, "test": self.dataset.test.records_crc,
+            },
             "train_samples": self.feeds.train.count,
             "validation_samples": self.feeds.validation.count,
             "test_samples": self.feeds.test.count,

@@ -42,6 +42,7 @@ ORDER = (
     "runs",
     "report",
     "samples",
+    "changes",
     "classifier",
     "api",
     "kernel_cases",

@@ -18,9 +18,9 @@ from bnntrain.data.files import data_folder, is_file, is_folder
 from bnntrain.data.flat import Dataset, Progress, convert, find_converted
 from bnntrain.data.places import locate
 from bnntrain.data.preprocessing import CHANNELS, PictureOptions
-from bnntrain.data.published import PUBLISHED
+from bnntrain.data.published import PUBLISHED, Published
 from bnntrain.data.source import ARRAYS, SPLITS, Shape, Source
-from bnntrain.errors import DataError
+from bnntrain.errors import DataError, UsageError
 
 AS_THEY_ARE = PictureOptions()
 """Pictures of one size, with the share of test pictures that a configuration has by default."""
@@ -131,17 +131,27 @@ def describe(name: str, options: PictureOptions = AS_THEY_ARE) -> Description:
 def _described(name: str, options: PictureOptions) -> Description:
     published = PUBLISHED.get(name)
     if published is not None and not locate(name).found:
-        return Description(
-            published.shape, published.classes, published.train_count, published.test_count
-        )
+        return _as_published(published)
     source = find_source(name, options)
     train, test = (find_converted(source, split) for split in SPLITS)
     if train is not None and test is not None:
         return Description(train[0].shape, train[1], train[0].count, test[0].count)
-    with source.open_split("test") as test:
-        test_count = test.count
-    with source.open_split("train") as train:
-        return Description(train.shape, train.classes, train.count, test_count)
+    try:
+        with source.open_split("test") as test:
+            test_count = test.count
+        with source.open_split("train") as train:
+            return Description(train.shape, train.classes, train.count, test_count)
+    except UsageError:
+        # Pictures without Pillow: what is published of a set is enough to plan with.
+        if published is None:
+            raise
+    return _as_published(published)
+
+
+def _as_published(published: Published) -> Description:
+    return Description(
+        published.shape, published.classes, published.train_count, published.test_count
+    )
 
 
 def _check_options(name: str, options: PictureOptions, shape: Shape) -> None:

@@ -11,7 +11,9 @@ import pytest
 def test_evaluate_equals_what_the_run_reported(program, trained):
     run = json.loads((trained / "run.json").read_text())
     last = program.json("evaluate", trained)
-    assert set(last) == {"test_accuracy", "test_loss", "samples", "checkpoint", "epoch"}
+    fields = {"test_accuracy", "test_loss", "samples", "checkpoint", "epoch", "data_changed"}
+    assert set(last) == fields
+    assert last["data_changed"] == []
     assert last["test_accuracy"] == run["test_accuracy"]
     assert last["test_loss"] == run["test_loss"]
     assert (last["samples"], last["checkpoint"], last["epoch"]) == (360, "last", 3)
@@ -110,3 +112,39 @@ def test_predict_needs_no_data_set(program, tmp_path):
     before = program.run("predict", tmp_path / "run", tmp_path / "image.npy").stdout
     data.unlink()
     assert program.run("predict", tmp_path / "run", tmp_path / "image.npy").stdout == before
+
+
+def test_evaluate_says_what_has_changed_since(program, tmp_path):
+    """A test part of other images is said; what makes a figure meaningless is refused."""
+    images = np.random.default_rng(5).integers(0, 256, (60, 4, 6), np.uint8)
+    labels = np.arange(60, dtype=np.uint8) % 3
+    data, run = tmp_path / "own.npz", tmp_path / "run"
+
+    def save(train=images, test=images, y=labels):
+        np.savez(data, x_train=train, y_train=y, x_test=test, y_test=y)
+
+    save()
+    config = {
+        "model": {"layers": [{"dense": 3}, "batch_norm"]}, "data": {"dataset": str(data)},
+        "train": {"epochs": 1, "batch_size": 10},
+    }  # fmt: skip
+    (tmp_path / "own.yaml").write_text(json.dumps(config))
+    program.run("fit", tmp_path / "own.yaml", "--run-dir", run, "-q")
+    save(test=255 - images)
+    done = program.run("evaluate", run)
+    assert done.stderr == "warning: the test part of the data has changed since this run was made\n"
+    assert program.json("evaluate", run)["data_changed"] == ["test"]
+    assert program.json("evaluate", run, "--split", "validation")["data_changed"] == ["test"]
+    save(train=255 - images)
+    assert program.json("evaluate", run)["data_changed"] == ["train"]
+    for split in ("train", "validation"):
+        line = program.error("evaluate", run, "--split", split)
+        assert f"own.npz has changed since, its {split} part too" in line
+    save(y=labels % 2)
+    assert "was trained on other classes than" in program.error("evaluate", run)
+    # A run of an earlier version has the checksum of its training part only.
+    save(train=255 - images)
+    summary = json.loads((run / "run.json").read_text())
+    del summary["data_crc32"]
+    (run / "run.json").write_text(json.dumps(summary))
+    assert program.json("evaluate", run)["data_changed"] == ["train"]

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 import zipfile
 import zlib
 
@@ -370,3 +371,21 @@ def test_pillow_is_asked_for(kit, place, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     with pytest.raises(UsageError, match=r"needs? Pillow. Install it with pip install 'bnntrain\["):
         open_dataset("set")
+
+
+def test_a_published_set_is_planned_with_without_pillow(kit, place, monkeypatch):
+    """Shape, classes and counts are known; only a set of the user's own has to be looked into."""
+    train = kit.samples(10, (32, 32, 3))
+    files = picture_files(train, train, PUBLISHED["cifar10"].classes)
+    for name in ("cifar10-jpeg.zip", "own.zip"):
+        (place.data / name).write_bytes(zip_file(files))
+    assert describe("cifar10").train_count == 10
+    for module in [name for name in sys.modules if name.split(".")[0] == "PIL"] + ["PIL"]:
+        monkeypatch.setitem(sys.modules, module, None)
+    known = describe("cifar10")
+    assert (known.shape, known.train_count, known.test_count) == ((32, 32, 3), 50000, 10000)
+    assert known.classes == PUBLISHED["cifar10"].classes
+    with pytest.raises(UsageError, match="pictures need Pillow"):
+        describe("own.zip")
+    with pytest.raises(UsageError, match="pictures need Pillow"):
+        open_dataset("cifar10")
