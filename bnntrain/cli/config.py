@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import shorten
 
@@ -97,23 +98,44 @@ def _about(name: str) -> str:
 
 
 @config.command()
-@click.argument("file", type=click.Path())
+@click.argument("file", type=click.Path(), required=False)
 @click.option(
-    "--from", "name", default="digits", show_default=True, shell_complete=options.complete_config,
-    help="Shipped configuration to copy.",
+    "--from", "name", shell_complete=options.complete_config,
+    help="Shipped configuration to copy [default: digits].",
 )  # fmt: skip
-def init(file: str, name: str) -> None:
-    """Write a commented copy of a shipped configuration to FILE.
+@click.option(
+    "--data", "dataset", metavar="DATASET",
+    help="Data set to write a configuration for, e.g. a folder of pictures; FILE is then called "
+    "after it by default.",
+)  # fmt: skip
+def init(file: str | None, name: str | None, dataset: str | None) -> None:
+    """Write a commented configuration to FILE: a copy of a shipped one, or one for your data.
 
     A file that is there already is left alone.
     """
-    path = Path(file)
+    if dataset is not None:
+        from bnntrain.cli.starter import starter, starter_name
+
+        if name is not None:
+            raise UsageError("--data writes a configuration of its own. Leave out --from")
+        path = Path(file) if file is not None else starter_name(dataset)
+        _write(path, lambda: starter(dataset))
+        click.echo(f"wrote {path}. Train with: bnntrain fit {path}")
+        return
+    if file is None:
+        raise UsageError("FILE is missing. Name the file to write, or give --data")
+    name = name or "digits"
+    _write(Path(file), lambda: shipped_text(name))
+    click.echo(f"wrote {file}, a copy of {name}. Train with: bnntrain fit {file}")
+
+
+def _write(path: Path, make: Callable[[], str]) -> None:
+    """Write a new configuration; where it cannot be written nothing is made."""
     if path.suffix not in _SUFFIXES:
         raise UsageError(path, "a configuration ends in .yaml. Name it so")
-    text = shipped_text(name)
     if os.path.lexists(path):
         raise UsageError(path, "exists already. Give another name, or remove it first")
+    text = make()
     with part_file(path, "Give a file in a folder that you can write to") as part:
         os.write(part.fd, text.encode())
         part.place()
-    click.echo(f"wrote {path}, a copy of {name}. Train with: bnntrain fit {path}")

@@ -9,6 +9,9 @@ from dataclasses import asdict
 import click
 
 from bnntrain.cli.options import json_option
+from bnntrain.cli.output import echo_error
+from bnntrain.errors import DataError
+from bnntrain.report import plural
 
 
 @click.group()
@@ -126,27 +129,48 @@ class _Bar:
 @data.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @json_option
-def check(names: tuple[str, ...], as_json: bool) -> None:
+def check(names: tuple[str, ...], as_json: bool) -> int:
     """Read data sets from the first byte to the last: structure, counts, labels, checksums.
 
     NAME is a known data set or the path of an .npz file, a folder of class folders or a .zip of
-    one.
+    one. Every picture that is no good is named; the exit code is then 2.
     """
     from bnntrain.data.check import check as check_one
 
     reports = [check_one(name) for name in names]
+    for report in reports:
+        for each in report.get("bad", []):
+            where = f"{report['files'][0]['path']}: {each['file']}"
+            echo_error(DataError.__name__, f"{where}: {each['error']}")
+    bad = [report for report in reports if report.get("bad")]
     if as_json:
         click.echo(json.dumps(reports, indent=2))
-        return
-    for report in reports:
-        height, width, channels = report["shape"]
-        published = all(file["sha256"] for file in report["files"])
-        click.echo(f"{report['name']}: good{', the published files' if published else ''}")
-        click.echo(
-            f"  images {height}x{width}x{channels}, "
-            f"{report['train']['count']} for training, {report['test']['count']} for testing"
-        )
-        _print_labels(report)
+    else:
+        for report in reports:
+            _print_report(report)
+    return DataError.exit_code if bad else 0
+
+
+def _print_report(report: dict) -> None:
+    published = all(file["sha256"] for file in report["files"])
+    state = f"good{', the published files' if published else ''}"
+    if report.get("bad"):
+        state = f"{plural(len(report['bad']), 'bad picture')}, named on standard error"
+    click.echo(f"{report['name']}: {state}")
+    click.echo(
+        f"  images {_sizes(report)}, "
+        f"{report['train']['count']} for training, {report['test']['count']} for testing"
+    )
+    if report["shape"] is None:
+        click.echo("  of several sizes: set data.image_size to train on them")
+    _print_labels(report)
+
+
+def _sizes(report: dict) -> str:
+    """Return the shape of all images, or the range of sizes."""
+    if report["shape"] is not None:
+        return "x".join(map(str, report["shape"]))
+    return " to ".join(f"{height}x{width}" for height, width in report["sizes"]) or "none"
 
 
 def _print_labels(report: dict) -> None:

@@ -6,9 +6,11 @@ import numpy as np
 
 from bnntrain.data.catalog import find_source
 from bnntrain.data.flat import find_converted, records_crc
+from bnntrain.data.pictures import PictureSource
 from bnntrain.data.published import PUBLISHED, Content, Published
 from bnntrain.data.source import SPLITS, Source
 from bnntrain.data.stream import content_sha256
+from bnntrain.data.survey import survey
 from bnntrain.errors import DataError
 
 
@@ -25,8 +27,10 @@ def check(name: str) -> dict:
     dict
         ``name``; ``shape`` [height, width, channels]; ``classes`` (names); ``train`` and ``test``,
         each {``count``, ``labels``: number of images of each class, ``converted``: whether its flat
-        form is in the cache}; ``files``: a list of {``path``, ``bytes``, ``sha256`` of the
-        decompressed contents where the published one is known, else null}.
+        form is in the cache}; of pictures also ``sizes`` (the smallest and the largest, ``shape``
+        is None where they differ) and ``bad``, a list of {``file``, ``error``}; ``files``: a list
+        of {``path``, ``bytes``, ``sha256`` of the decompressed contents where the published one is
+        known, else null}.
 
     Raises
     ------
@@ -35,6 +39,8 @@ def check(name: str) -> dict:
         that has been damaged.
     """
     source = find_source(name)
+    if isinstance(source, PictureSource):
+        return _check_pictures(name, source)
     report: dict = {"name": name}
     for split in SPLITS:
         with source.open_split(split) as reader:
@@ -51,6 +57,23 @@ def check(name: str) -> dict:
         report[split]["converted"] = _check_converted(source, split)
     report["files"] = _check_files(source)
     return report
+
+
+def _check_pictures(name: str, source: PictureSource) -> dict:
+    """Decode every picture; bad ones are listed, not only the first."""
+    found = survey(source, thorough=True)
+    sizes, channels = sorted(found.sizes), 1 if found.is_grey else 3
+    report: dict = {
+        "name": name, "shape": [*sizes[0], channels] if len(sizes) == 1 else None,
+        "sizes": [list(size) for size in (sizes[:1] + sizes[-1:])], "classes": found.classes,
+        "bad": [{"file": file, "error": fault} for file, fault in found.bad],
+    }  # fmt: skip
+    for split in SPLITS:
+        labels = found.counts[split]
+        report[split] = {
+            "count": sum(labels), "labels": labels, "converted": _check_converted(source, split),
+        }  # fmt: skip
+    return report | {"files": _check_files(source)}
 
 
 def _check_converted(source: Source, split: str) -> bool:

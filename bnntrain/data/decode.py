@@ -15,10 +15,12 @@ Data sets and ``predict`` both come through `decode`, so that one file gives one
 from __future__ import annotations
 
 import io
+import logging
 import math
+import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import IO
 
@@ -44,6 +46,7 @@ _SIGNATURES = (
 _MODULES = {
     "PNG": "Png", "JPEG": "Jpeg", "WEBP": "WebP", "BMP": "Bmp", "GIF": "Gif", "TIFF": "Tiff",
 }  # fmt: skip
+_NO_LOG = logging.NullHandler()
 _MODES = {1: "L", 3: "RGB"}
 _WHITE = (255, 255, 255, 255)
 # What a network takes for zero, and what `data.augment.fill: zero` brings in.
@@ -51,6 +54,7 @@ _MIDDLE = 128
 _ORIENTATION = 0x0112
 _TRANSPOSING = (5, 6, 7, 8)
 _BITS, _WHITE_IS_ZERO, _SAMPLE_FORMAT = 258, 262, 339
+_ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT = 278, 322, 323
 _UNSIGNED = 1
 _BAND_PIXELS = 1 << 18
 # A picture shrinks to twice its size at the least by means of whole squares, then exactly.
@@ -215,10 +219,13 @@ def _opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
     import_module(f"PIL.{_MODULES[name]}ImagePlugin")
     from PIL import Image
 
+    # Without a handler of any kind, what Pillow logs would appear on standard error.
+    logging.getLogger("PIL").addHandler(_NO_LOG)
     with _guarded():
         try:
             # What Pillow only warns of is refused by its size, or harmless.
             with (
+                _quiet_libtiff() if name == "TIFF" else nullcontext(),
                 warnings.catch_warnings(action="ignore"),
                 Image.open(file, formats=(name,)) as picture,
             ):
@@ -228,6 +235,24 @@ def _opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
             raise _too_large("very many", nbytes) from None
         except PIL.UnidentifiedImageError:
             raise PictureError(f"is no valid {name} file. {AGAIN}") from None
+
+
+@contextmanager
+def _quiet_libtiff() -> Iterator[None]:
+    """Keep standard error, to which libtiff writes of damage that Pillow reports too, away."""
+    try:
+        former = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(former, 2)
+        os.close(former)
 
 
 def _format_of(file: IO[bytes]) -> str:
@@ -259,11 +284,14 @@ def _check_size(picture: object, nbytes: int) -> None:
     """Refuse a picture that would take too much memory, before any is taken."""
     width, height = picture.size
     need = width * height * _bytes_per_pixel(picture)
+    if picture.format == "TIFF":
+        need += _unpacked(picture) * _bytes_per_pixel(picture)
     if picture.info.get("progressive"):
         # All coefficients of the full size are kept, two bytes each.
         need += 2 * _coefficients(picture)
     if nbytes + need > LARGEST_PICTURE_BYTES:
-        raise _too_large(f"{height}x{width}", nbytes)
+        scale = _scale(picture)
+        raise _too_large(f"{height * scale}x{width * scale}", nbytes)
 
 
 def _bytes_per_pixel(picture: object) -> int:
@@ -271,16 +299,29 @@ def _bytes_per_pixel(picture: object) -> int:
     if picture.format == "WEBP":
         return 16  # two canvases, the copy that is handed out, and the picture
     mode = picture.mode
-    own = 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
-    # A TIFF file may hold all its rows in one piece, which is unpacked beside the picture; one
-    # that lies on its side is turned as a whole.
-    return 2 * own if picture.format == "TIFF" else own
+    return 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
+
+
+def _unpacked(picture: object) -> int:
+    """Return the pixels that are unpacked beside a TIFF picture: a strip or tile, or all."""
+    tags, (width, height) = picture.tag_v2, picture.size
+    if tags.get(_ORIENTATION, 1) != 1:  # Pillow turns it as a whole
+        return width * height
+    if picture.tile[0][0] == "raw":
+        return 0
+    if _TILE_WIDTH in tags:
+        return tags[_TILE_WIDTH] * tags[_TILE_HEIGHT]
+    return width * min(height, tags.get(_ROWS_PER_STRIP, height))
+
+
+def _scale(picture: object) -> int:
+    """Return how many times smaller than it is a picture will be decoded."""
+    return (getattr(picture, "decoderconfig", None) or (1,))[0]
 
 
 def _coefficients(picture: object) -> int:
     """Return the number of coefficients of a progressive JPEG picture, at its full size."""
-    scale = (picture.decoderconfig or (1,))[0]
-    width, height = (side * scale for side in picture.size)
+    width, height = (side * _scale(picture) for side in picture.size)
     across = max(layer[1] for layer in picture.layer)
     down = max(layer[2] for layer in picture.layer)
     share = sum(layer[1] * layer[2] for layer in picture.layer) / (across * down)

@@ -30,6 +30,7 @@ from bnntrain.data.preprocessing import CHANNELS, PictureOptions, Preprocessing
 from bnntrain.data.source import (
     LARGEST_CLASSES,
     LARGEST_IMAGE_BYTES,
+    SPLITS,
     Chunk,
     Shape,
     identify,
@@ -38,6 +39,9 @@ from bnntrain.data.source import (
     rows_per_chunk,
 )
 from bnntrain.errors import DataError, UsageError
+
+Members = dict[str, list[list[bytes]]]
+"""Images by split, then by class."""
 
 # Changes when the same files give other pixels than before: what was converted then is stale.
 _DECODER = 2
@@ -112,17 +116,32 @@ class PictureSource:
         UsageError
             If Pillow is not installed.
         """
+        with self.open_members() as (album, classes, members):
+            if self._decided is None:
+                self._decided = self._decide(album, members)
+            wanted, as_in = self._decided
+            here = members[split]
+            yield PictureReader(
+                wanted.shape, sum(map(len, here)), classes, album, here, wanted, as_in
+            )
+
+    @contextmanager
+    def open_members(self) -> Iterator[tuple[Album, list[str], Members]]:
+        """Open the album; give it, the names of the classes and the images by split and class.
+
+        Raises
+        ------
+        DataError, UsageError
+            As `open_split`, but for what is wrong with pictures.
+        """
         _pillow(self._path)
         with open_album(self._path) as album:
             names = self._check_classes(album)
-            members = split_images(album, split, names, self._options)
-            if self._decided is None:
-                self._decided = self._decide(album, names)
-            wanted, as_in = self._decided
+            members = {
+                split: split_images(album, split, names, self._options) for split in SPLITS
+            }
             shown = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]
-            yield PictureReader(
-                wanted.shape, sum(map(len, members)), shown, album, members, wanted, as_in
-            )
+            yield album, shown, members
 
     def _check_classes(self, album: Album) -> list[str]:
         """Return the class folders."""
@@ -145,17 +164,16 @@ class PictureSource:
             raise DataError(self._path, f"not {self.name}: no folder test. Get the whole set")
         return names
 
-    def _decide(self, album: Album, names: list[str]) -> tuple[Preprocessing, str]:
+    def _decide(self, album: Album, members: Members) -> tuple[Preprocessing, str]:
         """Return how pictures become samples, and the name of the one that decided on the size."""
         options = self._options
-        train = split_images(album, "train", names, options)
-        size, first = options.image_size, train[0][0]
+        size, first = options.image_size, members["train"][0][0]
         if size is None:
             size, _ = _look(album, first)
         channels = CHANNELS.get(options.channels)
         if channels is None:
-            test = split_images(album, "test", names, options)
-            everything = (image for images in train + test for image in images)
+            classes = (images for split in SPLITS for images in members[split])
+            everything = (image for images in classes for image in images)
             channels = 1 if all(_look(album, image)[1] for image in everything) else 3
         height, width = size
         if height * width * channels > LARGEST_IMAGE_BYTES:

@@ -100,6 +100,8 @@ def same(content: bytes) -> bytes:
 
 JPEG = picture(images(1, 64)[0][0], "jpeg", quality=95)
 NO_B = {f"train/b/{number:04}.png": None for number in range(12)}
+NO_TEST = {f"test/{name}/{number:04}.png": None for number, name in enumerate("abc")}
+FLOATS = np.zeros((6, 6), np.float32)
 CIFAR = [
     cifar("cifar-cut-off", "binary", "data_batch_2.bin", lambda b: b[:-9], "truncated", "9210"),
     cifar("cifar-empty", "binary", "test_batch.bin", lambda b: b"", "is empty (0 bytes)"),
@@ -128,15 +130,16 @@ SVHN = [
 ]  # fmt: skip
 PICTURES = [
     pictures("jpeg-cut-off", {"train/b/x.jpg": JPEG[:-200]}, "train/b/x.jpg: truncated", "PNG"),
-    pictures("picture-of-text", {"train/b/x.png": b"text"}, "train/b/x.png: is neither", "take it"),
+    pictures("picture-of-text", {"train/b/x.png": b"text"}, "train/b/x.png: is not PNG", "take it"),
     pictures("picture-empty", {"test/c/x.png": b""}, "test/c/x.png: is empty (0 bytes)"),
-    pictures("pictures-of-two-sizes", {"train/b/x.jpg": JPEG}, "train/b/x.jpg: 64x64 RGB", "6x6"),
-    pictures("pictures-grey-and-colour", {"train/c/x.png": picture(images(1, 6)[0][0, :, :, 0])},
-             "train/c/x.png: 6x6 grey", "expected 6x6 RGB"),
+    pictures("pictures-of-two-sizes", {"train/b/x.jpg": JPEG},
+             "train/b/x.jpg: 64x64 pixels", "6x6", "data.image_size"),
+    pictures("picture-of-floats", {"train/c/x.tif": picture(FLOATS, "tiff")},
+             "train/c/x.tif: 32-bit floating-point pixels", "Scale them"),
     pictures("class-in-test-only", {"test/d/x.png": JPEG}, "train lacks the classes d of test"),
     pictures("class-folder-empty", NO_B | {"train/b/.keep": b""}, "train/b: empty class folder"),
-    pictures("no-test-part", {f"test/{c}/{n:04}.png": None for n, c in enumerate("abc")},
-             "holds no folder test", "test/<class>"),
+    pictures("no-test-part-and-one-picture", NO_TEST | {"train/d/x.png": JPEG},
+             "train/d/x.png: the only image of its class", "folder test"),
     pictures("zip-jpeg-cut-off", {"train/b/x.jpg": JPEG[:-200]}, "x.jpg: truncated", packed=True),
     pictures("zip-class-folder-empty", NO_B | {"train/b/": b""}, "train/b: empty class folder",
              packed=True),

@@ -1,0 +1,118 @@
+"""From a folder of photographs to predictions, as the README says, and what may go wrong."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+Image = pytest.importorskip("PIL.Image", reason="Pillow (extra: images) is not installed")
+CLASSES = ("blue", "green", "red")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Return a folder of 45 photographs of three classes, upright and lying, of two sizes."""
+    folder = tmp_path_factory.mktemp("own") / "my_photos"
+    random = np.random.default_rng(1)
+    sizes = [(64, 48), (48, 64), (102, 77), (77, 102)]
+    for label, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for number in range(15):
+            values = random.integers(0, 120, (*sizes[number % 4], 3), np.uint8)
+            values[..., 2 - label] += 100
+            Image.fromarray(values).save(folder / name / f"IMG_{number:03}.jpg", quality=90)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(program, photos):
+    """Return a run on them, by the shipped configuration with fewer epochs."""
+    folder = program.cwd / "photos_run"
+    program.run(
+        "fit", "photos", "--set", f"data.dataset={photos}", "--set", "data.image_size=16",
+        "--epochs", 20, "--batch-size", 8, "--threads", 1, "--run-dir", folder, "-q",
+    )  # fmt: skip
+    return folder
+
+
+def test_photographs_are_learnt_and_named(program, photos, run):
+    summary = json.loads((run / "run.json").read_text())
+    assert summary["classes"] == list(CLASSES)
+    assert summary["preprocessing"] == {"shape": [16, 16, 3], "resize": "crop"}
+    assert (summary["train_samples"] + summary["validation_samples"], summary["test_samples"]) == (
+        36, 9,
+    )  # fmt: skip
+    assert summary["test_accuracy"] > 60
+    answers = program.json("predict", run, photos)
+    assert [answer["file"] for answer in answers] == [str(p) for p in sorted(photos.rglob("*.jpg"))]
+    right = sum(answer["class"] in answer["file"] for answer in answers)
+    assert right > 0.6 * len(answers)
+    assert program.json("evaluate", run)["samples"] == 9
+
+
+def test_a_finished_run_resumes_with_the_same_options(program, photos, run):
+    program.run(
+        "fit", "photos", "--set", f"data.dataset={photos}", "--set", "data.image_size=16",
+        "--epochs", 20, "--batch-size", 8, "--threads", 1, "--run-dir", run, "--resume", "-q",
+    )  # fmt: skip
+
+
+def test_a_bad_picture_costs_its_own_answer(program, photos, run, tmp_path):
+    good = photos / "red" / "IMG_000.jpg"
+    (tmp_path / "bad.jpg").write_bytes(good.read_bytes()[:400])
+    done = program.run("predict", run, good, tmp_path / "bad.jpg", "none.png", good, expect=2)
+    assert len(done.stdout.splitlines()) == 2
+    lines = done.stderr.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["DataError"] * 2
+    assert "bad.jpg: truncated or damaged" in lines[0]
+    assert "none.png: no such file" in lines[1]
+    answers = program.json("predict", run, good, tmp_path / "bad.jpg", expect=2)
+    assert ["error" in answer for answer in answers] == [False, True]
+
+
+def test_standard_input(program, photos, run):
+    path = photos / "blue" / "IMG_003.jpg"
+    done = subprocess.run(
+        program.command("predict", run, "-", "--json"), input=path.read_bytes(),
+        cwd=program.cwd, env=program.environment, capture_output=True, check=True,
+    )  # fmt: skip
+    (answer,) = json.loads(done.stdout)
+    (same,) = program.json("predict", run, path)
+    assert (answer["file"], answer["score"]) == ("-", same["score"])
+
+
+def test_without_resizing_another_size_is_refused(program, photos, run):
+    line = program.error("predict", run, photos / "red" / "IMG_000.jpg", "--no-resize")
+    assert "64x48 pixels (height x width), expected 16x16. Give --resize" in line
+
+
+def test_a_configuration_for_a_folder(program, photos, tmp_path):
+    file = tmp_path / "mine.yaml"
+    done = program.run("config", "init", "--data", photos, file)
+    assert f"bnntrain fit {file}" in done.stdout
+    text = file.read_text()
+    assert "# 3 classes: blue, green, red." in text
+    assert "image_size: 48" in text
+    shown = program.json("plan", file, "-s", "train.threads=1")
+    assert shown["buffers"]
+    assert "exists already" in program.error("config", "init", "--data", photos, file)
+    assert "unknown data set" in program.error("config", "init", "--data", "nothing", "x.yaml")
+    assert "FILE is missing" in program.error("config", "init")
+
+
+def test_check_names_bad_pictures(program, photos, tmp_path):
+    for name in CLASSES[:2]:
+        (tmp_path / name).mkdir()
+        content = (photos / name / "IMG_000.jpg").read_bytes()
+        for number in range(3):
+            (tmp_path / name / f"{number}.jpg").write_bytes(content)
+    (tmp_path / "blue" / "cut.jpg").write_bytes(content[:500])
+    done = program.run("data", "check", tmp_path, expect=2)
+    (line,) = done.stderr.splitlines()
+    assert "blue/cut.jpg: truncated or damaged picture" in line
+    assert "1 bad picture" in done.stdout
+
+
+def test_without_a_folder_the_key_is_named(program):
+    assert "Set data.dataset to the path of a folder" in program.error("fit", "photos")
