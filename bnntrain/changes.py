@@ -1,6 +1,8 @@
-"""Whether a run's data are still those that it was made with."""
+"""What a run was made with against what its data set has now."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from bnntrain.data.flat import Dataset
 from bnntrain.errors import RunError
@@ -8,38 +10,27 @@ from bnntrain.preparation import Prepared
 from bnntrain.records import RunFolder, load_checkpoint
 
 
-def changed_parts(
-    folder: RunFolder, prepared: Prepared, dataset: Dataset, split: str
-) -> list[str]:
-    """Return which parts of a run's data, of ``train`` and ``test``, are others than they were.
-
-    Parameters
-    ----------
-    folder, prepared
-        Of the run.
-    dataset : Dataset
-        Its data as they are now.
-    split : str
-        What the network is evaluated on: ``test``, ``validation`` or ``train``.
+def check_data(run_dir: Path, prepared: Prepared, dataset: Dataset, split: str) -> list[str]:
+    """Return which parts of a run's data have changed; refuse what makes a figure meaningless.
 
     Raises
     ------
     RunError
         The data have other classes or images of another size now; or the training part, of which
-        ``train`` and ``validation`` are, has changed at all: then a figure would mean nothing.
+        ``train`` and ``validation`` are, has changed at all.
     """
     remedy = "Put the former data back"
     name = prepared.config.data.dataset
     if dataset.shape != prepared.shape:
-        raise RunError(folder.path, f"was trained on other images than {name} has now. {remedy}")
+        raise RunError(run_dir, f"was trained on other images than {name} has now. {remedy}")
     if dataset.classes != prepared.classes:
-        raise RunError(folder.path, f"was trained on other classes than {name} has now. {remedy}")
-    recorded = _recorded_crcs(folder)
+        raise RunError(run_dir, f"was trained on other classes than {name} has now. {remedy}")
+    recorded = _recorded_crcs(RunFolder.open(run_dir))
     now = {"train": dataset.train.records_crc, "test": dataset.test.records_crc}
     changed = [part for part, crc in now.items() if recorded.get(part, crc) != crc]
     if split != "test" and "train" in changed:
         message = f"was trained on other data: {name} has changed since, its {split} part too"
-        raise RunError(folder.path, f"{message}. {remedy}, or give --split test")
+        raise RunError(run_dir, f"{message}. {remedy}, or give --split test")
     return changed
 
 

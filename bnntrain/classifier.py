@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnntrain.changes import changed_parts
+from bnntrain.changes import check_data
 from bnntrain.data.array_source import as_array, read_labels_of
 from bnntrain.data.arrays import ArrayFaultError
 from bnntrain.data.catalog import open_dataset
@@ -118,23 +118,25 @@ class Classifier:
         -------
         dict
             ``<split>_accuracy`` (percent) and ``<split>_loss`` (mean cross-entropy), with `data`
-            ``accuracy`` and ``loss``; ``samples``, ``checkpoint``, ``epoch``; ``data_changed``:
-            which parts of the run's data, of ``train`` and ``test``, are others than they were
-            (see `bnntrain.changes`), none with `data`.
+            ``accuracy`` and ``loss``; ``samples``, ``checkpoint``, ``epoch``; of a split also
+            ``data_changed``: which parts of the data, of ``train`` and ``test``, are others than
+            when the run was made.
 
         Raises
         ------
         UsageError, DataError, RunError
-            No such split, no samples in it, or data that do not fit the network.
+            No such split, no samples in it, data that do not fit the network, or a split that is
+            no longer the run's (see `check_data`).
         """
         if data is None:
             (result, changed), prefix = self._evaluate_split(split), f"{split}_"
+            others = {"data_changed": changed}
         else:
-            result, changed, prefix = self._evaluate_images(data), [], ""
+            result, prefix, others = self._evaluate_images(data), "", {}
         return {
             f"{prefix}accuracy": result["accuracy"], f"{prefix}loss": result["loss"],
             "samples": result["samples"], "checkpoint": self.checkpoint, "epoch": self.epoch,
-            "data_changed": changed,
+            **others,
         }
 
     def _evaluate_split(self, split: str) -> tuple[dict[str, float], list[str]]:
@@ -150,7 +152,7 @@ class Classifier:
                     f"this run has no {split} samples (data.validation_fraction is 0). "
                     "Give another --split"
                 )
-            changed = changed_parts(RunFolder.open(self.path), self.prepared, dataset, split)
+            changed = check_data(self.path, self.prepared, dataset, split)
             source = dataset.test if split == "test" else dataset.train
             return evaluate(self.model, feed, source.path), changed
         finally:

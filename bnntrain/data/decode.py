@@ -8,7 +8,7 @@ Data sets and ``predict`` both come through `decode`, so that one file gives one
 * Palettes, CMYK and other colour spaces become RGB; black and white and grey of 16 or 12 bits
   become grey of 8 bits, its upper ones. What is transparent lies on white. Grey stays grey then.
 * Signed, 32-bit and floating-point pixels are refused: their range would have to be guessed.
-* File and decoded pixels together may take `LARGEST_PICTURE_BYTES`. JPEG is decoded at a half, a
+* File and decoded pixels together may take so much memory (`decode_size`). JPEG is decoded at a half, a
   quarter or an eighth of its size where that is enough; all else is converted in bands of rows.
 """
 
@@ -26,10 +26,8 @@ from typing import IO
 
 import numpy as np
 
+from bnntrain.data.decode_size import ORIENTATION, PictureError, check_size, too_large
 from bnntrain.data.preprocessing import Preprocessing
-
-LARGEST_PICTURE_BYTES = 88 * 1024 * 1024
-"""Limit of what decoding one picture may take, its file included: a process stays below 150 MiB."""
 
 FORMATS = "PNG, JPEG, WebP, BMP, GIF or TIFF"
 """What is read, for messages."""
@@ -51,18 +49,12 @@ _MODES = {1: "L", 3: "RGB"}
 _WHITE = (255, 255, 255, 255)
 # What a network takes for zero, and what `data.augment.fill: zero` brings in.
 _MIDDLE = 128
-_ORIENTATION = 0x0112
 _TRANSPOSING = (5, 6, 7, 8)
 _BITS, _WHITE_IS_ZERO, _SAMPLE_FORMAT = 258, 262, 339
-_ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT = 278, 322, 323
 _UNSIGNED = 1
 _BAND_PIXELS = 1 << 18
 # A picture shrinks to twice its size at the least by means of whole squares, then exactly.
 _GAP = 2
-
-
-class PictureError(Exception):
-    """A picture that is no good: what is wrong and the remedy, without the name of the file."""
 
 
 class PictureSizeError(PictureError):
@@ -109,7 +101,7 @@ def decode(data: bytes, wanted: Preprocessing) -> np.ndarray:
         if wanted.resize != "exact" and hasattr(picture, "draft"):
             side = _GAP * max(wanted.shape[:2])
             picture.draft(None, (side, side))
-        _check_size(picture, len(data))
+        check_size(picture, len(data))
         picture.load()
         return _sample(picture, wanted)
 
@@ -134,7 +126,7 @@ def look(file: IO[bytes]) -> tuple[tuple[int, int], bool]:
         is_grey = picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
         # Asked before the orientation, for which a PNG is decoded.
         if picture.format == "PNG":
-            _check_size(picture, nbytes)
+            check_size(picture, nbytes)
         width, height = picture.size
         is_turned = picture.format != "TIFF" and _orientation(picture) in _TRANSPOSING
         return ((width, height) if is_turned else (height, width)), is_grey
@@ -232,7 +224,7 @@ def _opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
                 _check_pixels(picture)
                 yield picture
         except Image.DecompressionBombError:
-            raise _too_large("very many", nbytes) from None
+            raise too_large("very many", nbytes) from None
         except PIL.UnidentifiedImageError:
             raise PictureError(f"is no valid {name} file. {AGAIN}") from None
 
@@ -280,65 +272,10 @@ def _check_pixels(picture: object) -> None:
         )
 
 
-def _check_size(picture: object, nbytes: int) -> None:
-    """Refuse a picture that would take too much memory, before any is taken."""
-    width, height = picture.size
-    need = width * height * _bytes_per_pixel(picture)
-    if picture.format == "TIFF":
-        need += _unpacked(picture) * _bytes_per_pixel(picture)
-    if picture.info.get("progressive"):
-        # All coefficients of the full size are kept, two bytes each.
-        need += 2 * _coefficients(picture)
-    if nbytes + need > LARGEST_PICTURE_BYTES:
-        scale = _scale(picture)
-        raise _too_large(f"{height * scale}x{width * scale}", nbytes)
-
-
-def _bytes_per_pixel(picture: object) -> int:
-    """Return what Pillow takes for a decoded pixel, buffers of the decoder included."""
-    if picture.format == "WEBP":
-        return 16  # two canvases, the copy that is handed out, and the picture
-    mode = picture.mode
-    return 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
-
-
-def _unpacked(picture: object) -> int:
-    """Return the pixels that are unpacked beside a TIFF picture: a strip or tile, or all."""
-    tags, (width, height) = picture.tag_v2, picture.size
-    if tags.get(_ORIENTATION, 1) != 1:  # Pillow turns it as a whole
-        return width * height
-    if picture.tile[0][0] == "raw":
-        return 0
-    if _TILE_WIDTH in tags:
-        return tags[_TILE_WIDTH] * tags[_TILE_HEIGHT]
-    return width * min(height, tags.get(_ROWS_PER_STRIP, height))
-
-
-def _scale(picture: object) -> int:
-    """Return how many times smaller than it is a picture will be decoded."""
-    return (getattr(picture, "decoderconfig", None) or (1,))[0]
-
-
-def _coefficients(picture: object) -> int:
-    """Return the number of coefficients of a progressive JPEG picture, at its full size."""
-    width, height = (side * _scale(picture) for side in picture.size)
-    across = max(layer[1] for layer in picture.layer)
-    down = max(layer[2] for layer in picture.layer)
-    share = sum(layer[1] * layer[2] for layer in picture.layer) / (across * down)
-    return math.ceil(width * height * share)
-
-
-def _too_large(size: str, nbytes: int) -> PictureError:
-    return PictureError(
-        f"{size} pixels in a file of {nbytes:,} bytes take more than "
-        f"{LARGEST_PICTURE_BYTES >> 20} MiB to decode. Make it smaller, or take it out"
-    )
-
-
 def _orientation(picture: object) -> int:
     """Return how a picture lies, 1 to 8 as in EXIF; what cannot be read says nothing."""
     try:
-        return picture.getexif().get(_ORIENTATION, 1)
+        return picture.getexif().get(ORIENTATION, 1)
     except Exception:  # made-up tags, over which Pillow raises almost anything
         return 1
 
