@@ -8,7 +8,7 @@ Data sets and ``predict`` both come through `decode`, so that one file gives one
 * Palettes, CMYK and other colour spaces become RGB; black and white and grey of 16 or 12 bits
   become grey of 8 bits, its upper ones. What is transparent lies on white. Grey stays grey then.
 * Signed, 32-bit and floating-point pixels are refused: their range would have to be guessed.
-* File and decoded pixels together may take so much memory (`decode_size`). JPEG is decoded at a half, a
+* What a picture may take to decode has a limit (`decode_size`). JPEG is decoded at a half, a
   quarter or an eighth of its size where that is enough; all else is converted in bands of rows.
 """
 
