@@ -81,7 +81,7 @@ def check(overrides) -> bool:
             if cell not in ("method", "learning_rate", "gradient_scale"):
                 assert getattr(method, cell) == value
         return True
-    assert message.startswith("configs/digits.yaml: ")
+    assert message.startswith("override: ")
     assert len(message.splitlines()) == 1
     remedy = nearest(message)
     repaired = resolve(overrides | remedy)
@@ -239,7 +239,7 @@ def test_open_cells_follow_those_that_are_set(overrides, cells):
     ],
 )
 def test_refusals_say_what_and_what_instead(overrides, message):
-    assert resolve_or_refuse(overrides) == (None, f"configs/digits.yaml: {message}")
+    assert resolve_or_refuse(overrides) == (None, f"override: {message}")
 
 
 def test_labels_are_the_cells_of_the_design():

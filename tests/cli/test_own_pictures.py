@@ -63,8 +63,9 @@ def test_a_bad_picture_costs_its_own_answer(program, photos, run, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(good.read_bytes()[:400])
     done = program.run("predict", run, good, tmp_path / "bad.jpg", "none.png", good, expect=2)
     assert len(done.stdout.splitlines()) == 2
-    lines = done.stderr.splitlines()
+    *lines, weights = done.stderr.splitlines()
     assert [line.split(": ")[0] for line in lines] == ["DataError"] * 2
+    assert weights.startswith("weights: ")
     assert "bad.jpg: truncated or damaged" in lines[0]
     assert "none.png: no such file" in lines[1]
     answers = program.json("predict", run, good, tmp_path / "bad.jpg", expect=2)

@@ -147,9 +147,9 @@ name = sys.argv[1]
 gate_in, gate_out = os.pipe()
 log_in, log_out = os.pipe()
 original = flat._write
-def counted(fd, source, split):
+def counted(fd, source, split, progress):
     os.write(log_out, split[:1].encode())
-    return original(fd, source, split)
+    return original(fd, source, split, progress)
 flat._write = counted
 pids = []
 for _ in range(6):
