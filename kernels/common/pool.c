@@ -22,8 +22,9 @@
 
 #include "parallel.h"
 
-/* How long a wait goes on without sleeping: longer than threads of equal shares are apart, far shorter than a time slice. */
-#define SPIN_NS 200000
+/* How long a wait goes on without sleeping: longer than threads of equal shares are mostly apart, shorter than a time
+ * slice.  At a fifth of it a step of CNV or BinaryNet on two threads has some fifty sleeps instead of ten or twenty. */
+#define SPIN_NS 1000000
 /* Looks between two looks at the clock. */
 #define LOOKS 64
 /* Address space of a thread's stack; what kernels put there is some tens of KiB. */
