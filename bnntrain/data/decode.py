@@ -352,9 +352,7 @@ def _scaled(picture: object, box: Box, size: tuple[int, int]) -> object:
     """
     from PIL import Image
 
-    left, top, right, bottom = (
-        math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3]),
-    )  # fmt: skip
+    (left, top), (right, bottom) = map(math.floor, box[:2]), map(math.ceil, box[2:])
     across = max(1, (right - left) // (_GAP * size[0]))
     down = max(1, (bottom - top) // (_GAP * size[1]))
     rows = max(1, _BAND_PIXELS // (right - left) // down) * down

@@ -338,22 +338,11 @@ def test_source_without_permission(kit, place, open_bound):
         place.data.chmod(0o755)
 
 
-MEMORY = r"""
-import sys
-import bnntrain.data.catalog
-def kib(key):
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith(key))
-before = kib("VmRSS")
-dataset = bnntrain.data.catalog.open_dataset(sys.argv[1])
-print(kib("VmHWM") - before, dataset.train.count)
-"""
-
 GROWTH_LIMIT_KIB = 8 * 1024
 
 
 @pytest.mark.parametrize("form", ["idx.gz", "idx", "npz", "npz stored"])
-def test_memory_of_a_conversion(kit, place, form):
+def test_memory_of_a_conversion(kit, place, form, measured_conversion):
     """A set of MNIST's size, 45 MiB, through less than 8 MiB, readers included."""
     images = np.tile(np.arange(784, dtype=np.uint8).reshape(28, 28), (60000, 1, 1))
     labels = (np.arange(60000) % 10).astype(np.uint8)
@@ -365,17 +354,17 @@ def test_memory_of_a_conversion(kit, place, form):
         name = str(place.data / "set.npz")
         arrays = kit.npz_arrays((images, labels), few)
         (place.data / "set.npz").write_bytes(kit.npz_bytes("stored" not in form, **arrays))
-    done = kit.run_script(MEMORY, name)
+    done = kit.run_script(measured_conversion, name)
     assert done.returncode == 0, done.stderr
     growth_kib, count = map(int, done.stdout.split())
     assert count == 60000
     assert growth_kib < GROWTH_LIMIT_KIB
 
 
-def test_memory_of_converting_mnist(kit, place):
+def test_memory_of_converting_mnist(kit, place, measured_conversion):
     if not kit.real_data:
         pytest.skip("BNNTRAIN_DATA is not set")
-    done = kit.run_script(MEMORY, "mnist", BNNTRAIN_DATA=kit.real_data)
+    done = kit.run_script(measured_conversion, "mnist", BNNTRAIN_DATA=kit.real_data)
     if "not found" in done.stderr:
         pytest.skip("BNNTRAIN_DATA holds no MNIST")
     assert done.returncode == 0, done.stderr
