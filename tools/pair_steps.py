@@ -1,60 +1,119 @@
 #!/usr/bin/env python3
 """Training steps of two installations of bnntrain, in turn.
 
-    tools/pair_steps.py OTHER/.venv/bin/bnntrain mlp_mnist_quick:100 cnv_cifar10_quick:100
+    tools/pair_steps.py OTHER/.venv/bin/python mlp_mnist_quick:100 cnv_cifar10_quick:100
 
-A round measures every network, and every number of threads, with one program and then with the
-other, in an order that changes from round to round; a figure is the trimmed mean of the rounds'
-ratios. More rounds make its standard error smaller.
+Two processes train the same network with the same threads, one with the bnntrain of this Python and
+one with the other's. They take turns of some tens of milliseconds: what disturbs a turn is likely
+to disturb the next, too. A figure is the trimmed mean of the ratios of neighbours.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 from meter_statistics import trimmed
 
-OURS = Path(sys.executable).with_name("bnntrain")
+TURN_S = 0.05
+WARM_UP_TURNS = 4
+
+# What both processes run: it takes as many steps as it is told and answers with their seconds.
+# Only what both versions have may be used.
+WORKER = """
+import sys, time
+from bnntrain import api, engine
+from bnntrain.data.catalog import open_dataset
+from bnntrain.data.feeds import Feeds
+from bnntrain.evaluation import make_model, read
+name, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+prepared = api.prepare(name, {"train.batch_size": batch, "train.threads": threads})
+config = prepared.config
+dataset = open_dataset(config.data.dataset)
+model = make_model(
+    config, prepared.method, prepared.plan, prepared.shape, engine.selected_isa()
+)
+model.initialise()
+feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed, config.data.augment)
+feeds.shuffle(0)
+number = 0
+for line in sys.stdin:
+    start = time.perf_counter()
+    for _ in range(int(line)):
+        first = number % (feeds.train.count // batch) * batch
+        read(feeds.train, first, model, batch, dataset.train.path)
+        model.train_batch(batch, number, config.train.learning_rate)
+        number += 1
+    print(time.perf_counter() - start, flush=True)
+"""
 
 
-def seconds(program: Path, network: str, threads: int, steps: int) -> float:
-    """Return the median seconds of a step."""
-    config, _, batch = network.partition(":")
-    command = [program, "bench", "--step", config, "--threads", threads, "--steps", steps, "--json"]
-    command += ["--batch-size", batch] if batch else []
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if done.returncode:
-        raise click.ClickException(done.stderr.strip())
-    return json.loads(done.stdout)["seconds_per_batch"]
+class Worker:
+    """A process that takes training steps when it is told to."""
+
+    def __init__(self, python: str, network: str, threads: int) -> None:
+        config, _, batch = network.partition(":")
+        self.process = subprocess.Popen(
+            [python, "-c", WORKER, config, batch, str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def seconds(self, steps: int) -> float:
+        """Return the seconds that some steps take."""
+        print(steps, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise click.ClickException("a process has ended")
+        return float(answer)
+
+
+@contextmanager
+def workers(pythons: tuple[str, str], network: str, threads: int) -> Iterator[list[Worker]]:
+    """Start both processes; end them."""
+    both = [Worker(python, network, threads) for python in pythons]
+    try:
+        yield both
+    finally:
+        for each in both:
+            each.process.kill()
+            each.process.wait()
+
+
+def ratios(both: list[Worker], turns: int) -> tuple[list[float], float]:
+    """Return the logarithms of ours over the other's, pair by pair, and our seconds of a step."""
+    for each in both:
+        each.seconds(2)
+    steps = max(1, round(TURN_S / min(each.seconds(1) for each in both)))
+    for _ in range(WARM_UP_TURNS):
+        for each in both:
+            each.seconds(steps)
+    logs, ours = [], []
+    for number in range(turns):
+        order = both if number % 2 else both[::-1]
+        found = {id(each): each.seconds(steps) for each in order}
+        logs.append(math.log(found[id(both[0])] / found[id(both[1])]))
+        ours.append(found[id(both[0])] / steps)
+    return logs, sorted(ours)[len(ours) // 2]
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("other", type=click.Path(exists=True, path_type=Path))
+@click.argument("other")
 @click.argument("networks", nargs=-1, required=True)
 @click.option("--threads", "counts", default=[1, 2], multiple=True)
-@click.option("--rounds", default=10)
-@click.option("--steps", default=100)
-def main(
-    other: Path, networks: tuple[str, ...], counts: tuple[int, ...], rounds: int, steps: int
-) -> None:
-    """Print the time of a step here over that of the program OTHER, for CONFIG:BATCH ..."""
-    cases = [(network, threads) for network in networks for threads in counts]
-    logs: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
-    for number in range(rounds):
-        for case in cases:
-            order = [OURS, other] if number % 2 else [other, OURS]
-            found = {program: seconds(program, *case, steps) for program in order}
-            logs[case].append(math.log(found[OURS] / found[other]))
-            click.echo(f"round {number + 1}: {case[0]}, {case[1]}: "
-                       f"{found[OURS] * 1e3:.3f} ms, other {found[other] * 1e3:.3f}", err=True)
-    for (network, threads), values in logs.items():
-        value, error = trimmed(values) if len(values) > 1 else (values[0], math.nan)
-        click.echo(f"{network:28} threads {threads}: {value:+.2%} (+- {error:.2%})")
+@click.option("--turns", default=200)
+def main(other: str, networks: tuple[str, ...], counts: tuple[int, ...], turns: int) -> None:
+    """Print the time of a step here over that of Python OTHER's bnntrain, for CONFIG:BATCH ..."""
+    for network in networks:
+        for threads in counts:
+            with workers((sys.executable, other), network, threads) as both:
+                logs, seconds = ratios(both, turns)
+            value, error = trimmed(logs)
+            click.echo(f"{network:28} threads {threads}: {value:+.2%} (+- {error:.2%}), "
+                       f"{seconds * 1e3:.3f} ms")
 
 
 if __name__ == "__main__":
