@@ -109,9 +109,10 @@ def _about(name: str) -> str:
     "after it by default.",
 )  # fmt: skip
 def init(file: str | None, name: str | None, dataset: str | None) -> None:
-    """Write a commented configuration to FILE: a copy of a shipped one, or one for your data.
+    """Write a configuration to start from, with comments.
 
-    A file that is there already is left alone.
+    FILE is a copy of a shipped one, or one for your data. A file that is there already is left
+    alone.
     """
     if dataset is not None:
         from bnntrain.cli.starter import starter, starter_name
