@@ -86,8 +86,8 @@ def bench(
         if not as_json:
             if len(rows) == 1:
                 click.echo(
-                    f"{'operation':<24} {'isa':<9} {'shape':<16} {'speed':>14} {'limit':>12} "
-                    f"{'share':>6}"
+                    f"{'operation':<24} {'isa':<8} {'shape':<16} {'speed':>14} {'limit':>7} "
+                    f"{'share':>5}"
                 )
             click.echo(_line(row))
     if as_json:
@@ -102,11 +102,11 @@ def _check(flag: str, given: tuple[str, ...], known: object) -> None:
 
 def _line(row: dict[str, object]) -> str:
     shape = "x".join(map(str, row["shape"]))
-    start = f"{row['op']:<24} {row['isa']:<9} {shape:<16}"
+    start = f"{row['op']:<24} {row['isa']:<8} {shape:<16}"
     if "gvalue_per_s" in row:
         return f"{start} {row['gvalue_per_s']:>8.2f} Gval/s"
     limit = row["limit_gmac_per_s"]
-    tail = f" {limit:>12.1f} {100 * row['gmac_per_s'] / limit:>5.0f}%" if limit else ""
+    tail = f" {limit:>7.1f} {100 * row['gmac_per_s'] / limit:>4.0f}%" if limit else ""
     return f"{start} {row['gmac_per_s']:>7.1f} GMAC/s{tail}"
 
 

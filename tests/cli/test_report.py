@@ -23,6 +23,16 @@ def test_columns_have_no_trailing_spaces():
     assert columns([]) == []
 
 
+def test_columns_wrap_their_last_one_between_words():
+    path = "/" + "x" * 90
+    lines = columns([["name", "word " * 30], ["b", path]], [["head", "of it"]])
+    assert lines[0] == "head  of it"
+    assert max(map(len, lines[:-1])) <= 80
+    assert lines[2].startswith("      word ")
+    assert lines[-1] == f"b     {path}"
+    assert " ".join(" ".join(lines).split()) == "head of it name " + "word " * 30 + f"b {path}"
+
+
 def test_rows_of_one_length():
     with pytest.raises(ValueError, match="zip"):
         table([["a", "b"]], [["c"]])
