@@ -151,8 +151,11 @@ def _make(path: Path) -> None:
         path.open("x").close()
     except FileExistsError:
         raise UsageError(f"{path}: exists already. Give another name, or delete it") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{path.parent} is no folder. Make it, or give another name") from None
     except OSError as error:
-        raise WriteError(path, f"cannot be written ({error.strerror or error})") from None
+        message = f"cannot be written ({error.strerror or error}). Give another name"
+        raise WriteError(path, message) from None
 
 
 @contextlib.contextmanager

@@ -250,3 +250,13 @@ def test_meter_of_a_configuration(program, replay, tmp_path):
         "energy", "record", "-o", tmp_path / "p.csv", "--for", 0.3, "--config", config
     )
     assert got["kind"] == "replay"
+
+
+def test_a_record_in_what_is_no_folder(program, replay, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for folder in ("file", "none"):
+        path = tmp_path / folder / "power.csv"
+        line = program.error("energy", "record", "-o", path, "--for", 1, *replay)
+        assert line == (
+            f"UsageError: {path.parent} is no folder. Make it, or give another name"
+        )
