@@ -20,6 +20,7 @@ Row = Sequence[str]
 _GAP = "  "
 _WIDTH = 80
 _NARROWEST = 20
+_LONG_S = 1200
 
 
 def table(head: Sequence[Row], rows: Sequence[Row | None], left: int = 1) -> list[str]:
@@ -87,6 +88,16 @@ def size_text(size: float) -> str:
         if size >= scale:
             return f"{size / scale:.2f} {unit}"
     return f"{size:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """Write a time so that short ones keep their digits and long ones are read at a glance."""
+    if seconds < 1:
+        return f"{1e3 * seconds:.3g} ms" if seconds < 0.9995 else "1.0 s"
+    if seconds < _LONG_S:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def times(whole: float | None, part: float | None) -> str:
