@@ -10,12 +10,14 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from bnntrain.data.arrays import ArrayFaultError, image_stack
+from bnntrain.data.arrays import ArrayFaultError, check_plain_type, image_stack
 from bnntrain.data.decode import PictureError, PictureSizeError, decode, fit
 from bnntrain.data.files import reason
+from bnntrain.data.npy import read_header
 from bnntrain.data.picture_files import LARGEST_FILE_BYTES, is_litter, is_picture
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
@@ -52,7 +54,7 @@ def read_images(path: Path, wanted: Preprocessing, invert: bool = False) -> np.n
         It needs Pillow, and Pillow is not installed.
     """
     if path.suffix.lower() == ARRAY_SUFFIX:
-        return _inverted(fit_images(_load_array(path, path), wanted, path), invert)
+        return _inverted(fit_images(_open_array(path), wanted, path), invert)
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE_BYTES + 1)
@@ -169,14 +171,36 @@ def _guarded(
         ) from None  # fmt: skip
 
 
-def _load_array(file: Path | io.BytesIO, where: object) -> np.ndarray:
+def _open_array(path: Path) -> np.ndarray:
     try:
-        return np.load(file, allow_pickle=False)
+        with path.open("rb") as file:
+            return _load_array(file, path)
     except FileNotFoundError:
-        raise DataError(where, "no such file. Check the path") from None
+        raise DataError(path, "no such file. Check the path") from None
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({reason(error)}). Check the path") from None
+
+
+def _load_array(file: BinaryIO, where: object) -> np.ndarray:
+    try:
+        _check_type(file)
+        return np.load(file, allow_pickle=False)
+    except ArrayFaultError as error:
+        raise DataError(where, str(error)) from None
     except (*_DAMAGED, zipfile.BadZipFile) as error:
         message = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(where, f"cannot be read ({message}). Save it with numpy.save") from None
+
+
+def _check_type(file: BinaryIO) -> None:
+    """Refuse what NumPy would only say that it does not unpickle; the file is rewound."""
+    try:
+        dtype = read_header(file).dtype
+    except ValueError:  # NumPy tells what is wrong
+        return
+    finally:
+        file.seek(0)
+    check_plain_type(dtype)
 
 
 def _stacked(array: np.ndarray, shape: tuple[int, ...], where: object) -> np.ndarray:

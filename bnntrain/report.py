@@ -1,11 +1,13 @@
 """Plain-text tables and the way numbers are written in them.
 
 ASCII only, so that every console prints it, and without colour: the command line adds that. Imports
-nothing, so that a report of what is missing (`doctor`) can be printed when NumPy is.
+the standard library alone, so that a report of what is missing (`doctor`) can be printed when NumPy
+is.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 _MIB = 1 << 20
@@ -16,6 +18,9 @@ NONE = "-"
 
 Row = Sequence[str]
 _GAP = "  "
+_WIDTH = 80
+_NARROWEST = 20
+_LONG_S = 1200
 
 
 def table(head: Sequence[Row], rows: Sequence[Row | None], left: int = 1) -> list[str]:
@@ -51,9 +56,25 @@ def table(head: Sequence[Row], rows: Sequence[Row | None], left: int = 1) -> lis
     return lines
 
 
-def columns(rows: Sequence[Row]) -> list[str]:
-    """Align rows of words to the left, without a heading."""
-    return table([], rows, left=max((len(row) for row in rows), default=0))
+def columns(rows: Sequence[Row], head: Sequence[Row] = ()) -> list[str]:
+    """Align rows of words to the left; a last column that is too wide goes on in further lines.
+
+    A word that does not fit, such as a path, stays whole.
+    """
+    count = max((len(row) for row in rows), default=0)
+    if count:
+        before = [max(len(row[place]) for row in [*head, *rows]) for place in range(count - 1)]
+        left = max(_WIDTH - sum(before) - len(_GAP) * len(before), _NARROWEST)
+        rows = [line for row in rows for line in _wrapped(row, left)]
+    return table(head, rows, left=count)
+
+
+def _wrapped(row: Row, width: int) -> list[Row]:
+    """Break the last cell of a row into lines."""
+    *before, last = row
+    lines = textwrap.wrap(last, width, break_long_words=False, break_on_hyphens=False) or [""]
+    empty = [""] * len(before)
+    return [[*(empty if place else before), line] for place, line in enumerate(lines)]
 
 
 def mib(size: float | None, decimals: int = 2) -> str:
@@ -67,6 +88,16 @@ def size_text(size: float) -> str:
         if size >= scale:
             return f"{size / scale:.2f} {unit}"
     return f"{size:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """Write a time so that short ones keep their digits and long ones are read at a glance."""
+    if seconds < 1:
+        return f"{1e3 * seconds:.3g} ms" if seconds < 0.9995 else "1.0 s"
+    if seconds < _LONG_S:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def times(whole: float | None, part: float | None) -> str:

@@ -373,3 +373,11 @@ def test_digest_follows_what_affects_the_weights_and_nothing_else(tmp_path):
 def test_a_value_that_is_no_text_is_one_line():
     with pytest.raises(ConfigError, match=r"^override: name: .* is not allowed\. Give a name"):
         load_config("digits", {"name": "a\ud800"})
+
+
+@pytest.mark.parametrize("given", [-5, 0, 2000, True, [-5, 64]])
+def test_a_size_that_is_none_is_quoted_as_it_was_given(given):
+    with pytest.raises(ConfigError) as error:
+        load_config("photos", {"data.image_size": given})
+    shown = str(given).lower() if given is True else str(given)
+    assert f"data.image_size: {shown} is not allowed. Give one side or" in str(error.value)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 import click
 import msgspec
 
@@ -24,6 +27,7 @@ _WARMUP = 20
 )
 @click.option("--isa", "isas", multiple=True, help="Only this instruction set; may be given again.")
 @click.option("--op", "operations", multiple=True, help="Only this operation; may be given again.")
+@click.option("--list", "listed", is_flag=True, help="Name the operations that --op takes.")
 @click.option("--all", "everything", is_flag=True, help="All operations, not the products alone.")
 @click.option(
     "--steps",
@@ -51,6 +55,7 @@ def bench(
     config: str | None,
     isas: tuple[str, ...],
     operations: tuple[str, ...],
+    listed: bool,
     everything: bool,
     steps: int,
     most: int,
@@ -70,6 +75,9 @@ def bench(
     other row accounts for: Python, starting and joining of threads, code between passes.
     """
     overrides = options.overrides_of(parameters)
+    if listed:
+        echo_json(_OPERATIONS) if as_json else click.echo("\n".join(_OPERATIONS))
+        return
     if config is not None:
         _bench_step(config, overrides, steps, most, against, as_json)
         return
@@ -77,8 +85,9 @@ def bench(
         raise UsageError("--against needs --step CONFIG")
     if overrides:
         raise UsageError("options of a configuration need --step CONFIG")
-    _check("--isa", isas, kernels.supported_isas())
-    _check("--op", operations, _OPERATIONS)
+    known = kernels.supported_isas()
+    _check("--isa", isas, known, f"Give one of {', '.join(known)}")
+    _check("--op", operations, _OPERATIONS, "'bnntrain bench --list' names all")
     chosen = list(operations) or (list(_OPERATIONS) if everything else None)
     rows = []
     for row in bench_kernels(list(isas) or None, chosen):
@@ -86,27 +95,29 @@ def bench(
         if not as_json:
             if len(rows) == 1:
                 click.echo(
-                    f"{'operation':<24} {'isa':<9} {'shape':<16} {'speed':>14} {'limit':>12} "
-                    f"{'share':>6}"
+                    f"{'operation':<24} {'isa':<8} {'shape':<16} {'speed':>14} {'limit':>7} "
+                    f"{'share':>5}"
                 )
             click.echo(_line(row))
     if as_json:
         echo_json(rows)
 
 
-def _check(flag: str, given: tuple[str, ...], known: object) -> None:
+def _check(flag: str, given: tuple[str, ...], known: Sequence[str], remedy: str) -> None:
     for name in given:
         if name not in known:
-            raise UsageError(f"{flag}: no '{name}' here. Give one of {', '.join(known)}")
+            near = difflib.get_close_matches(name, known)
+            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise UsageError(f"{flag}: no '{name}' here.{hint} {remedy}")
 
 
 def _line(row: dict[str, object]) -> str:
     shape = "x".join(map(str, row["shape"]))
-    start = f"{row['op']:<24} {row['isa']:<9} {shape:<16}"
+    start = f"{row['op']:<24} {row['isa']:<8} {shape:<16}"
     if "gvalue_per_s" in row:
         return f"{start} {row['gvalue_per_s']:>8.2f} Gval/s"
     limit = row["limit_gmac_per_s"]
-    tail = f" {limit:>12.1f} {100 * row['gmac_per_s'] / limit:>5.0f}%" if limit else ""
+    tail = f" {limit:>7.1f} {100 * row['gmac_per_s'] / limit:>4.0f}%" if limit else ""
     return f"{start} {row['gmac_per_s']:>7.1f} GMAC/s{tail}"
 
 

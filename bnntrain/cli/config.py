@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import shorten
 
 import click
 
 from bnntrain.cli import options
-from bnntrain.cli.output import echo_json, echo_table
+from bnntrain.cli.output import echo_json
 from bnntrain.config import (
     dump_config,
     load_config,
@@ -22,9 +21,8 @@ from bnntrain.config.strict_yaml import parse_yaml
 from bnntrain.data.files import part_file
 from bnntrain.errors import UsageError
 from bnntrain.method import resolve_method
+from bnntrain.report import columns
 
-# Characters of a name and its description: with the gap between them a line of 100.
-_WIDTH = 98
 _MODELS = "models/"
 _SUFFIXES = (".yaml", ".yml")
 
@@ -79,11 +77,11 @@ def _echo_list(as_json: bool) -> None:
     if as_json:
         echo_json(shipped)
         return
-    left = _WIDTH - max(len(entry["name"]) for entry in shipped)
-    rows = [
-        [entry["name"], shorten(entry["about"], left, placeholder=" ...")] for entry in shipped
-    ]
-    echo_table([["name", "what it is"]], rows, left=2)
+    rows = [[entry["name"], entry["about"]] for entry in shipped]
+    head, *lines = columns(rows, [["name", "what it is"]])
+    click.echo(click.style(head, bold=True))
+    for line in lines:
+        click.echo(line)
 
 
 def _about(name: str) -> str:
@@ -109,9 +107,10 @@ def _about(name: str) -> str:
     "after it by default.",
 )  # fmt: skip
 def init(file: str | None, name: str | None, dataset: str | None) -> None:
-    """Write a commented configuration to FILE: a copy of a shipped one, or one for your data.
+    """Write a configuration to start from, with comments.
 
-    A file that is there already is left alone.
+    FILE is a copy of a shipped one, or one for your data. A file that is there already is left
+    alone.
     """
     if dataset is not None:
         from bnntrain.cli.starter import starter, starter_name

@@ -29,7 +29,10 @@ def data() -> None:
 @data.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the known data sets and your own in the data folder: what is where, in which form."""
+    """List the known data sets and your own.
+
+    Says what is where and in which form: the known ones, and your own in the data folder.
+    """
     from bnntrain.data.catalog import find_datasets
     from bnntrain.data.files import data_folder
 
@@ -130,10 +133,11 @@ class _Bar:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @json_option
 def check(names: tuple[str, ...], as_json: bool) -> int:
-    """Read data sets from the first byte to the last: structure, counts, labels, checksums.
+    """Check data sets from the first byte to the last.
 
-    NAME is a known data set or the path of an .npz file, a folder of class folders or a .zip of
-    one. Every picture that is no good is named; the exit code is then 2.
+    Structure, counts, labels and checksums are checked. NAME is a known data set or the path of an
+    .npz file, a folder of class folders or a .zip of one. Every picture that is no
+    good is named; the exit code is then 2.
     """
     from bnntrain.data.check import check as check_one
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bnntrain.cli.options import SECONDS, NamedPath, Number, json_option
+from bnntrain.cli.options import SECONDS, NamedPath, NumberRange, json_option
 from bnntrain.cli.output import echo_json
 from bnntrain.config import Meters, load_meters, parse_override
 from bnntrain.errors import Interrupted, UsageError, WriteError
@@ -76,7 +76,7 @@ def _meters(config: str | None, assignments: tuple[str, ...], kind: str | None) 
 def list_(
     config: str | None, assignments: tuple[str, ...], kind: str | None, as_json: bool
 ) -> None:
-    """List the meters of this board: which work, and why the others do not."""
+    """List the meters of this board, and why some do not work."""
     from bnntrain.meters.sources import survey
 
     found = survey(_meters(config, assignments, kind), kind)
@@ -151,8 +151,11 @@ def _make(path: Path) -> None:
         path.open("x").close()
     except FileExistsError:
         raise UsageError(f"{path}: exists already. Give another name, or delete it") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{path.parent} is no folder. Make it, or give another name") from None
     except OSError as error:
-        raise WriteError(path, f"cannot be written ({error.strerror or error})") from None
+        message = f"cannot be written ({error.strerror or error}). Give another name"
+        raise WriteError(path, message) from None
 
 
 @contextlib.contextmanager
@@ -213,19 +216,19 @@ def _lines(result: EnergyRecord, output: Path) -> Iterator[str]:
 
 @energy.command()
 @click.option(
-    "--load", "load_ohm", type=Number(1e-3, 1e6), metavar="OHM",
+    "--load", "load_ohm", type=NumberRange(1e-3, 1e6), metavar="OHM",
     help="Resistor that is the only load behind the meter.",
 )  # fmt: skip
 @click.option(
-    "--amps", type=Number(1e-6, 1e3), metavar="A",
+    "--amps", type=NumberRange(1e-6, 1e3), metavar="A",
     help="What a multimeter in line shows instead.",
 )  # fmt: skip
 @click.option(
-    "--volts", type=Number(1e-3, 1e3), metavar="V",
+    "--volts", type=NumberRange(1e-3, 1e3), metavar="V",
     help="What a multimeter shows behind the meter, to check its voltage.",
 )  # fmt: skip
 @click.option(
-    "--error", "error_percent", type=Number(0, 100), default=1.0, show_default=True,
+    "--error", "error_percent", type=NumberRange(0, 100), default=1.0, show_default=True,
     metavar="PERCENT", help="Uncertainty of resistor or multimeter.",
 )  # fmt: skip
 @click.option(

@@ -16,7 +16,7 @@ from bnntrain.config import is_config_name
 from bnntrain.errors import UsageError
 from bnntrain.plan import MIB
 from bnntrain.records import is_run
-from bnntrain.report import plural
+from bnntrain.report import duration, plural
 
 _NOTICED = 0.1
 
@@ -123,13 +123,13 @@ def time_lines(s: dict) -> list[str]:
     median, trained = s["seconds_per_batch"], s["seconds_total"]
     lines = [
         f"time: {1e3 * median:.2f} ms per batch of {s['batch_size']} "
-        f"({s['isa']}, {plural(s['threads'], 'thread')}), {trained:.1f} s in all"
+        f"({s['isa']}, {plural(s['threads'], 'thread')}), {duration(trained)} in all"
     ]
     also = []
     if mean is not None and abs(mean - median) > _NOTICED * median:
         also.append(f"mean {1e3 * mean:.2f} ms per batch")
     if wall is not None and wall - trained > _NOTICED * trained:
-        also.append(f"{wall:.1f} s with evaluation and checkpoints")
+        also.append(f"{duration(wall)} with evaluation and checkpoints")
     return [*lines, f"      {', '.join(also)}"] if also else lines
 
 

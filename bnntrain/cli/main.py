@@ -135,7 +135,8 @@ def _failed_output(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):  # whoever read our output has had enough
         return EXIT_FAILURE
     where = "output" if error.filename is None else os.fsdecode(error.filename)
-    return _fail("WriteError", f"{where}: {error.strerror or error}", EXIT_FAILURE)
+    message = f"{where}: {error.strerror or error}. Free some space, or write to another place"
+    return _fail("WriteError", message, EXIT_FAILURE)
 
 
 def _fail(kind: str, message: str, code: int) -> int:

@@ -32,7 +32,7 @@ class ByteSize(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Number(click.FloatRange):
+class Number(click.types.FloatParamType):
     """A number on the real line: click's own takes ``nan``, which lies in every range, and ``inf``.
 
     All options that take a number with a point are of this type.
@@ -48,7 +48,11 @@ class Number(click.FloatRange):
         return super().convert(value, param, ctx)
 
 
-SECONDS = Number(0, 31_536_000, min_open=True)
+class NumberRange(Number, click.FloatRange):
+    """A number with bounds, which click writes into the help: without any it says ``x<=None``."""
+
+
+SECONDS = NumberRange(0, 31_536_000, min_open=True)
 """A time to wait or to measure: up to a year."""
 
 

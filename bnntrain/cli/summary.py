@@ -61,7 +61,7 @@ def _report(
 def _echo_layers(layers: list[Layer], totals: dict[str, int]) -> None:
     head = [
         ["", "input", "output", "1-bit", "other", "deployed", "1-bit", "int8"],
-        ["layer", "bits", "shape", "parameters", "parameters", "bytes", "MACs", "MACs"],
+        ["layer", "bits", "shape", "weights", "params", "bytes", "MACs", "MACs"],
     ]
     rows: list[list[str] | None] = [
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from bnntrain.config.schema import (
     Data,
     Meters,
     Model,
+    Side,
 )
 from bnntrain.config.strict_yaml import dump_yaml, parse_yaml
 from bnntrain.errors import ConfigError
@@ -270,11 +272,12 @@ def _read_address(raw: dict[str, object]) -> None:
 
 
 def _read_side(raw: dict[str, object]) -> None:
-    """Turn ``image_size: 64`` into [64, 64]."""
+    """Turn ``image_size: 64`` into [64, 64]; what is no side stays for the message as it is."""
     data = raw.get("data")
     side = data.get("image_size") if isinstance(data, dict) else None
-    if isinstance(side, int) and not isinstance(side, bool):
-        data["image_size"] = [side, side]
+    if isinstance(side, int):
+        with contextlib.suppress(msgspec.ValidationError):
+            data["image_size"] = [msgspec.convert(side, Side)] * 2
 
 
 def _load_model(given: object, name: str, where: Where, folder: Path) -> Model:

@@ -40,6 +40,22 @@ class ArrayFaultError(ValueError):
     """What is wrong with an array and what to do, without the name of a file."""
 
 
+def check_plain_type(dtype: np.dtype) -> None:
+    """Check that an array holds plain numbers or texts.
+
+    Raises
+    ------
+    ArrayFaultError
+        If it holds Python objects, which are never unpickled, or records.
+    """
+    if dtype.kind in "OV":
+        kind = "object" if dtype.kind == "O" else "record"
+        raise ArrayFaultError(
+            f"array of type {kind} is refused, expected plain numbers "
+            "(Python objects are never unpickled): save a plain array, pixels as uint8"
+        )
+
+
 def check_pixel_type(dtype: np.dtype) -> None:
     """Check that pixels are uint8.
 

@@ -25,6 +25,7 @@ from bnntrain.data.arrays import (
     check_every_class,
     check_label_type,
     check_pixel_type,
+    check_plain_type,
     image_shape,
 )
 from bnntrain.data.files import reason
@@ -261,12 +262,8 @@ def _read_npy_header(stream: Stream) -> tuple[tuple[int, ...], np.dtype]:
         header = read_header(stream)
     except ValueError as error:
         raise stream.error(f"no valid .npy header ({error})") from None
-    if header.dtype.kind in "OV":
-        kind = "object" if header.dtype.kind == "O" else "record"
-        raise stream.error(
-            f"array of type {kind} is refused, expected plain numbers "
-            "(Python objects are never unpickled)"
-        )
+    with _named(stream):
+        check_plain_type(header.dtype)
     if header.fortran_order and len(header.shape) > 1:
         raise stream.error(
             "array in Fortran order, expected C order: save numpy.ascontiguousarray(x)"

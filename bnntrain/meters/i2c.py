@@ -40,7 +40,7 @@ class Device:
             from smbus2 import SMBus
         except ImportError:
             message = "needs smbus2, which is not installed: pip install 'bnntrain[energy]'"
-            raise MeterError("ina219", message) from None
+            raise MeterError(self.path, message) from None
         try:
             self._bus = SMBus(bus)
         except OSError as error:

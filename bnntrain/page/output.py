@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -32,9 +33,10 @@ def check_replaceable(path: Path, is_ours: Callable[[bytes], bool], force: bool)
     Raises
     ------
     UsageError
-        A folder, or a file of somebody else.
+        A folder, a file of somebody else, or a place in what is no folder.
     """
     try:
+        check_folder(path.parent)
         if path.is_dir():
             raise UsageError(f"{path} is a folder. Give the name of a file")
         if force or not path.exists():
@@ -45,6 +47,19 @@ def check_replaceable(path: Path, is_ours: Callable[[bytes], bool], force: bool)
         raise WriteError(path, f"cannot be read ({error.strerror or error})") from None
     if beginning and not is_ours(beginning):
         raise UsageError(f"{path} is no report of bnntrain. Give another name, or --force")
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder is one, or can become one.
+
+    Raises
+    ------
+    UsageError
+        It, or what it would be made in, is a file.
+    """
+    nearest = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if not nearest.is_dir():
+        raise UsageError(f"{nearest} is no folder. Give another name")
 
 
 def is_page(beginning: bytes) -> bool:

@@ -35,7 +35,6 @@ def test_facts(program):
 def test_words(program):
     done = program.run("doctor", BNNTRAIN_ISA="portable")
     lines = done.stdout.splitlines()
-    assert max(map(len, lines)) <= 100 or "/" in max(lines, key=len)
     assert lines[0].startswith(f"bnntrain      {bnntrain.__version__}, Python ")
     assert "portable selected, of " in done.stdout
     assert "(BNNTRAIN_ISA=portable)" in done.stdout

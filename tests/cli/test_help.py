@@ -57,6 +57,29 @@ def test_every_verb_has_help_that_fits_the_terminal(verb):
     assert max(map(len, text.splitlines())) <= 100
 
 
+def commands(command, path=()):
+    """The words of a command and of all commands below it."""
+    yield path
+    for name, each in getattr(command, "commands", {}).items():
+        yield from commands(each, (*path, name))
+
+
+WORDS = [
+    words
+    for verb in VERBS
+    for words in commands(getattr(importlib.import_module(f"bnntrain.cli.{verb}"), verb), (verb,))
+]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_help_is_whole_at_80_columns(program, words):
+    text = program.run(*words, "--help", COLUMNS="80").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "None" not in text
+    _, _, below = text.partition("\nCommands:\n")
+    assert "..." not in below
+
+
 def test_version(program):
     import bnntrain
 

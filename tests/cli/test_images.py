@@ -82,7 +82,8 @@ def test_damaged_files(tmp_path, name, content, message):
 
 def test_pickled_array_is_refused(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="cannot be read"):
+    remedy = r"of type object is refused, expected plain numbers .*: save a plain array"
+    with pytest.raises(DataError, match=remedy):
         read(tmp_path / "objects.npy", GREY)
 
 

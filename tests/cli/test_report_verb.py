@@ -179,12 +179,14 @@ def test_a_damaged_file_is_named_in_one_line(program, run, name, content):
 
 def test_a_page_that_cannot_be_written(program, run, tmp_path):
     (tmp_path / "file").write_text("x")
-    for page, reason in (
-        (tmp_path / "file" / "page.html", "File exists"),
-        (tmp_path / f"{'x' * 245}.html", "File name too long"),
-    ):
-        line = program.error("report", run, "-o", page, expect=1)
-        assert line == f"WriteError: {page}: cannot be written ({reason}). Give another name"
+    page = tmp_path / f"{'x' * 245}.html"
+    line = program.error("report", run, "-o", page, expect=1)
+    assert line == f"WriteError: {page}: cannot be written (File name too long). Give another name"
+    for option, given in (("-o", "file/page.html"), ("--csv", "file"), ("--csv", "file/in/a.csv")):
+        line = program.error("report", run, option, tmp_path / given)
+        assert line == f"UsageError: {tmp_path / 'file'} is no folder. Give another name"
+    assert (tmp_path / "file").read_text() == "x"
+    assert not (run / "report.html").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -19,6 +20,16 @@ def test_evaluate_equals_what_the_run_reported(program, trained):
     assert (last["samples"], last["checkpoint"], last["epoch"]) == (360, "last", 3)
     best = program.json("evaluate", trained, "--checkpoint", "best")
     assert best["test_accuracy"] == run["best_test_accuracy"]
+
+
+def test_times_of_a_run_add_up(trained):
+    run = json.loads((trained / "run.json").read_text())
+    with (trained / "metrics.csv").open(newline="") as file:
+        epochs = [float(row["seconds"]) for row in csv.DictReader(file)]
+    batches = len(epochs) * (run["train_samples"] // run["batch_size"])
+    assert run["seconds_per_batch_mean"] * batches == pytest.approx(sum(epochs), rel=1e-6)
+    assert run["seconds_total"] == pytest.approx(sum(epochs), rel=1e-6)
+    assert run["seconds_wall"] >= run["seconds_total"]
 
 
 def test_evaluate_other_splits(program, trained):

@@ -546,6 +546,7 @@ def test_auto_says_why_nothing_works(monkeypatch, tmp_path):
     text = one_line(error)
     for kind in ("hwmon: ", "ina219: ", "pmic: ", "rapl: "):
         assert kind in text
+    assert "ina219: ina219" not in text
     found = survey(Meters(), root=tmp_path)
     assert [(each.kind, each.usable) for each in found] == [
         ("hwmon", False), ("ina219", False), ("pmic", False), ("rapl", False),

@@ -13,7 +13,7 @@ from bnntrain import page
 from bnntrain.config import dump_config, load_config
 from bnntrain.errors import UsageError
 from bnntrain.page.drawings import all_figures
-from bnntrain.page.svg import NARROW, WIDE, draw_lines
+from bnntrain.page.svg import NARROW, WIDE, draw_lines, legend_of
 
 
 def text_of(*folders):
@@ -272,3 +272,52 @@ def test_without_a_validation_split_nothing_is_the_best(tmp_path):
     summary = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(summary | {"validation_samples": 0}))
     assert "best" not in text_of(folder)
+
+
+def _strokes(figure):
+    """Labels of a figure's lines and how each is stroked in drawing and legend of the page."""
+    legend = str(legend_of(figure))
+    found = {}
+    for item in legend.split("<li")[1:]:
+        label = re.sub(r"<[^>]+>", "", "<li" + item).strip()
+        style = re.search(r'class="line \S+ (\w+)"', item)
+        if style:
+            found[label] = style[1]
+    return found
+
+
+def test_legends_tell_training_from_validation_by_the_stroke(tmp_path):
+    record = page.read_runs([sample.make_run(tmp_path / "run")])
+    for figure in all_figures(record).learning:
+        strokes = _strokes(figure)
+        kinds = {label.rpartition(", ")[2]: stroke for label, stroke in strokes.items()}
+        assert kinds == {"training": "dashed", "validation": "solid"}
+        drawn = re.findall(r'class="line \S+ (\w+)"', str(draw_lines(figure, WIDE)))
+        assert sorted(drawn) == ["dashed", "solid"]
+
+
+def test_pictures_tell_training_from_validation_by_the_stroke(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    from bnntrain.page.pictures import draw_picture
+
+    drawn = []
+    save = Figure.savefig
+
+    def kept(self, *arguments, **named):
+        drawn.append(self)
+        return save(self, *arguments, **named)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    record = page.read_runs([sample.make_run(tmp_path / "run")])
+    for figure in all_figures(record).learning:
+        draw_picture(figure)
+        (legend,) = drawn.pop().legends
+        strokes = {
+            text.get_text().rpartition(", ")[2]: line.get_linestyle()
+            for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+        }
+        assert (strokes["training"], strokes["validation"]) == ("--", "-")
+        # Long enough that a dash is seen on both sides of the mark.
+        assert legend.handlelength >= 4
