@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain import engine, runs
+from bnntrain.checkpoints import with_dataset
 from bnntrain.classifier import CHECKPOINTS, SPLITS, Classifier, load
 from bnntrain.config import Config, Reference, dump_config, load_config
 from bnntrain.data.array_source import store_arrays
+from bnntrain.data.catalog import settled
 from bnntrain.errors import UsageError
 from bnntrain.limits import available_bytes
 from bnntrain.plan import Plan
@@ -155,6 +157,7 @@ def fit(
         if given is None and not is_new:
             observer.note(f"resuming {folder.path}")
         # Data are read and memory is taken first: a run that cannot start leaves no folder behind.
+        config = _with_lasting_name(config, folder, is_new)
         trainer = engine.Trainer(config, method, plan, folder, observer)
         stack.callback(trainer.close)
         if is_new:
@@ -206,6 +209,13 @@ def _folder(config: Config, given: Path | None, resume: bool) -> tuple[RunFolder
     runs.check_unchanged(folder, config)
     folder.lock()
     return folder, False
+
+
+def _with_lasting_name(config: Config, folder: RunFolder, is_new: bool) -> Config:
+    """Call the data set as the run does; in a new one, so that it is found from any folder."""
+    if is_new:
+        return with_dataset(config, settled(config.data.dataset))
+    return runs.as_stored(folder, config)
 
 
 def _plan_record(prepared: Prepared) -> dict[str, object]:

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 from bnntrain import kernels
 from bnntrain.config import Config, origin_of
 from bnntrain.data.order import split_counts
-from bnntrain.errors import ConfigError
+from bnntrain.errors import ConfigError, DataError
 from bnntrain.layers import BlockShape, ShapeError, Size, infer_shapes
+
+
+@contextlib.contextmanager
+def naming_the_key(config: Config) -> Iterator[None]:
+    """Say of a data set that is missing where its place is written.
+
+    Raises
+    ------
+    DataError
+        There is no such set; the remedy names ``data.dataset``, and the file that has it.
+    """
+    try:
+        yield
+    except DataError as error:
+        if not error.is_missing:
+            raise
+        source = origin_of(config, "data.dataset")
+        what = error.message.rpartition(". ")[0]
+        remedy = (
+            f"Set data.dataset in {source} to where it is now" if Path(source).is_file()
+            else "Set data.dataset to the path of a folder of class folders, or of a file"
+        )
+        raise DataError(error.path, f"{what}. {remedy}", is_missing=True) from None
 
 
 def train_count(config: Config, samples: int) -> int:
