@@ -136,7 +136,7 @@ def fit(
     >>> longer = bnntrain.fit(resume=run, overrides={"train.epochs": 20})
     >>> own = bnntrain.fit("digits", data=(x, y), classes=["cat", "dog"])
     """
-    observer = observer or engine.Observer()
+    observer = _checked(observer)
     given = _given_folder(run_dir, resume)
     if reference is None:
         if not resume or given is None:
@@ -166,6 +166,18 @@ def fit(
         with stop_on_signals() as stop:
             summary = trainer.run(stop)
         return Run(folder.path, config, plan, folder.read_metrics(), summary)
+
+
+def _checked(observer: object) -> engine.Observer:
+    """Return what is told about a run; refuse what cannot be told."""
+    if observer is None:
+        return engine.Observer()
+    told = [name for name in vars(engine.Observer) if not name.startswith("_")]
+    if missing := [name for name in told if not callable(getattr(observer, name, None))]:
+        kind = type(observer).__name__
+        message = f"an observer of type {kind} has no {missing[0]}(). Derive it from bnntrain.engine.Observer"
+        raise UsageError(message)
+    return observer
 
 
 def _check_memory(plan: Plan, observer: engine.Observer) -> None:

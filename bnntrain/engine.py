@@ -211,8 +211,8 @@ class Trainer:
         self.checkpoints.save(self.live)
         self._stop_recording()
         self.folder.write_summary(self.summary("interrupted"))
-        message = "interrupted; a checkpoint is saved. Continue with --resume"
-        raise Interrupted(self.folder.path, f"{message} {self.folder.path}")
+        remedy = f"Continue with 'bnntrain fit --resume {self.folder.path}'"
+        raise Interrupted(self.folder.path, f"a checkpoint is saved. {remedy}")
 
     def _validate(self) -> int:
         """Return how many samples of the validation split are classified correctly."""

@@ -47,6 +47,7 @@ class RunFolder:
         self._others = iter(others)
         self._lock: int | None = None
         self._made: list[Path] = []  # folders, while no run has begun in them
+        self._remains = _REMAINS  # when writing fails
 
     @property
     def config(self) -> Path:
@@ -156,6 +157,7 @@ class RunFolder:
         """
         while not self._claim():
             self.path = next(self._others)
+        self._remains = ""
         try:
             with reported(self.path):
                 (self.path / "checkpoint").mkdir(exist_ok=True)
@@ -166,7 +168,7 @@ class RunFolder:
             self._empty()
             self.close()
             raise
-        self._made = []
+        self._made, self._remains = [], _REMAINS
 
     def _empty(self) -> None:
         """Remove what an unfinished `create` made."""
@@ -247,7 +249,7 @@ class RunFolder:
     # Summary, metrics, log ----------------------------------------------------------------------
 
     def _write(self, name: str, text: str) -> None:
-        write_atomically(self.path / name, lambda file: file.write(text.encode()), _REMAINS)
+        write_atomically(self.path / name, lambda file: file.write(text.encode()), self._remains)
 
     def _write_json(self, name: str, value: object) -> None:
         self._write(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
