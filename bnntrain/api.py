@@ -174,9 +174,8 @@ def _checked(observer: object) -> engine.Observer:
         return engine.Observer()
     told = [name for name in vars(engine.Observer) if not name.startswith("_")]
     if missing := [name for name in told if not callable(getattr(observer, name, None))]:
-        kind = type(observer).__name__
-        message = f"an observer of type {kind} has no {missing[0]}(). Derive it from bnntrain.engine.Observer"
-        raise UsageError(message)
+        fault = f"an observer of type {type(observer).__name__} has no {missing[0]}()"
+        raise UsageError(f"{fault}. Derive it from bnntrain.engine.Observer")
     return observer
 
 

@@ -7,6 +7,7 @@ case the disk loses the newer one. ``best.npz`` has the weights of the chosen ep
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -130,6 +131,7 @@ class Checkpoints:
             # Less is normal: the first epoch's row is written before its checkpoint.
             message = f"is missing, but metrics.csv has {recorded} epochs"
             raise RunError(folder.last, f"{message}. Put it back, or start a new run")
+        self._tell_what_is_lost(live.progress.epoch, recorded, summary)
         folder.truncate_metrics(live.progress.epoch)
         folder.tidy()
         if state is None:
@@ -142,6 +144,14 @@ class Checkpoints:
             self._save_both(live)  # run.json, by which it was known, is about to be replaced
         self._settle_best(live, best_epoch, fault, bool(extension))
 
+    def _tell_what_is_lost(self, epochs: int, rows: int, summary: Mapping[str, object]) -> None:
+        """Name records that a crash emptied, or somebody removed; the weights need none."""
+        if epochs and not summary:
+            self.warn(f"{self.folder.path}/run.json: is missing or empty. It is written anew")
+        if rows < epochs:
+            lost = f"rows of {rows} of {epochs} epochs: the others are lost"
+            self.warn(f"{self.folder.path}/metrics.csv: {lost}. The weights are not affected")
+
     def _load(self, model: Model) -> dict[str, object] | None:
         """Read the last checkpoint that is whole; None where there never was one."""
         last, previous = self.folder.last, self.folder.previous
@@ -149,7 +159,7 @@ class Checkpoints:
         try:
             return load_checkpoint(last, arrays)
         except RunError as error:
-            if not error.is_damage or (last.exists() and not previous.exists()):
+            if not error.is_damage or (os.path.lexists(last) and not previous.exists()):
                 raise
             fault = _reason(error)
         if not previous.exists():
