@@ -131,7 +131,7 @@ CHECKPOINTS = [
     bent("last-header-only", alone(cut(LAST, 0.01)), RESUME, LAST, *DAMAGED),
     bent("last-empty", alone(put(LAST, b"")), RESUME, LAST, *DAMAGED),
     bent("last-is-text", alone(put(LAST, "weights")), RESUME, LAST, *DAMAGED),
-    bent("last-bit-flipped", alone(flip(LAST, 0.5)), RESUME, LAST, *DAMAGED),
+    bent("last-bit-flipped", alone(flip(LAST, 0.3)), RESUME, LAST, *DAMAGED),
     bent("last-is-a-folder", folder_instead(LAST), RESUME, LAST, "is a folder. Remove it"),
     bent("last-missing", alone(drop(LAST)), RESUME, LAST, "csv has 2 epochs", "Put it back"),
     bent("last-compressed", alone(compressed(LAST)), RESUME, LAST, *DAMAGED),
