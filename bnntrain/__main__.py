@@ -1,9 +1,15 @@
 """The program's entry, and ``python -m bnntrain``.
 
-Imports nothing, so that Ctrl-C and a lack of memory find an answer while all the rest is imported.
+Imports nothing of size, so that Ctrl-C and a lack of memory find an answer while all the rest is
+imported.
 """
 
+import os
 import sys
+
+# Before NumPy is imported: its BLAS, of which nothing here is used, would reserve memory for a
+# thread on each core, and under a limit (ulimit -v) the start would fail for want of it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def main() -> None:

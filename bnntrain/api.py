@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain import engine, runs
+from bnntrain.checkpoints import with_dataset
 from bnntrain.classifier import CHECKPOINTS, SPLITS, Classifier, load
 from bnntrain.config import Config, Reference, dump_config, load_config
 from bnntrain.data.array_source import store_arrays
+from bnntrain.data.catalog import settled
 from bnntrain.errors import UsageError
 from bnntrain.limits import available_bytes
 from bnntrain.plan import Plan
@@ -134,7 +136,7 @@ def fit(
     >>> longer = bnntrain.fit(resume=run, overrides={"train.epochs": 20})
     >>> own = bnntrain.fit("digits", data=(x, y), classes=["cat", "dog"])
     """
-    observer = observer or engine.Observer()
+    observer = _checked(observer)
     given = _given_folder(run_dir, resume)
     if reference is None:
         if not resume or given is None:
@@ -155,6 +157,7 @@ def fit(
         if given is None and not is_new:
             observer.note(f"resuming {folder.path}")
         # Data are read and memory is taken first: a run that cannot start leaves no folder behind.
+        config = _with_lasting_name(config, folder, is_new)
         trainer = engine.Trainer(config, method, plan, folder, observer)
         stack.callback(trainer.close)
         if is_new:
@@ -163,6 +166,17 @@ def fit(
         with stop_on_signals() as stop:
             summary = trainer.run(stop)
         return Run(folder.path, config, plan, folder.read_metrics(), summary)
+
+
+def _checked(observer: object) -> engine.Observer:
+    """Return what is told about a run; refuse what cannot be told."""
+    if observer is None:
+        return engine.Observer()
+    told = [name for name in vars(engine.Observer) if not name.startswith("_")]
+    if missing := [name for name in told if not callable(getattr(observer, name, None))]:
+        fault = f"an observer of type {type(observer).__name__} has no {missing[0]}()"
+        raise UsageError(f"{fault}. Derive it from bnntrain.engine.Observer")
+    return observer
 
 
 def _check_memory(plan: Plan, observer: engine.Observer) -> None:
@@ -206,6 +220,13 @@ def _folder(config: Config, given: Path | None, resume: bool) -> tuple[RunFolder
     runs.check_unchanged(folder, config)
     folder.lock()
     return folder, False
+
+
+def _with_lasting_name(config: Config, folder: RunFolder, is_new: bool) -> Config:
+    """Call the data set as the run does; in a new one, so that it is found from any folder."""
+    if is_new:
+        return with_dataset(config, settled(config.data.dataset))
+    return runs.as_stored(folder, config)
 
 
 def _plan_record(prepared: Prepared) -> dict[str, object]:

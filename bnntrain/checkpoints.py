@@ -6,6 +6,8 @@ case the disk loses the newer one. ``best.npz`` has the weights of the chosen ep
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -78,6 +80,7 @@ class Checkpoints:
         self.extended: list[dict[str, int]] = []
         self.has_chosen_anew = False
         self._is_last_good = True
+        self._has_moved = False  # the data set, since the last checkpoint
 
     # Saving -------------------------------------------------------------------------------------
 
@@ -85,6 +88,7 @@ class Checkpoints:
         """Write ``last.npz``; the one before it becomes ``previous.npz``."""
         state = {
             "config": self.digest, "epochs": self.config.train.epochs, "data": self.data_crc,
+            "dataset": self.config.data.dataset,
             "progress": live.progress.state(), "rate": live.rate.state(),
             "extended": self.extended,
         }  # fmt: skip
@@ -122,11 +126,12 @@ class Checkpoints:
         state = self._load(live.model)
         extension = None
         if state is not None:
-            extension = self._resume(live, state, summary.get("epochs"))
+            extension = self._resume(live, state, summary)
         elif recorded > 1:
             # Less is normal: the first epoch's row is written before its checkpoint.
             message = f"is missing, but metrics.csv has {recorded} epochs"
             raise RunError(folder.last, f"{message}. Put it back, or start a new run")
+        self._tell_what_is_lost(live.progress.epoch, recorded, summary)
         folder.truncate_metrics(live.progress.epoch)
         folder.tidy()
         if state is None:
@@ -135,7 +140,17 @@ class Checkpoints:
             live.progress.best = _former_best(live, best_epoch)
         if extension:
             self._extend(live, extension)
+        elif self._has_moved:
+            self._save_both(live)  # run.json, by which it was known, is about to be replaced
         self._settle_best(live, best_epoch, fault, bool(extension))
+
+    def _tell_what_is_lost(self, epochs: int, rows: int, summary: Mapping[str, object]) -> None:
+        """Name records that a crash emptied, or somebody removed; the weights need none."""
+        if epochs and not summary:
+            self.warn(f"{self.folder.path}/run.json: is missing or empty. It is written anew")
+        if rows < epochs:
+            lost = f"rows of {rows} of {epochs} epochs: the others are lost"
+            self.warn(f"{self.folder.path}/metrics.csv: {lost}. The weights are not affected")
 
     def _load(self, model: Model) -> dict[str, object] | None:
         """Read the last checkpoint that is whole; None where there never was one."""
@@ -144,7 +159,7 @@ class Checkpoints:
         try:
             return load_checkpoint(last, arrays)
         except RunError as error:
-            if not error.is_damage or (last.exists() and not previous.exists()):
+            if not error.is_damage or (os.path.lexists(last) and not previous.exists()):
                 raise
             fault = _reason(error)
         if not previous.exists():
@@ -159,11 +174,11 @@ class Checkpoints:
         return state
 
     def _resume(
-        self, live: Live, state: Mapping[str, object], recorded_epochs: object
+        self, live: Live, state: Mapping[str, object], summary: Mapping[str, object]
     ) -> dict[str, int] | None:
         """Take over a checkpoint's state; return how much longer the run is now, if it is."""
         last = self.folder.last
-        before = self._epochs_of(state, recorded_epochs)
+        before, self._has_moved = self._origin_of(state, summary)
         if before is None or before > self.config.train.epochs:
             message = "was made with another configuration. Resume without changing options"
             raise RunError(last, message)
@@ -181,32 +196,41 @@ class Checkpoints:
         stands = {"epoch": live.progress.epoch, "step": live.progress.step}
         return stands | {"epochs_before": before, "epochs": self.config.train.epochs}
 
-    def _epochs_of(self, state: Mapping[str, object], recorded: object) -> int | None:
-        """Return the epochs of the run that a checkpoint is of; None if it is of another run.
+    def _origin_of(
+        self, state: Mapping[str, object], summary: Mapping[str, object]
+    ) -> tuple[int | None, bool]:
+        """Return the epochs of the run that a checkpoint is of, and whether its data have moved.
 
-        Checkpoints from before runs could be extended do not tell, but ``run.json`` does.
+        None if it is of another run. Checkpoints from before runs could be extended, or their data
+        moved, do not tell, but ``run.json`` does. That the data are the same, their CRC says.
         """
-        for epochs in (state.get("epochs"), self.config.train.epochs, recorded):
-            if isinstance(epochs, int) and state.get("config") == config_digest(
-                with_epochs(self.config, epochs)
-            ):
-                return epochs
-        return None
+        here = self.config.data.dataset
+        names = dict.fromkeys((here, state.get("dataset"), summary.get("dataset")))
+        lengths = (state.get("epochs"), self.config.train.epochs, summary.get("epochs"))
+        for name, epochs in itertools.product(names, lengths):
+            if isinstance(name, str) and isinstance(epochs, int):
+                config = with_dataset(with_epochs(self.config, epochs), name)
+                if state.get("config") == config_digest(config):
+                    return epochs, name != here
+        return None, False
 
     def _extend(self, live: Live, extension: dict[str, int]) -> None:
         # Interrupted between the two, a resumed run finds the extension in the first alone.
         former = load_config(self.folder.config)
         self.folder.write_config(dump_config(with_epochs(former, self.config.train.epochs)))
         self.extended.append(extension)
-        # Twice: neither it nor the one before it may lead on without the extension.
-        self.save(live)
-        self.save(live)
+        self._save_both(live)
         before, now = extension["epochs_before"], extension["epochs"]
         kind = self.config.train.schedule.kind
         # The other schedules do not depend on the length of the run.
         exact = f"the weights will be those of {now} epochs in one go"
         effect = "the cosine of the new length holds from here on" if kind == "cosine" else exact
         self.note(f"extended from {before} to {now} epochs: {effect}")
+
+    def _save_both(self, live: Live) -> None:
+        """Write the last checkpoint and the one before it: neither may lead on from elsewhere."""
+        self.save(live)
+        self.save(live)
 
     # The best epoch -----------------------------------------------------------------------------
 
@@ -252,6 +276,12 @@ def with_epochs(config: Config, epochs: int) -> Config:
     """Return a configuration with another length."""
     train = msgspec.structs.replace(config.train, epochs=epochs)
     return msgspec.structs.replace(config, train=train)
+
+
+def with_dataset(config: Config, dataset: str) -> Config:
+    """Return a configuration whose data set is called, or lies, otherwise."""
+    data = msgspec.structs.replace(config.data, dataset=dataset)
+    return msgspec.structs.replace(config, data=data)
 
 
 def _reason(error: RunError) -> str:

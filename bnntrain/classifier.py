@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain.changes import check_data
+from bnntrain.compatibility import naming_the_key
 from bnntrain.data.array_source import as_array, read_labels_of
 from bnntrain.data.arrays import ArrayFaultError
 from bnntrain.data.catalog import open_dataset
@@ -143,7 +144,8 @@ class Classifier:
         if split not in SPLITS:
             raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
         config = self.prepared.config
-        dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
+        with naming_the_key(config):
+            dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
         feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
         try:
             feed = getattr(feeds, split)

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 from bnntrain import kernels
 from bnntrain.config import Config, origin_of
 from bnntrain.data.order import split_counts
-from bnntrain.errors import ConfigError
+from bnntrain.errors import ConfigError, DataError
 from bnntrain.layers import BlockShape, ShapeError, Size, infer_shapes
+
+
+@contextlib.contextmanager
+def naming_the_key(config: Config) -> Iterator[None]:
+    """Say of a data set that is missing where its place is written.
+
+    Raises
+    ------
+    DataError
+        There is no such set; the remedy names ``data.dataset``, and the file that has it.
+    """
+    try:
+        yield
+    except DataError as error:
+        if not error.is_missing:
+            raise
+        source = origin_of(config, "data.dataset")
+        what = error.message.rpartition(". ")[0]
+        remedy = (
+            f"Set data.dataset in {source} to where it is now" if Path(source).is_file()
+            else "Set data.dataset to the path of a folder of class folders, or of a file"
+        )
+        raise DataError(error.path, f"{what}. {remedy}", is_missing=True) from None
 
 
 def train_count(config: Config, samples: int) -> int:
@@ -37,20 +64,21 @@ def check_fit(config: Config, shape: Size, classes: int, train_samples: int) -> 
             raise _error(
                 config, "train.batch_size",
                 f"{config.train.batch_size} images of {positions} positions are more than the "
-                f"{kernels.MAX_POSITIONS} that sums are exact for. Give at most "
-                f"{kernels.MAX_POSITIONS // positions}",
+                f"{kernels.MAX_POSITIONS} that sums are exact for. Give "
+                f"--batch-size {kernels.MAX_POSITIONS // positions} or less",
             )
     outputs = blocks[-1].outputs
     if outputs != classes:
         raise _error(
             config, f"model.layers[{blocks[-1].layer}].dense",
-            f"{outputs} outputs, but {config.data.dataset} has {classes} classes. Give {classes}",
+            f"{outputs} outputs, but {config.data.dataset} has {classes} classes. "
+            f"Give {classes}, or 'dense: classes' for as many as the data have",
         )
     if config.train.batch_size > train_samples:
         raise _error(
             config, "train.batch_size",
             f"{config.train.batch_size} is more than the {train_samples} training samples. "
-            "Give at most that",
+            f"Give --batch-size {train_samples} or less",
         )
     padding, side = config.data.augment.crop_padding, min(shape[:2])
     if padding >= side:
@@ -68,6 +96,7 @@ def _too_wide(block: BlockShape) -> tuple[str, str]:
     """Return key and message for a product of too many inputs."""
     sums = f"are more than the {kernels.MAX_INPUTS} that sums are exact for"
     if block.kind == "dense" and block.layer == 0:
-        return "data.dataset", f"{block.fan_in} values per sample {sums}. Use smaller images"
+        remedy = "Use smaller images: data.image_size makes pictures so"
+        return "data.dataset", f"{block.fan_in} values per sample {sums}. {remedy}"
     remedy = "Give fewer channels before it" + (" or a smaller kernel" if block.kernel > 1 else "")
     return f"model.layers[{block.layer}].{block.kind}", f"{block.fan_in} inputs {sums}. {remedy}"

@@ -15,6 +15,7 @@ import time
 
 from bnntrain import kernels
 from bnntrain.checkpoints import Checkpoints, Live
+from bnntrain.compatibility import naming_the_key
 from bnntrain.config import Config, origin_of
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
@@ -101,9 +102,10 @@ class Trainer:
         self.config, self.method, self.plan = config, method, plan
         self.folder, self.observer = folder, observer
         self.isa = selected_isa()
-        self.dataset = open_dataset(
-            config.data.dataset, PictureOptions.of(config.data), observer.converting
-        )
+        with naming_the_key(config):
+            self.dataset = open_dataset(
+                config.data.dataset, PictureOptions.of(config.data), observer.converting
+            )
         self.feeds = Feeds(
             self.dataset, config.data.validation_fraction, config.train.seed, config.data.augment
         )
@@ -209,8 +211,8 @@ class Trainer:
         self.checkpoints.save(self.live)
         self._stop_recording()
         self.folder.write_summary(self.summary("interrupted"))
-        message = "interrupted; a checkpoint is saved. Continue with --resume"
-        raise Interrupted(self.folder.path, f"{message} {self.folder.path}")
+        remedy = f"Continue with 'bnntrain fit --resume {self.folder.path}'"
+        raise Interrupted(self.folder.path, f"a checkpoint is saved. {remedy}")
 
     def _validate(self) -> int:
         """Return how many samples of the validation split are classified correctly."""

@@ -70,14 +70,17 @@ class DataError(BnntrainError):
         The file or folder, or the name of the data set when there is no file.
     message : str
         What is wrong (with the byte offset where one is known) and the remedy.
+    is_missing : bool
+        Whether there is no such file or folder at all.
     """
 
     exit_code = 2
 
-    def __init__(self, path: object, message: str) -> None:
+    def __init__(self, path: object, message: str, is_missing: bool = False) -> None:
         super().__init__(path, message)
         self.path = path
         self.message = message
+        self.is_missing = is_missing
 
 
 class RunError(BnntrainError):

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from bnntrain import engine
-from bnntrain.compatibility import check_fit, train_count
+from bnntrain.compatibility import check_fit, naming_the_key, train_count
 from bnntrain.config import Config, LayerSpec, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
@@ -92,7 +92,8 @@ def prepare(
     memory_limit = None if memory_limit is None else parse_size(memory_limit)
     method = resolve_method(config)
     engine.selected_isa()
-    known = known or describe(config.data.dataset, PictureOptions.of(config.data))
+    with naming_the_key(config):
+        known = known or describe(config.data.dataset, PictureOptions.of(config.data))
     config = _with_classes(config, len(known.classes))
     shape, threads = known.shape, engine.threads_of(config)
     check_fit(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from bnntrain.checkpoints import with_epochs
+from bnntrain.checkpoints import with_dataset, with_epochs
 from bnntrain.config import Config, config_digest, load_config
+from bnntrain.data.catalog import settled
 from bnntrain.errors import BnntrainError, RunError
 from bnntrain.records import RUNS, RunFolder, runs_in
 
@@ -83,7 +84,7 @@ def check_unchanged(folder: RunFolder, config: Config) -> None:
     More epochs than before are no such thing: they extend the run.
     """
     folder = RunFolder.open(folder.path)
-    former = load_config(folder.config)
+    former, config = _settled(load_config(folder.config)), _settled(config)
     if config_digest(with_epochs(former, config.train.epochs)) == config_digest(config):
         before, now = former.train.epochs, config.train.epochs
         if now >= before:
@@ -96,9 +97,18 @@ def check_unchanged(folder: RunFolder, config: Config) -> None:
 
 def difference_of(path: Path, config: Config) -> str:
     """Return what the configuration of a run differs in; nothing if its weights are the same."""
-    former = load_config(RunFolder(path).config)
+    former, config = _settled(load_config(RunFolder(path).config)), _settled(config)
     same = config_digest(former) == config_digest(config)
     return "" if same else _first_difference(former, config)
+
+
+def _settled(config: Config) -> Config:
+    return with_dataset(config, settled(config.data.dataset))
+
+
+def as_stored(folder: RunFolder, config: Config) -> Config:
+    """Return a configuration with the data set as a run's own calls it: the same, by any path."""
+    return with_dataset(config, load_config(folder.config).data.dataset)
 
 
 def _first_difference(former: Config, config: Config) -> str:

@@ -142,6 +142,11 @@ def test_what_is_no_configuration(reference, overrides, says):
     assert refusal(bnntrain.prepare, reference, overrides).startswith(says)
 
 
+def test_what_is_no_observer():
+    text = refusal(bnntrain.fit, "digits", observer=5)
+    assert text.startswith("an observer of type int has no start()")
+
+
 def test_a_dict_within_itself():
     endless: dict[str, object] = {}
     endless["train"] = endless

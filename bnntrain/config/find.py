@@ -32,10 +32,14 @@ def find_config(reference: str) -> tuple[str, str, Path]:
         return shipped.shipped_text(name), f"{shipped.FOLDER}/{name}{shipped.SUFFIX}", Path()
     if is_path:
         raise ConfigError(reference, "", f"no such file. Shipped by name: {', '.join(known)}")
+    shown = reference if reference and reference.isprintable() else show(reference)
+    if reference and _is_folder(Path(reference)):
+        remedy = f"To train on its pictures: bnntrain fit photos --set data.dataset={shown}"
+        raise ConfigError(shown, "", f"a folder, not a .yaml file. {remedy}")
     if os.sep in reference or reference in ("", ".", ".."):
         message = "not a .yaml file. Give the configuration file itself, or a shipped name"
-        raise ConfigError(reference or "''", "", message)
-    raise ConfigError(reference, "", f"no such shipped configuration. {did_you_mean(name, known)}")
+        raise ConfigError(shown, "", message)
+    raise ConfigError(shown, "", f"no such shipped configuration. {did_you_mean(name, known)}")
 
 
 def find_model(given: str, where: Where, folder: Path) -> tuple[str, str]:
@@ -65,6 +69,13 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # e.g. a name longer than the file system allows
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
         return False
 
 

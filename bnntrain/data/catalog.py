@@ -204,11 +204,19 @@ def find_source(name: str, options: PictureOptions = AS_THEY_ARE) -> Source:
 
         return PictureSource(name, _find(name, is_folder), options)
     if os.sep in name:
-        raise DataError(
-            name, f"no such folder, neither here nor in the data folder {data_folder()}. "
-            "Set data.dataset to the path of a folder of class folders",
-        )  # fmt: skip
+        raise _missing(name, "folder")
     raise unknown_name(name)
+
+
+def settled(name: str) -> str:
+    """Return what a data set is called everywhere: a path that is here, as an absolute one.
+
+    Known names, those of arrays, and what is looked for in the data folder stay as they are.
+    """
+    if name in PUBLISHED or name.startswith(ARRAYS):
+        return name
+    path = _expand(name)
+    return str(path.absolute()) if is_file(path) or is_folder(path) else name
 
 
 def find_datasets() -> list[Found]:
@@ -242,9 +250,12 @@ def _find(name: str, exists: Callable[[Path], bool]) -> Path:
     for candidate in (path, data_folder() / path):
         if exists(candidate):
             return candidate
-    raise DataError(
-        name, f"no such file, neither here nor in the data folder {data_folder()}. Check the path"
-    )
+    raise _missing(name, "file")
+
+
+def _missing(name: str, what: str) -> DataError:
+    where = f"neither here nor in the data folder {data_folder()}"
+    return DataError(name, f"no such {what}, {where}. Check the path", is_missing=True)
 
 
 def _is_named_folder(name: str) -> bool:

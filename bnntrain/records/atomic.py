@@ -22,9 +22,9 @@ _WRONG_NAMES = {
 }
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _FAILURES = {
-    errno.ENOSPC: "no space left on the device. Free some and continue with --resume",
-    errno.EDQUOT: "disk quota exceeded. Free some and continue with --resume",
-    errno.EFBIG: "the file size limit is reached. Raise it and continue with --resume",
+    errno.ENOSPC: "no space left on the device. Free some and {again}",
+    errno.EDQUOT: "disk quota exceeded. Free some and {again}",
+    errno.EFBIG: "the file size limit is reached. Raise it and {again}",
     errno.EACCES: "no permission. Give a folder that can be written to with --run-dir",
     errno.EPERM: "no permission. Give a folder that can be written to with --run-dir",
     errno.EROFS: "the file system is read-only. Give another folder with --run-dir",
@@ -40,7 +40,7 @@ def reported(path: Path, remains: str = "") -> Iterator[None]:
     path : Path
         File or folder that is worked on.
     remains : str
-        What is still valid when this fails.
+        What is still valid when this fails; without it there is nothing to resume.
 
     Raises
     ------
@@ -55,7 +55,9 @@ def reported(path: Path, remains: str = "") -> Iterator[None]:
         if error.errno in _WRONG_NAMES:
             message = f"{_WRONG_NAMES[error.errno]}. Give another --run-dir"
             raise RunError(path, message) from None
-        reason = _FAILURES.get(error.errno, f"cannot be written ({error.strerror or error})")
+        other = f"cannot be written ({error.strerror or error})"
+        again = "continue with --resume" if remains else "start again"
+        reason = _FAILURES.get(error.errno, other).replace("{again}", again)
         raise WriteError(path, f"{reason}{'. ' + remains if remains else ''}") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import zipfile
 from collections.abc import Mapping
@@ -105,8 +104,10 @@ def load_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, o
     except _OtherModelError as error:
         is_damage = False
         message = f"{error}: it belongs to another model or method. Start a new run"
+    except IsADirectoryError:
+        is_damage = False  # nothing could be saved in its place
+        message = "is a folder. Remove it: --resume then goes on from the checkpoint before it"
     except OSError as error:
-        is_damage = error.errno == errno.EIO
         reason = error.strerror or error
         message = f"cannot be read ({reason}). Put back a copy, or check its permissions"
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:

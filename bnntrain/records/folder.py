@@ -28,6 +28,7 @@ METRICS = (
 # What `create` makes before config.yaml.
 _BEGUN = {"checkpoint", "plan.json", "metrics.csv"}
 _REMAINS = "All checkpoints so far are valid"
+_BLANK = b"\0 \t\r\n"  # what a power cut may leave of a file
 _GIVE_RUN = "Give the folder that 'bnntrain fit' made"
 
 
@@ -47,6 +48,7 @@ class RunFolder:
         self._others = iter(others)
         self._lock: int | None = None
         self._made: list[Path] = []  # folders, while no run has begun in them
+        self._remains = _REMAINS  # when writing fails
 
     @property
     def config(self) -> Path:
@@ -156,6 +158,7 @@ class RunFolder:
         """
         while not self._claim():
             self.path = next(self._others)
+        self._remains = ""
         try:
             with reported(self.path):
                 (self.path / "checkpoint").mkdir(exist_ok=True)
@@ -166,7 +169,7 @@ class RunFolder:
             self._empty()
             self.close()
             raise
-        self._made = []
+        self._made, self._remains = [], _REMAINS
 
     def _empty(self) -> None:
         """Remove what an unfinished `create` made."""
@@ -192,7 +195,12 @@ class RunFolder:
                 raise RunError(path, f"no such run folder. {near_runs(path) or _GIVE_RUN}")
             if not is_run(path):
                 raise RunError(path, f"has no config.yaml: not a run folder. {_GIVE_RUN}")
-        return cls(path)
+        folder = cls(path)
+        with contextlib.suppress(OSError):
+            if not folder.config.read_bytes().strip(_BLANK):
+                remedy = "Put back a copy, or start a new run in another folder"
+                raise RunError(folder.config, f"is empty, as after a power cut. {remedy}")
+        return folder
 
     def lock(self) -> None:
         """Keep the folder for this process until `close`; a killed one loses it by itself.
@@ -247,7 +255,7 @@ class RunFolder:
     # Summary, metrics, log ----------------------------------------------------------------------
 
     def _write(self, name: str, text: str) -> None:
-        write_atomically(self.path / name, lambda file: file.write(text.encode()), _REMAINS)
+        write_atomically(self.path / name, lambda file: file.write(text.encode()), self._remains)
 
     def _write_json(self, name: str, value: object) -> None:
         self._write(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
@@ -260,7 +268,7 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def read_summary(self) -> dict[str, object]:
-        """Return ``run.json``, or an empty dict where there is none yet.
+        """Return ``run.json``, or an empty dict where there is none yet, or a crash emptied it.
 
         Raises
         ------
@@ -269,12 +277,15 @@ class RunFolder:
         """
         path = self.path / "run.json"
         try:
-            value = json.loads(path.read_text())
+            content = path.read_bytes()
+            value = json.loads(content) if content.strip(_BLANK) else {}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, RecursionError) as error:
-            message = f"cannot be read ({error}). Delete it and give --resume"
+        except OSError as error:
+            message = f"cannot be read ({error.strerror}). Delete it and give --resume"
             raise RunError(path, message) from None
+        except (ValueError, RecursionError):
+            raise RunError(path, "is no JSON. Delete it and give --resume") from None
         if not isinstance(value, dict):
             raise RunError(path, "is not a run summary. Delete it and give --resume")
         return value
@@ -314,9 +325,14 @@ class RunFolder:
             return [(line, _metrics_row(names, line)) for line in lines[1:]]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError) as error:
-            message = f"cannot be read ({error}). Delete it; the weights are not affected"
-            raise RunError(path, message) from None
+        except UnicodeDecodeError:
+            reason = "no text"
+        except OSError as error:
+            reason = error.strerror
+        except ValueError as error:
+            reason = error
+        message = f"cannot be read ({reason}). Delete it; the weights are not affected"
+        raise RunError(path, message)
 
     def log(self, line: str) -> None:
         """Add a line to ``log.txt``."""

@@ -25,7 +25,15 @@ FAULTS = [
     (("plan", "digits", "--memory-limit", "-1MiB"), "UsageError: "),
     (
         ("plan", "digits", "--batch-size", 5000),
-        "ConfigError: override: train.batch_size",
+        "ConfigError: override: train.batch_size: 5000 is more than the 1293 training samples. "
+        "Give --batch-size 1293 or less",
+    ),
+    (("plan", ""), "ConfigError: '': not a .yaml file"),
+    (("plan", "\x1b[31m"), r"ConfigError: '\x1b[31m': no such shipped configuration"),
+    (
+        ("plan", "data"),
+        "ConfigError: data: a folder, not a .yaml file. To train on its pictures: bnntrain fit "
+        "photos --set data.dataset=data",
     ),
     (("plan", "digits", "--nothing"), "UsageError: No such option '--nothing'"),
     (("summary", "digits", "-s", "train.epoch=3"), "ConfigError: override: train.epoch"),

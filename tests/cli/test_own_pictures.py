@@ -1,10 +1,13 @@
 """From a folder of photographs to predictions, as the README says, and what may go wrong."""
 
 import json
+import shutil
 import subprocess
 
 import numpy as np
 import pytest
+
+from bnntrain.config import config_digest, load_config
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow (extra: images) is not installed")
 CLASSES = ("blue", "green", "red")
@@ -117,3 +120,55 @@ def test_check_names_bad_pictures(program, photos, tmp_path):
 
 def test_without_a_folder_the_key_is_named(program):
     assert "Set data.dataset to the path of a folder" in program.error("fit", "photos")
+
+
+def test_a_run_knows_its_pictures_from_anywhere_and_after_they_moved(
+    program, photos, tmp_path, monkeypatch
+):
+    shutil.copytree(photos, tmp_path / "start" / "pictures")
+    (tmp_path / "other").mkdir()
+    options = (
+        "fit", "photos", "--set", "data.dataset=./pictures", "--set", "data.image_size=16",
+        "--batch-size", 8, "--threads", 1, "-q",
+    )  # fmt: skip
+    monkeypatch.setattr(program, "cwd", tmp_path / "start")
+    program.run(*options, "--epochs", 1)
+    run = tmp_path / "start" / "runs" / "photos-efficient-seed0"
+    program.run(*options, "--epochs", 1, "--run-dir", run, "--resume")
+    monkeypatch.setattr(program, "cwd", tmp_path / "other")
+    assert program.json("evaluate", run)["samples"] == 9
+    program.run("fit", "--resume", run, "--epochs", 2, "-q")
+    (tmp_path / "start" / "pictures").rename(tmp_path / "moved")
+    remedy = f"Set data.dataset in {run}/config.yaml to where it is now"
+    assert remedy in program.error("evaluate", run)
+    assert remedy in program.error("fit", "--resume", run, "--epochs", 3)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(tmp_path / "start/pictures"), "../moved"))
+    program.run("fit", "--resume", run, "--epochs", 2, "-q")
+    moved = program.json("fit", "--resume", run, "--epochs", 3, "-q")
+    monkeypatch.setattr(program, "cwd", photos.parent)
+    whole = program.json(*options[:3], "data.dataset=my_photos", *options[4:], "--epochs", 3)
+    # The path is none of what the weights depend on; a cosine that was extended differs.
+    assert (moved["epochs_done"], whole["epochs_done"]) == (3, 3)
+    assert moved["data_crc32"] == whole["data_crc32"]
+
+
+def test_a_run_with_a_relative_path_resumes_from_its_folder(
+    program, photos, run, tmp_path, monkeypatch
+):
+    """As runs of former versions have it, whose checkpoints do not tell the path either."""
+    shutil.copytree(run, tmp_path / "old")
+    monkeypatch.setattr(program, "cwd", photos.parent)
+    config, last = tmp_path / "old/config.yaml", tmp_path / "old/checkpoint/last.npz"
+    config.write_text(config.read_text().replace(str(photos), "./my_photos"))
+    with np.load(last) as archive:
+        arrays = dict(archive)
+    state = json.loads(arrays["state"].tobytes())
+    del state["dataset"]
+    state["config"] = config_digest(load_config(config))
+    arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    np.savez(last, **arrays)
+    given = ("fit", "photos", "--set", f"data.dataset={photos}", "--set", "data.image_size=16",
+             "--batch-size", 8, "--threads", 1, "--run-dir", tmp_path / "old", "-q")  # fmt: skip
+    summary = program.json(*given, "--epochs", 21, "--resume")
+    assert (summary["dataset"], summary["epochs_done"]) == ("./my_photos", 21)

@@ -33,7 +33,7 @@ def interrupted(program, *arguments):
 def test_a_run_goes_on_from_its_folder_alone(elsewhere):
     options = ("--epochs", 400, "--threads", 1, "--batch-size", 80, "-s", "data.augment.shift=0.1")
     line = interrupted(elsewhere, *options, "--run-dir", "a")
-    assert line.endswith("a checkpoint is saved. Continue with --resume a")
+    assert line.endswith("a: a checkpoint is saved. Continue with 'bnntrain fit --resume a'")
     done = elsewhere.json("fit", "--resume", "a", "-q")
     whole = elsewhere.json("fit", "digits", *options, "--run-dir", "b", "-q")
     assert done["weights_sha256"] == whole["weights_sha256"]

@@ -181,9 +181,11 @@ PLACES = [
               BNNTRAIN_DATA="/nowhere"),
     elsewhere("data-folder-is-a-file", "mnist", "a_file/mnist", "data fetch mnist",
               BNNTRAIN_DATA="a_file"),
-    elsewhere("npz-not-there", "their.npz", "their.npz: no such file", "Check the path"),
+    elsewhere("npz-not-there", "their.npz", "their.npz: no such file",
+              "Set data.dataset in lost.yaml"),
     elsewhere("folder-without-parts", "./", "holds no class folders", "train/<class>"),
-    elsewhere("zip-not-there", "their.zip", "their.zip: no such file", "Check the path"),
+    elsewhere("zip-not-there", "their.zip", "their.zip: no such file",
+              "Set data.dataset in lost.yaml"),
     elsewhere("cifar-not-there", "cifar10", "cifar-10-binary.tar.gz missing", "data fetch cifar10"),
 ]  # fmt: skip
 

@@ -42,7 +42,8 @@ SYNTAX = [
     verb("config-not-there", "fit", "no.yaml", says=("no.yaml: no such file", "digits")),
     verb("config-is-no-name", "fit", "digit", says=("digit: no such shipped", "'digits'")),
     verb("config-is-empty", "fit", "", says=("''", ".yaml")),
-    verb("config-is-a-folder", "fit", "./full", says=("./full: not a .yaml file", "Give")),
+    verb("config-is-a-folder", "fit", "./full",
+         says=("./full: a folder, not a .yaml file", "fit photos")),
     verb("config-is-too-long", "fit", "n" * 5000 + ".yaml", says=("no such file",)),
 ]
 VALUES = [

@@ -138,7 +138,9 @@ MAKING = ("call:mkdir:/pathlib:1", "call:_write_json::1", "call:_write:/records/
 @pytest.mark.parametrize("moment", MAKING)
 def test_disk_full_while_the_folder_is_made(disk, home, reference, moment):
     result = at(home, f"{moment}:{disk.fill}", arguments=disk.fit)
-    failed(result, disk.run, disk.reason)
+    failed(result, disk.run, disk.reason, "and start again")
+    assert "valid" not in result.err
+    assert "--resume" not in result.err
     assert not (home.work / disk.run).exists()
     disk.free(home)
     assert_resumes(home, reference, disk.run)

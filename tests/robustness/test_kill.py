@@ -135,7 +135,7 @@ def assert_one_line(result: Result, text: str) -> None:
 @pytest.mark.parametrize("step", [1, 2, 3 * STEPS, 3 * STEPS + 1, 10 * STEPS + 7])
 def test_interrupted_in_an_epoch(home, reference, name, step):
     result = at(home, f"call:train_batch::{step}:{name}")
-    assert_one_line(result, "run: interrupted; a checkpoint is saved. Continue with --resume")
+    assert_one_line(result, "run: a checkpoint is saved. Continue with 'bnntrain fit --resume")
     # The step that was begun is finished first.
     progress = progress_of(home)
     assert (progress["epoch"], progress["step"]) == divmod(step, STEPS)
@@ -267,7 +267,7 @@ def test_convolutions_killed_between_checkpoints(conv_home, conv_reference, seed
 @pytest.mark.parametrize("step", [1, STEPS, 3 * STEPS + 11])
 def test_convolutions_interrupted_in_an_epoch(conv_home, conv_reference, step):
     result = at(conv_home, f"call:train_batch::{step}:SIGINT")
-    assert_one_line(result, "run: interrupted; a checkpoint is saved. Continue with --resume")
+    assert_one_line(result, "run: a checkpoint is saved. Continue with 'bnntrain fit --resume")
     progress = progress_of(conv_home)
     assert (progress["epoch"], progress["step"]) == divmod(step, STEPS)
     assert_resumes(conv_home, conv_reference, options=("--threads", "2"))

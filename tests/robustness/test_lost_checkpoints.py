@@ -68,6 +68,32 @@ def test_a_lost_checkpoint_costs_no_more_than_what_came_after_the_one_before(
     assert_resumes(home, reference)
 
 
+def test_links_in_a_circle_are_a_lost_checkpoint(home, reference):
+    at(home, f"call:train_batch::{7 * STEPS + 4}:SIGKILL")
+    last = home.work / "run/checkpoint/last.npz"
+    last.unlink()
+    last.symlink_to("last.npz")
+    result = call(*RESUME)
+    assert result.err.startswith("Warning: run/checkpoint/last.npz: cannot be read (Too many")
+    assert json.loads(result.out)["weights_sha256"] == reference.summary["weights_sha256"]
+    assert_resumes(home, reference)
+
+
+@pytest.mark.parametrize("loss", [empty, zeroed])
+def test_lost_records_stop_nothing_and_are_named(home, reference, loss):
+    at(home, f"call:train_batch::{7 * STEPS + 4}:SIGKILL")
+    for name in ("run.json", "metrics.csv"):
+        path = home.work / "run" / name
+        path.write_bytes(loss(path.read_bytes()))
+    result = call(*RESUME)
+    assert result.err.splitlines() == [
+        "Warning: run/run.json: is missing or empty. It is written anew",
+        "Warning: run/metrics.csv: rows of 0 of 7 epochs: the others are lost. The weights are not "
+        "affected",
+    ]
+    assert json.loads(result.out)["weights_sha256"] == reference.summary["weights_sha256"]
+
+
 def test_the_one_before_is_an_epoch_older_and_survives_a_damaged_last_one(home, reference):
     at(home, f"call:train_batch::{7 * STEPS + 4}:SIGKILL")
     folder = home.work / "run/checkpoint"
