@@ -9,13 +9,15 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from bnntrain.data.arrays import ArrayFaultError, image_stack
 from bnntrain.data.decode import PictureError, PictureSizeError, decode, fit
-from bnntrain.data.files import reason
+from bnntrain.data.files import open_regular, reason, remedy_for
 from bnntrain.data.picture_files import LARGEST_FILE_BYTES, is_litter, is_picture
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
@@ -51,16 +53,18 @@ def read_images(path: Path, wanted: Preprocessing, invert: bool = False) -> np.n
     UsageError
         It needs Pillow, and Pillow is not installed.
     """
-    if path.suffix.lower() == ARRAY_SUFFIX:
-        return _inverted(fit_images(_load_array(path, path), wanted, path), invert)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            if path.suffix.lower() == ARRAY_SUFFIX:
+                return _inverted(fit_images(_load_array(file, path), wanted, path), invert)
             data = file.read(LARGEST_FILE_BYTES + 1)
     except FileNotFoundError:
         raise DataError(path, "no such file. Check the path") from None
     except (OSError, ValueError) as error:
-        message = reason(error) if isinstance(error, OSError) else error
-        raise DataError(path, f"cannot be read ({message}). Check the path") from None
+        message, remedy = error, "Check the path"
+        if isinstance(error, OSError):
+            message, remedy = reason(error), remedy_for(error, remedy)
+        raise DataError(path, f"cannot be read ({message}). {remedy}") from None
     return read_contents(data, path, wanted, invert)
 
 
@@ -119,10 +123,22 @@ def fit_images(array: np.ndarray, wanted: Preprocessing, where: object = None) -
     return fitted
 
 
-def files_in(folder: Path) -> list[Path]:
+def _raise(error: DataError) -> None:
+    raise error
+
+
+def files_in(folder: Path, report: Callable[[DataError], object] = _raise) -> list[Path]:
     """Return the pictures and ``.npy`` files in a folder and those below it, by their names.
 
     Hidden files and folders, and links to folders, are left alone.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    report : function of a DataError
+        Called for each folder that cannot be read; the files of the others are returned if it
+        returns. Default: it raises.
 
     Raises
     ------
@@ -130,14 +146,19 @@ def files_in(folder: Path) -> list[Path]:
         There are none, or a folder cannot be read.
     """
 
+    is_whole = True
+
     def fail(error: OSError) -> None:
-        raise DataError(error.filename, f"cannot be read: {reason(error)}. Check its permissions")
+        nonlocal is_whole
+        is_whole = False
+        remedy = "Check its permissions"
+        report(DataError(error.filename, f"cannot be read: {reason(error)}. {remedy}"))
 
     found = []
     for place, folders, names in os.walk(folder, onerror=fail):
         folders[:] = (name for name in folders if not name.startswith("."))
         found += [Path(place, name) for name in names if is_image(name)]
-    if not found:
+    if is_whole and not found:
         raise DataError(folder, "holds no pictures. Give a folder of pictures, or pictures")
     return sorted(found)
 
@@ -169,11 +190,9 @@ def _guarded(
         ) from None  # fmt: skip
 
 
-def _load_array(file: Path | io.BytesIO, where: object) -> np.ndarray:
+def _load_array(file: IO[bytes], where: object) -> np.ndarray:
     try:
         return np.load(file, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(where, "no such file. Check the path") from None
     except (*_DAMAGED, zipfile.BadZipFile) as error:
         message = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(where, f"cannot be read ({message}). Save it with numpy.save") from None

@@ -1,5 +1,7 @@
 """Own pictures: layouts, sizes, what tests, and conversions that do not replace each other."""
 
+import os
+
 import numpy as np
 import pytest
 from data_makers import picture, write_files, zip_file
@@ -123,7 +125,15 @@ def test_other_sets_are_not_resized(place):
 
 def test_check_names_every_bad_picture(place):
     write_files(place.data / "pets", photos(NAMES) | {"cat/x.png": b"no", "dog/y.jpg": b""})
+    os.mkfifo(place.data / "pets" / "dog" / "pipe.jpg")
+    (place.data / "pets" / "dog" / "circle.jpg").symlink_to("circle.jpg")
+    (place.data / "pets" / "dog" / "nowhere.jpg").symlink_to("none.jpg")
     report = check("pets")
-    assert [each["file"] for each in report["bad"]] == ["cat/x.png", "dog/y.jpg"]
+    bad = {each["file"]: each["error"] for each in report["bad"]}
+    links = {f"dog/{name}.jpg" for name in ("pipe", "circle", "nowhere")}
+    assert set(bad) == {"cat/x.png", "dog/y.jpg"} | links
+    assert all("or take it out" in bad[name] for name in links)
+    with pytest.raises(DataError, match="take it out"):
+        open_dataset("pets", SMALL)
     assert report["shape"] is None
-    assert report["train"]["count"] + report["test"]["count"] == 22
+    assert report["train"]["count"] + report["test"]["count"] == 25
