@@ -368,6 +368,7 @@ def test_a_picture_of_pillows_is_read_as_its_file_is(model, tmp_path):
         None, 3, b"bytes", [3], [None], [[1, 2], [3, 4]], {"a": 1}.values(), np.array(["a"]),
         np.array([object()]), np.zeros((2, 8, 8)), np.zeros((1, 1, 8, 8, 1), np.uint8),
         np.zeros(5, np.uint8), np.zeros((2, 3, 8, 8), np.uint8), "none.png", Path("none"), "",
+        {}, {"a": 1},
     ],
 )  # fmt: skip
 def test_what_is_no_image(model, images):
