@@ -111,6 +111,17 @@ def test_litter_and_notes_are_left_alone(place):
         describe("pets", SMALL)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_one_class_is_no_data_set(place, packed):
+    files = photos([f"cat/{number}.png" for number in range(5)])
+    if packed:
+        (place.data / "pets.zip").write_bytes(zip_file(files))
+    else:
+        write_files(place.data / "pets", files)
+    with pytest.raises(DataError, match=r"only the class folder cat, and a .* needs 2 classes"):
+        describe("pets.zip" if packed else "pets", SMALL)
+
+
 def test_a_class_of_one(place):
     write_files(place.data / "pets", photos([*NAMES, "eel/1.png"]))
     with pytest.raises(DataError, match=r"eel/1\.png: the only image of its class"):
