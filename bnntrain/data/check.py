@@ -6,6 +6,7 @@ import numpy as np
 
 from bnntrain.data.catalog import find_source
 from bnntrain.data.flat import find_converted, records_crc
+from bnntrain.data.picture_frames import first_counts
 from bnntrain.data.pictures import PictureSource
 from bnntrain.data.published import PUBLISHED, Content, Published
 from bnntrain.data.source import SPLITS, Source
@@ -71,6 +72,8 @@ def _check_pictures(name: str, source: PictureSource) -> dict:
         "sizes": [list(size) for size in (sizes[:1] + sizes[-1:])], "classes": found.classes,
         "bad": [{"file": file, "error": fault} for file, fault in found.bad],
     }  # fmt: skip
+    if found.several:
+        report["notes"] = [first_counts(found.several)]
     for split in SPLITS:
         labels = found.counts[split]
         report[split] = {

@@ -1,5 +1,6 @@
 """Own pictures: layouts, sizes, what tests, and conversions that do not replace each other."""
 
+import io
 import os
 
 import numpy as np
@@ -11,7 +12,7 @@ from bnntrain.data.check import check
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import DataError
 
-pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 random = np.random.default_rng(3)
 
 
@@ -92,6 +93,18 @@ def test_two_configurations_keep_their_conversions(place):
     assert first[2].shape == (8, 8, 1)
     assert [open_dataset("pets", each).train for each in options] == first
     assert [split.path.stat().st_mtime_ns for split in first] == times
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_check_says_that_the_first_picture_counts(place, form):
+    write_files(place.data / "pets", photos(NAMES))
+    assert "notes" not in check("pets")
+    file = io.BytesIO()
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    frames[0].save(file, form, save_all=True, append_images=frames[1:])
+    write_files(place.data / "pets", {f"cat/z.{form.lower()}": file.getvalue()})
+    (note,) = check("pets")["notes"]
+    assert note == f"only the first picture counts of several in cat/z.{form.lower()}"
 
 
 def test_one_colour_picture_makes_the_set_rgb(place):
