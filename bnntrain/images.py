@@ -19,10 +19,13 @@ from bnntrain.data.arrays import ArrayFaultError, image_stack
 from bnntrain.data.decode import PictureError, PictureSizeError, decode, fit
 from bnntrain.data.files import open_regular, reason, remedy_for
 from bnntrain.data.picture_files import LARGEST_FILE_BYTES, is_litter, is_picture
+from bnntrain.data.picture_frames import holds_several
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
 
 ARRAY_SUFFIX = ".npy"
+# Of what there are series; nothing else is opened again.
+_SERIES_SUFFIXES = (".gif", ".png", ".tif", ".tiff", ".webp")
 _ARRAY_MAGIC = b"\x93NUMPY"
 # What NumPy raises over files that are cut off or made up.
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, ArithmeticError)
@@ -167,6 +170,17 @@ def is_image(name: str) -> bool:
     """Whether a file is a picture or array by its name."""
     is_array = name.lower().endswith(ARRAY_SUFFIX)
     return not is_litter(name) and (is_array or is_picture(name))
+
+
+def is_series(path: Path) -> bool:
+    """Whether a file that has been read holds several pictures, of which the first was taken."""
+    if path.suffix.lower() not in _SERIES_SUFFIXES:
+        return False
+    try:
+        with open_regular(path) as file:
+            return holds_several(file)
+    except (OSError, ImportError):
+        return False
 
 
 def _inverted(images: np.ndarray, invert: bool) -> np.ndarray:

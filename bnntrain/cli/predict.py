@@ -13,9 +13,10 @@ from bnntrain import api
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_error, echo_json, printable, weights_words
 from bnntrain.data.files import is_folder
+from bnntrain.data.picture_frames import first_counts
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
-from bnntrain.images import files_in, read_contents, read_images
+from bnntrain.images import files_in, is_series, read_contents, read_images
 
 _STDIN = "-"
 _GAP = "  "
@@ -69,7 +70,7 @@ def predict(
     wanted = prepared.preprocessing if resize else Preprocessing(prepared.shape, "exact")
     listed = list(_listed(files))
     rows = _Rows([name for name, _ in listed], prepared.classes)
-    answers, is_whole, weights_said = [], True, False
+    answers, series, is_whole, weights_said = [], [], True, False
     for name, fault in listed:
         stack = fault or _read(name, wanted, invert)
         if isinstance(stack, DataError):
@@ -77,6 +78,8 @@ def predict(
             echo_error(type(stack).__name__, printable(str(stack)))
             answers.append({"file": name, "index": None, "error": str(stack)})
             continue
+        if name != _STDIN and is_series(Path(name)):
+            series.append(name)
         if not weights_said:
             click.echo(f"weights: {weights_words(checkpoint, loaded.epoch)}", err=True)
             weights_said = True
@@ -87,6 +90,8 @@ def predict(
                 answers.append(answer)
             else:
                 click.echo(rows.line(answer, len(stack)))
+    if series:
+        click.echo(f"note: {printable(first_counts(series))}", err=True)
     if as_json:
         echo_json(answers)
     return 0 if is_whole else DataError.exit_code

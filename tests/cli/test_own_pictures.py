@@ -125,6 +125,16 @@ def test_a_name_stays_on_its_line(program, photos, run, tmp_path):
     assert row.split()[0] == str(tmp_path / r"a\nb\x1b[31m.jpg")
 
 
+def test_of_an_animation_the_first_picture_counts(program, run, tmp_path):
+    frames = [Image.new("RGB", (16, 16), colour) for colour in CLASSES]
+    frames[0].save(tmp_path / "all.gif", save_all=True, append_images=frames[1:])
+    done = program.run("predict", run, tmp_path, tmp_path / "all.gif")
+    _, note = done.stderr.splitlines()
+    assert note.startswith("note: only the first picture counts of several in ")
+    assert note.endswith("all.gif and 1 more")
+    assert len(program.json("predict", run, tmp_path)) == 1
+
+
 def test_rows_are_printed_as_they_come(program, photos, run):
     """An answer is there before the next picture has been read."""
     paths = sorted(photos.rglob("*.jpg"))[:1]
