@@ -9,20 +9,24 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
 from bnntrain.data.arrays import ArrayFaultError, check_plain_type, image_stack
 from bnntrain.data.decode import PictureError, PictureSizeError, decode, fit
-from bnntrain.data.files import reason
+from bnntrain.data.files import open_regular, reason, remedy_for
 from bnntrain.data.npy import read_header
 from bnntrain.data.picture_files import LARGEST_FILE_BYTES, is_litter, is_picture
+from bnntrain.data.picture_frames import holds_several
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
 
 ARRAY_SUFFIX = ".npy"
+# Of what there are series; nothing else is opened again.
+_SERIES_SUFFIXES = (".gif", ".png", ".tif", ".tiff", ".webp")
 _ARRAY_MAGIC = b"\x93NUMPY"
 # What NumPy raises over files that are cut off or made up.
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, ArithmeticError)
@@ -53,16 +57,18 @@ def read_images(path: Path, wanted: Preprocessing, invert: bool = False) -> np.n
     UsageError
         It needs Pillow, and Pillow is not installed.
     """
-    if path.suffix.lower() == ARRAY_SUFFIX:
-        return _inverted(fit_images(_open_array(path), wanted, path), invert)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            if path.suffix.lower() == ARRAY_SUFFIX:
+                return _inverted(fit_images(_load_array(file, path), wanted, path), invert)
             data = file.read(LARGEST_FILE_BYTES + 1)
     except FileNotFoundError:
         raise DataError(path, "no such file. Check the path") from None
     except (OSError, ValueError) as error:
-        message = reason(error) if isinstance(error, OSError) else error
-        raise DataError(path, f"cannot be read ({message}). Check the path") from None
+        message, remedy = error, "Check the path"
+        if isinstance(error, OSError):
+            message, remedy = reason(error), remedy_for(error, remedy)
+        raise DataError(path, f"cannot be read ({message}). {remedy}") from None
     return read_contents(data, path, wanted, invert)
 
 
@@ -121,10 +127,22 @@ def fit_images(array: np.ndarray, wanted: Preprocessing, where: object = None) -
     return fitted
 
 
-def files_in(folder: Path) -> list[Path]:
+def _raise(error: DataError) -> None:
+    raise error
+
+
+def files_in(folder: Path, report: Callable[[DataError], object] = _raise) -> list[Path]:
     """Return the pictures and ``.npy`` files in a folder and those below it, by their names.
 
     Hidden files and folders, and links to folders, are left alone.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    report : function of a DataError
+        Called for each folder that cannot be read; the files of the others are returned if it
+        returns. Default: it raises.
 
     Raises
     ------
@@ -132,14 +150,19 @@ def files_in(folder: Path) -> list[Path]:
         There are none, or a folder cannot be read.
     """
 
+    is_whole = True
+
     def fail(error: OSError) -> None:
-        raise DataError(error.filename, f"cannot be read: {reason(error)}. Check its permissions")
+        nonlocal is_whole
+        is_whole = False
+        remedy = "Check its permissions"
+        report(DataError(error.filename, f"cannot be read: {reason(error)}. {remedy}"))
 
     found = []
     for place, folders, names in os.walk(folder, onerror=fail):
         folders[:] = (name for name in folders if not name.startswith("."))
         found += [Path(place, name) for name in names if is_image(name)]
-    if not found:
+    if is_whole and not found:
         raise DataError(folder, "holds no pictures. Give a folder of pictures, or pictures")
     return sorted(found)
 
@@ -148,6 +171,17 @@ def is_image(name: str) -> bool:
     """Whether a file is a picture or array by its name."""
     is_array = name.lower().endswith(ARRAY_SUFFIX)
     return not is_litter(name) and (is_array or is_picture(name))
+
+
+def is_series(path: Path) -> bool:
+    """Whether a file that has been read holds several pictures, of which the first was taken."""
+    if path.suffix.lower() not in _SERIES_SUFFIXES:
+        return False
+    try:
+        with open_regular(path) as file:
+            return holds_several(file)
+    except (OSError, ImportError):
+        return False
 
 
 def _inverted(images: np.ndarray, invert: bool) -> np.ndarray:
@@ -171,17 +205,7 @@ def _guarded(
         ) from None  # fmt: skip
 
 
-def _open_array(path: Path) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
-            return _load_array(file, path)
-    except FileNotFoundError:
-        raise DataError(path, "no such file. Check the path") from None
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({reason(error)}). Check the path") from None
-
-
-def _load_array(file: BinaryIO, where: object) -> np.ndarray:
+def _load_array(file: IO[bytes], where: object) -> np.ndarray:
     try:
         _check_type(file)
         return np.load(file, allow_pickle=False)
@@ -192,7 +216,7 @@ def _load_array(file: BinaryIO, where: object) -> np.ndarray:
         raise DataError(where, f"cannot be read ({message}). Save it with numpy.save") from None
 
 
-def _check_type(file: BinaryIO) -> None:
+def _check_type(file: IO[bytes]) -> None:
     """Refuse what NumPy would only say that it does not unpickle; the file is rewound."""
     try:
         dtype = read_header(file).dtype

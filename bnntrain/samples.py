@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,8 @@ def stacks_of(images: Images, wanted: Preprocessing) -> Iterator[np.ndarray]:
     UsageError, DataError
         Images of another type, or that cannot be read, or cannot be brought to that size.
     """
+    if isinstance(images, str) and not images:
+        raise UsageError(f"an image's path is empty. {_FORMS}")
     if isinstance(images, str | os.PathLike):
         yield from _read(Path(images), wanted)
     elif _is_picture(images):
@@ -52,7 +54,7 @@ def stacks_of(images: Images, wanted: Preprocessing) -> Iterator[np.ndarray]:
         array = np.asarray(images)
         if array.size or array.ndim > 1:
             yield _stack(array, wanted)
-    elif isinstance(images, Iterable) and not isinstance(images, bytes):
+    elif isinstance(images, Iterable) and not isinstance(images, bytes | Mapping):
         for number, image in enumerate(images):
             if isinstance(image, Iterable | os.PathLike) or _is_picture(image):
                 yield from stacks_of(image, wanted)

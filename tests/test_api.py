@@ -253,7 +253,8 @@ def test_features_that_are_no_pictures(home, digits, tmp_path):
         (lambda x, y: (x, [None] * len(x)), "list is no array of numbers"),
         (lambda x, y: ("x.npy", y), "images of type <U5"),
         (lambda x, y: (x[:0], y[:0]), "0 images, expected at least 1"),
-        (lambda x, y: (x[:1], [0]), "class 0 has one image"),
+        (lambda x, y: (x[:2], [0, 1]), "class 0 has one image"),
+        (lambda x, y: (x, y * 0), "a data set needs 2 classes at least"),
         (lambda x, y: (x, y, x[:, :4], y), "test images of shape (4, 8), expected (8, 8)"),
         (lambda x, y: (x, y, x[:2], [3, 10]), "label 10 of image 1 of the test part"),
         (lambda x, y: (np.zeros((9, 3, 8, 8), np.uint8), y[:9]), "have their channels first"),
@@ -373,6 +374,7 @@ def test_a_picture_of_pillows_is_read_as_its_file_is(model, tmp_path):
         None, 3, b"bytes", [3], [None], [[1, 2], [3, 4]], {"a": 1}.values(), np.array(["a"]),
         np.array([object()]), np.zeros((2, 8, 8)), np.zeros((1, 1, 8, 8, 1), np.uint8),
         np.zeros(5, np.uint8), np.zeros((2, 3, 8, 8), np.uint8), "none.png", Path("none"), "",
+        {}, {"a": 1},
     ],
 )  # fmt: skip
 def test_what_is_no_image(model, images):

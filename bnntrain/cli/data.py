@@ -9,8 +9,8 @@ from dataclasses import asdict
 import click
 
 from bnntrain.cli.options import json_option
-from bnntrain.cli.output import echo_error
-from bnntrain.errors import DataError
+from bnntrain.cli.output import echo_error, printable
+from bnntrain.errors import BnntrainError, DataError
 from bnntrain.report import plural
 
 
@@ -136,23 +136,31 @@ def check(names: tuple[str, ...], as_json: bool) -> int:
     """Check data sets from the first byte to the last.
 
     Structure, counts, labels and checksums are checked. NAME is a known data set or the path of an
-    .npz file, a folder of class folders or a .zip of one. Every picture that is no
-    good is named; the exit code is then 2.
+    .npz file, a folder of class folders or a .zip of one. Every picture that is no good is named;
+    the exit code is then 2, as it is where a set cannot be checked. The others are checked all the
+    same.
     """
     from bnntrain.data.check import check as check_one
 
-    reports = [check_one(name) for name in names]
-    for report in reports:
+    reports, code = [], 0
+    for name in names:
+        try:
+            report = check_one(name)
+        except BnntrainError as error:
+            echo_error(type(error).__name__, printable(str(error)))
+            reports.append({"name": name, "error": str(error)})
+            code = max(code, error.exit_code)
+            continue
+        reports.append(report)
         for each in report.get("bad", []):
             where = f"{report['files'][0]['path']}: {each['file']}"
-            echo_error(DataError.__name__, f"{where}: {each['error']}")
-    bad = [report for report in reports if report.get("bad")]
+            echo_error(DataError.__name__, printable(f"{where}: {each['error']}"))
+            code = DataError.exit_code
+        if not as_json:
+            _print_report(report)
     if as_json:
         click.echo(json.dumps(reports, indent=2))
-    else:
-        for report in reports:
-            _print_report(report)
-    return DataError.exit_code if bad else 0
+    return code
 
 
 def _print_report(report: dict) -> None:
@@ -166,7 +174,9 @@ def _print_report(report: dict) -> None:
         f"{report['train']['count']} for training, {report['test']['count']} for testing"
     )
     if report["shape"] is None:
-        click.echo("  of several sizes: set data.image_size to train on them")
+        click.echo("  of several sizes: data.image_size brings them to one, as 'photos' does")
+    for note in report.get("notes", []):
+        click.echo(f"  {note}")
     _print_labels(report)
 
 

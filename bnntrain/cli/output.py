@@ -48,6 +48,14 @@ def weights_words(checkpoint: str, epoch: int) -> str:
     return f"{checkpoint} epoch ({epoch})"
 
 
+def printable(text: str) -> str:
+    """Write a name so that it stays on its line: what a console would obey is escaped."""
+    shown = click.format_filename(text)
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown
+    )
+
+
 def echo_error(kind: str, message: str) -> None:
     """Print an error on standard error as all verbs do, with the name of its kind in front."""
     plain = bool(os.environ.get("NO_COLOR"))

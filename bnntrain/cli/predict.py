@@ -11,19 +11,23 @@ import numpy as np
 
 from bnntrain import api
 from bnntrain.cli import options
-from bnntrain.cli.output import echo_error, echo_json, weights_words
+from bnntrain.cli.output import echo_error, echo_json, printable, weights_words
 from bnntrain.data.files import is_folder
+from bnntrain.data.picture_frames import first_counts
 from bnntrain.data.preprocessing import Preprocessing
-from bnntrain.errors import DataError
-from bnntrain.images import files_in, read_contents, read_images
-from bnntrain.report import columns
+from bnntrain.errors import DataError, UsageError
+from bnntrain.images import files_in, is_series, read_contents, read_images
 
 _STDIN = "-"
+_GAP = "  "
 
 
 @click.command()
 @options.run_argument
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+# Not the parser but `_read` says what cannot be read: the other files are answered then.
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(readable=False)
+)
 @options.checkpoint_option
 @click.option(
     "--top",
@@ -56,53 +60,67 @@ def predict(
     score; the scores of all classes add up to 1.
 
     A file that is no good has a line on standard error in place of an answer, the others are
-    answered, and the exit code is 2. Standard error says which epoch's weights answered.
+    answered, and the exit code is 2. Standard error says which epoch's weights answered. Each line
+    is printed as soon as its image is done, but for --json.
     """  # fmt: skip
+    if "" in files:
+        raise UsageError("a FILE has an empty name. Give a file or folder ('.' is this folder)")
     loaded = api.load(run, checkpoint)
     prepared = loaded.prepared
     wanted = prepared.preprocessing if resize else Preprocessing(prepared.shape, "exact")
-    answers = []
-    for name, stack in _read(files, wanted, invert):
+    listed = list(_listed(files))
+    rows = _Rows([name for name, _ in listed], prepared.classes)
+    answers, series, is_whole, weights_said = [], [], True, False
+    for name, fault in listed:
+        stack = fault or _read(name, wanted, invert)
         if isinstance(stack, DataError):
-            echo_error(type(stack).__name__, click.format_filename(str(stack)))
+            is_whole = False
+            echo_error(type(stack).__name__, printable(str(stack)))
             answers.append({"file": name, "index": None, "error": str(stack)})
             continue
+        if name != _STDIN and is_series(Path(name)):
+            series.append(name)
+        if not weights_said:
+            click.echo(f"weights: {weights_words(checkpoint, loaded.epoch)}", err=True)
+            weights_said = True
         for index, scores in enumerate(loaded.predict(stack)):
             place = index if len(stack) > 1 else None
-            answers.append(_answer(name, place, scores, prepared.classes, top))
-    good = [answer for answer in answers if "error" not in answer]
+            answer = _answer(name, place, scores, prepared.classes, top)
+            if as_json:
+                answers.append(answer)
+            else:
+                click.echo(rows.line(answer, len(stack)))
+    if series:
+        click.echo(f"note: {printable(first_counts(series))}", err=True)
     if as_json:
         echo_json(answers)
-    else:
-        if good:
-            click.echo(f"weights: {weights_words(checkpoint, loaded.epoch)}", err=True)
-        for line in columns([_cells(answer) for answer in good]):
-            click.echo(line)
-    return 0 if len(good) == len(answers) else DataError.exit_code
+    return 0 if is_whole else DataError.exit_code
 
 
-def _read(
-    files: tuple[str, ...], wanted: Preprocessing, invert: bool
-) -> Iterator[tuple[str, np.ndarray | DataError]]:
-    """Yield name and images of every file, in place of a folder those in it, or what is amiss."""
+def _listed(files: tuple[str, ...]) -> Iterator[tuple[str, DataError | None]]:
+    """Yield every file, in place of a folder those in it, or a folder and what is amiss with it."""
     for file in files:
+        if file == _STDIN or not is_folder(Path(file)):
+            yield file, None
+            continue
+        faults: list[DataError] = []
         try:
-            names = [file] if file == _STDIN else _names(Path(file))
+            found = files_in(Path(file), faults.append)
         except DataError as error:
             yield file, error
             continue
-        for name in names:
-            try:
-                if name == _STDIN:
-                    yield name, read_contents(_stdin(), "standard input", wanted, invert)
-                else:
-                    yield name, read_images(Path(name), wanted, invert)
-            except DataError as error:
-                yield name, error
+        yield from ((str(fault.path), fault) for fault in faults)
+        yield from ((str(path), None) for path in found)
 
 
-def _names(path: Path) -> list[str]:
-    return [str(each) for each in files_in(path)] if is_folder(path) else [str(path)]
+def _read(name: str, wanted: Preprocessing, invert: bool) -> np.ndarray | DataError:
+    """Return the images of a file, or what is amiss with it."""
+    try:
+        if name == _STDIN:
+            return read_contents(_stdin(), "standard input", wanted, invert)
+        return read_images(Path(name), wanted, invert)
+    except DataError as error:
+        return error
 
 
 def _stdin() -> bytes:
@@ -123,13 +141,29 @@ def _answer(
     return {"file": file, "index": index, **best[0], "top": best}
 
 
-def _cells(answer: dict[str, object]) -> list[str]:
-    """Return a row of the table: the image, then class and score, best first."""
-    index = answer["index"]
-    file = click.format_filename(answer["file"])
-    image = file if index is None else f"{file}[{index}]"
-    return [image, *(cell for one in answer["top"] for cell in (one["class"], _score(one)))]
+class _Rows:
+    """Lines of text, each printed when its image is done and yet in columns.
 
+    Parameters
+    ----------
+    names : list of str
+        All files that there will be lines of.
+    classes : list of str
+        Names of the classes.
+    """
 
-def _score(one: dict[str, object]) -> str:
-    return f"{one['score']:.3f}"
+    def __init__(self, names: list[str], classes: list[str]) -> None:
+        self._width = max((len(printable(name)) for name in names), default=0)
+        self._class_width = max(len(printable(name)) for name in classes)
+
+    def line(self, answer: dict[str, object], count: int) -> str:
+        """Return a row of a file of `count` images: the image, class and score, best first."""
+        index = answer["index"]
+        file = printable(answer["file"])
+        image, longest = file, file
+        if index is not None:
+            image, longest = f"{file}[{index}]", f"{file}[{count - 1}]"
+        cells = [image.ljust(max(self._width, len(longest)))]
+        for one in answer["top"]:
+            cells += [printable(one["class"]).ljust(self._class_width), f"{one['score']:.3f}"]
+        return _GAP.join(cells)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnntrain.data.source import LARGEST_CLASSES, Shape
+from bnntrain.data.source import LARGEST_CLASSES, LEAST_CLASSES, Shape
 
 MOST_PLANES = 4
 """Channels that a picture has at most: red, green, blue and transparency."""
@@ -220,12 +220,17 @@ def check_every_class(counts: np.ndarray, classes: list[str] | None) -> None:
     Raises
     ------
     ArrayFaultError
-        If a class has none.
+        If a class has none, or there is one class only.
     """
     present = np.flatnonzero(counts)
     lowest, highest = int(present[0]), int(present[-1])
     absent = np.flatnonzero(counts[: len(classes) if classes else highest + 1] == 0)
     if not absent.size:
+        if len(present) < LEAST_CLASSES:
+            raise ArrayFaultError(
+                f"all images are of class {classes[lowest] if classes else lowest}, and a data "
+                f"set needs {LEAST_CLASSES} classes at least: add images of others"
+            )
         return
     if classes:
         names = _some([classes[label] for label in absent])

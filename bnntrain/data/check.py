@@ -6,12 +6,16 @@ import numpy as np
 
 from bnntrain.data.catalog import find_source
 from bnntrain.data.flat import find_converted, records_crc
+from bnntrain.data.picture_frames import first_counts
 from bnntrain.data.pictures import PictureSource
 from bnntrain.data.published import PUBLISHED, Content, Published
 from bnntrain.data.source import SPLITS, Source
 from bnntrain.data.stream import content_sha256
 from bnntrain.data.survey import survey
 from bnntrain.errors import DataError
+
+# Families whose files MATLAB and others write as well: they hold whatever somebody put there.
+_WRITTEN_BY_OTHERS = ("svhn",)
 
 
 def check(name: str) -> dict:
@@ -30,7 +34,8 @@ def check(name: str) -> dict:
         form is in the cache}; of pictures also ``sizes`` (the smallest and the largest, ``shape``
         is None where they differ) and ``bad``, a list of {``file``, ``error``}; ``files``: a list
         of {``path``, ``bytes``, ``sha256`` of the decompressed contents where the published one is
-        known, else null}.
+        known, else null}; perhaps ``notes``, a list of sentences on what is good and yet worth
+        knowing.
 
     Raises
     ------
@@ -55,8 +60,7 @@ def check(name: str) -> dict:
             report.setdefault("classes", reader.classes)
             report[split] = {"count": reader.count, "labels": histogram.tolist()}
         report[split]["converted"] = _check_converted(source, split)
-    report["files"] = _check_files(source)
-    return report
+    return report | _check_files(source)
 
 
 def _check_pictures(name: str, source: PictureSource) -> dict:
@@ -68,12 +72,14 @@ def _check_pictures(name: str, source: PictureSource) -> dict:
         "sizes": [list(size) for size in (sizes[:1] + sizes[-1:])], "classes": found.classes,
         "bad": [{"file": file, "error": fault} for file, fault in found.bad],
     }  # fmt: skip
+    if found.several:
+        report["notes"] = [first_counts(found.several)]
     for split in SPLITS:
         labels = found.counts[split]
         report[split] = {
             "count": sum(labels), "labels": labels, "converted": _check_converted(source, split),
         }  # fmt: skip
-    return report | {"files": _check_files(source)}
+    return report | _check_files(source)
 
 
 def _check_converted(source: Source, split: str) -> bool:
@@ -99,13 +105,16 @@ def _pin(published: Published | None, number: int, name: str) -> Content | None:
     return published.contents.get(name)
 
 
-def _check_files(source: Source) -> list[dict]:
+def _check_files(source: Source) -> dict:
     """Compare the contents with the published SHA-256, where the set has one."""
     published = PUBLISHED.get(source.name)
-    files = []
+    files, own = [], []
     for number, (path, identity) in enumerate(zip(source.files, source.identity(), strict=True)):
         digest, pin = None, _pin(published, number, path.name)
-        if pin is not None:
+        # A file of the published size that differs is a damaged copy.
+        if pin is not None and published.kind in _WRITTEN_BY_OTHERS and identity[1] != pin.nbytes:
+            own.append(path.name)
+        elif pin is not None:
             digest, nbytes = content_sha256(path, pin.nbytes, pin.packed)
             if digest != pin.sha256:
                 raise DataError(
@@ -115,4 +124,5 @@ def _check_files(source: Source) -> list[dict]:
                     f"Run 'bnntrain data fetch {source.name}'",
                 )
         files.append({"path": str(path), "bytes": identity[1], "sha256": digest})
-    return files
+    notes = [f"not the published {source.name}, but well formed: {', '.join(own)}"] if own else []
+    return {"files": files} | ({"notes": notes} if notes else {})

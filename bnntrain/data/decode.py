@@ -97,7 +97,7 @@ def decode(data: bytes, wanted: Preprocessing) -> np.ndarray:
     """
     if not data:
         raise PictureError(f"is empty (0 bytes). {AGAIN}")
-    with _opened(io.BytesIO(data), len(data)) as picture:
+    with opened(io.BytesIO(data), len(data)) as picture:
         if wanted.resize != "exact" and hasattr(picture, "draft"):
             side = _GAP * max(wanted.shape[:2])
             picture.draft(None, (side, side))
@@ -122,7 +122,7 @@ def look(file: IO[bytes]) -> tuple[tuple[int, int], bool]:
     file.seek(0)
     if not nbytes:
         raise PictureError(f"is empty (0 bytes). {AGAIN}")
-    with _opened(file, nbytes) as picture:
+    with opened(file, nbytes) as picture:
         is_grey = picture.mode in ("1", "L", "LA", "La") or picture.mode.startswith("I")
         # Asked before the orientation, for which a PNG is decoded.
         if picture.format == "PNG":
@@ -202,7 +202,7 @@ def _guarded() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
+def opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
     """Open a picture; whatever goes wrong with it, here or in the block, is a `PictureError`."""
     import PIL
 

@@ -8,11 +8,14 @@ the kernel drops the lock of a killed process, so what that left behind is taken
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from bnntrain.errors import UsageError, WriteError
 
@@ -54,6 +57,32 @@ def data_folder() -> Path:
 def reason(error: OSError) -> str:
     """Return an operating system error as a few words (``No space left on device``)."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def remedy_for(error: OSError, otherwise: str) -> str:
+    """Return what to do about a file that cannot be read: `otherwise`, unless it may not be."""
+    return "Check its permissions" if isinstance(error, PermissionError) else otherwise
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file for reading; anything that might never end or never begin is refused.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, or is a pipe, a socket or a device.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return os.fdopen(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def is_file(path: Path) -> bool:

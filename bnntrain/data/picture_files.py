@@ -15,11 +15,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import IO, Protocol
 
-from bnntrain.data.files import reason
+from bnntrain.data.files import open_regular, reason, remedy_for
 from bnntrain.data.zip_files import Entry, ZipError, read_directory, read_entry
 from bnntrain.errors import DataError
 
@@ -95,9 +95,10 @@ def open_album(path: Path) -> Iterator[Album]:
         return
     # Only opening is guarded: an OSError of the code that uses the album is no fault of `path`.
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except OSError as error:
-        raise DataError(path, f"cannot be read: {reason(error)}. Check the path") from None
+        remedy = remedy_for(error, "Check the path")
+        raise DataError(path, f"cannot be read: {reason(error)}. {remedy}") from None
     with file:
         if not file.read(1):
             raise DataError(path, f"is empty (0 bytes). {_AGAIN}")
@@ -116,7 +117,7 @@ class _Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._parts = _parts_of({entry.name for entry in self._scan("") if entry.is_dir()})
+        self._parts = _parts_of({entry.name for entry in self._scan("") if _is_folder(entry)})
         if not any(self.classes(part) for part in self._parts):
             raise DataError(path, f"holds no class folders. {_LAYOUT}")
 
@@ -128,7 +129,7 @@ class _Folder:
         """See `Album`."""
         names = []
         for entry in self._scan(part):
-            if entry.is_dir():
+            if _is_folder(entry):
                 names.append(entry.name)
             elif part or is_picture(entry.name):
                 raise _stray(self.path, _join(part, entry.name))
@@ -139,7 +140,7 @@ class _Folder:
         images = []
         for entry in self._scan(_join(part, name)):
             within = _join(part, name, entry.name)
-            if entry.is_dir():
+            if _is_folder(entry):
                 raise _nested(self.path, within)
             images.append(os.fsencode(within))
         return sorted(images)
@@ -152,7 +153,7 @@ class _Folder:
         """See `Album`."""
         name = self.name(image)
         try:
-            return (self.path / name).open("rb")
+            return open_regular(self.path / name)
         except OSError as error:
             raise self._unreadable(name, error) from None
 
@@ -171,14 +172,16 @@ class _Folder:
         for name in self.classes(part):
             folder = _join(part, name)
             for entry in sorted(self._scan(folder), key=lambda each: each.name):
-                try:
+                nbytes = time = 0
+                # Where a link leads nowhere: reading the file will say so.
+                with suppress(OSError):
                     status = entry.stat()
-                except OSError as error:
-                    raise DataError(entry.path, f"cannot be read: {reason(error)}") from None
-                yield _join(folder, entry.name), status.st_size, status.st_mtime_ns
+                    nbytes, time = status.st_size, status.st_mtime_ns
+                yield _join(folder, entry.name), nbytes, time
 
     def _unreadable(self, name: str, error: OSError) -> DataError:
-        message = f"cannot be read: {reason(error)}. Check its permissions, or take it out"
+        remedy = remedy_for(error, "Put the picture there")
+        message = f"cannot be read: {reason(error)}. {remedy}, or take it out"
         return DataError(self.path, f"{name}: {message}")
 
     def _scan(self, within: str) -> list[os.DirEntry]:
@@ -287,6 +290,14 @@ def _layout_of(names: Iterable[str]) -> tuple[str, list[str]]:
         if inner:
             return f"{top}/", _parts_of(inner)
     return "", _parts_of(set(folders))
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    """Whether an entry is a folder; a link in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _join(*pieces: str) -> str:

@@ -30,6 +30,7 @@ from bnntrain.data.preprocessing import CHANNELS, PictureOptions, Preprocessing
 from bnntrain.data.source import (
     LARGEST_CLASSES,
     LARGEST_IMAGE_BYTES,
+    LEAST_CLASSES,
     SPLITS,
     Chunk,
     Shape,
@@ -140,16 +141,19 @@ class PictureSource:
             members = {
                 split: split_images(album, split, names, self._options) for split in SPLITS
             }
+            # What lies in the one folder says more, where it is no picture.
+            if len(names) < LEAST_CLASSES:
+                raise self._too_few(names)
             shown = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]
             yield album, shown, members
 
     def _check_classes(self, album: Album) -> list[str]:
         """Return the class folders."""
         names = class_names(album)
-        if not 0 < len(names) <= LARGEST_CLASSES:
+        if len(names) > LARGEST_CLASSES:
             raise DataError(
                 self._path,
-                f"has {len(names)} class folders, expected 1 to {LARGEST_CLASSES}. "
+                f"has {len(names)} class folders, expected {LEAST_CLASSES} to {LARGEST_CLASSES}. "
                 "Put the images of each class into a folder of its own",
             )
         if self._classes is None:
@@ -163,6 +167,14 @@ class PictureSource:
         if is_drawn(album):
             raise DataError(self._path, f"not {self.name}: no folder test. Get the whole set")
         return names
+
+    def _too_few(self, names: list[str]) -> DataError:
+        found = f"only the class folder {names[0]}" if names else "no class folder"
+        return DataError(
+            self._path,
+            f"holds {found}, and a data set needs {LEAST_CLASSES} classes at least. "
+            "Name the folder that holds the class folders",
+        )
 
     def _decide(self, album: Album, members: Members) -> tuple[Preprocessing, str]:
         """Return how pictures become samples, and the name of the one that decided on the size."""

@@ -32,6 +32,9 @@ LARGEST_IMAGE_BYTES = 1024 * 1024
 LARGEST_CLASSES = 256
 """A label is one byte."""
 
+LEAST_CLASSES = 2
+"""Of one class nothing can be learnt, and yet all would be right."""
+
 Shape = tuple[int, int, int]
 """Height, width, channels of one image."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bnntrain.data.decode import PictureError, decode, look
 from bnntrain.data.picture_files import Album
+from bnntrain.data.picture_frames import holds_several
 from bnntrain.data.pictures import PictureSource
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.data.source import SPLITS
@@ -34,6 +35,8 @@ class Survey:
         Whether all are grey.
     bad : list of tuple of str
         Name and fault of every picture that is no good.
+    several : list of str
+        Names of files that hold several pictures, of which the first counts.
     """
 
     classes: list[str]
@@ -42,6 +45,7 @@ class Survey:
     short_side: float = 0.0
     is_grey: bool = True
     bad: list[tuple[str, str]] = field(default_factory=list)
+    several: list[str] = field(default_factory=list)
 
 
 def survey(source: PictureSource, thorough: bool = False) -> Survey:
@@ -68,7 +72,7 @@ def survey(source: PictureSource, thorough: bool = False) -> Survey:
         images = (image for split in SPLITS for images in members[split] for image in images)
         for image in images:
             try:
-                size, is_grey = _looked(album, image, thorough)
+                size, is_grey = _looked(album, image, thorough, found)
             except PictureError as error:
                 found.bad.append((album.name(image), str(error)))
             except DataError as error:
@@ -83,9 +87,13 @@ def survey(source: PictureSource, thorough: bool = False) -> Survey:
     return found
 
 
-def _looked(album: Album, image: bytes, thorough: bool) -> tuple[tuple[int, int], bool]:
+def _looked(
+    album: Album, image: bytes, thorough: bool, found: Survey
+) -> tuple[tuple[int, int], bool]:
     with album.open(image) as file:
         known = look(file)
+        if holds_several(file):
+            found.several.append(album.name(image))
     if thorough:
         decode(album.read(image), _ANY_SAMPLE)
     return known

@@ -1,11 +1,13 @@
 """From a folder of photographs to predictions, as the README says, and what may go wrong."""
 
 import json
+import os
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+from preloaded import Preloaded
 
 from bnntrain.config import config_digest, load_config
 
@@ -66,13 +68,90 @@ def test_a_bad_picture_costs_its_own_answer(program, photos, run, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(good.read_bytes()[:400])
     done = program.run("predict", run, good, tmp_path / "bad.jpg", "none.png", good, expect=2)
     assert len(done.stdout.splitlines()) == 2
-    *lines, weights = done.stderr.splitlines()
+    weights, *lines = done.stderr.splitlines()
     assert [line.split(": ")[0] for line in lines] == ["DataError"] * 2
     assert weights.startswith("weights: ")
     assert "bad.jpg: truncated or damaged" in lines[0]
     assert "none.png: no such file" in lines[1]
     answers = program.json("predict", run, good, tmp_path / "bad.jpg", expect=2)
     assert ["error" in answer for answer in answers] == [False, True]
+
+
+def test_what_is_no_file_is_never_waited_for(program, photos, run, tmp_path):
+    good = tmp_path / "a" / "good.jpg"
+    good.parent.mkdir()
+    good.write_bytes((photos / "red" / "IMG_000.jpg").read_bytes())
+    os.mkfifo(tmp_path / "a" / "pipe.jpg")
+    os.mkfifo(tmp_path / "a" / "pipe.npy")
+    done = program.run("predict", run, tmp_path, "/dev/zero", expect=2)
+    (row,) = done.stdout.splitlines()
+    assert row.split()[0] == str(good)
+    assert done.stderr.count("not a regular file") == 3
+    assert "a/pipe.jpg: a folder" not in done.stderr
+    line = program.error("data", "check", tmp_path / "a" / "pipe.jpg")
+    assert line.startswith("DataError: ")
+
+
+def test_an_empty_name_is_refused(program, run):
+    assert "a FILE has an empty name" in program.error("predict", run, "a.jpg", "")
+
+
+def test_what_may_not_be_read_costs_its_own_answer(
+    program, photos, run, tmp_path, permissions_bind
+):
+    content = (photos / "red" / "IMG_000.jpg").read_bytes()
+    for name in ("shut/1.jpg", "open/2.jpg", "shut.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "shut").chmod(0)
+    (tmp_path / "shut.jpg").chmod(0)
+    files = map(str, (run, tmp_path, tmp_path / "shut.jpg"))
+    try:
+        with Preloaded(program.environment) as preloaded:
+            code, out, err = preloaded.run(
+                ["predict", *files], tmp_path, program.environment, is_bound=True
+            )
+    finally:
+        (tmp_path / "shut").chmod(0o700)
+    assert code == 2
+    (row,), err = out.decode().splitlines(), err.decode()
+    assert row.split()[0] == str(tmp_path / "open" / "2.jpg")
+    faults = [line for line in err.splitlines() if line.startswith("DataError")]
+    assert len(faults) == 3
+    assert all("Permission denied" in line and "Check its permissions" in line for line in faults)
+
+
+def test_a_name_stays_on_its_line(program, photos, run, tmp_path):
+    path = tmp_path / "a\nb\x1b[31m.jpg"
+    path.write_bytes((photos / "red" / "IMG_000.jpg").read_bytes())
+    (row,) = program.run("predict", run, path).stdout.splitlines()
+    assert row.split()[0] == str(tmp_path / r"a\nb\x1b[31m.jpg")
+
+
+def test_of_an_animation_the_first_picture_counts(program, run, tmp_path):
+    frames = [Image.new("RGB", (16, 16), colour) for colour in CLASSES]
+    frames[0].save(tmp_path / "all.gif", save_all=True, append_images=frames[1:])
+    done = program.run("predict", run, tmp_path, tmp_path / "all.gif")
+    _, note = done.stderr.splitlines()
+    assert note.startswith("note: only the first picture counts of several in ")
+    assert note.endswith("all.gif and 1 more")
+    assert len(program.json("predict", run, tmp_path)) == 1
+
+
+def test_rows_are_printed_as_they_come(program, photos, run):
+    """An answer is there before the next picture has been read."""
+    paths = sorted(photos.rglob("*.jpg"))[:1]
+    child = subprocess.Popen(
+        program.command("predict", run, *paths, "-"), cwd=program.cwd, env=program.environment,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert child.stdout.readline().split()[0].decode() == str(paths[0])
+        out, err = child.communicate(paths[0].read_bytes())
+    finally:
+        child.kill()
+    assert out.startswith(b"- ")
+    assert err.startswith(b"weights: last epoch (20)")
 
 
 def test_standard_input(program, photos, run):

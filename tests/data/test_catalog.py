@@ -46,7 +46,7 @@ def test_npz_is_looked_for_here_first_then_in_the_data_folder(kit, place, monkey
     (here / "sub").mkdir(parents=True)
     monkeypatch.chdir(here)
     (place.data / "sub").mkdir()
-    sets = [(kit.samples(5, classes=1, seed=seed),) * 2 for seed in (0, 1)]
+    sets = [(kit.samples(5, classes=2, seed=seed),) * 2 for seed in (0, 1)]
     for folder, arrays in ((place.data, sets[0]), (here, sets[1])):
         (folder / "sub" / "a.npz").write_bytes(kit.npz_bytes(**kit.npz_arrays(*arrays)))
         kit.assert_same(open_dataset("sub/a.npz").train, arrays[0])
@@ -137,7 +137,7 @@ def test_find_datasets(kit, place):
     assert len(found["mnist"].missing) == 4
     paths = kit.write_idx(place.data / "mnist", kit.samples(3), kit.samples(3))
     path = place.data / "own.npz"
-    own = kit.samples(3, classes=1)
+    own = kit.samples(3, classes=2)
     path.write_bytes(kit.npz_bytes(**kit.npz_arrays(own, own)))
     (place.data / "broken.npz").write_bytes(b"")
     open_dataset("mnist")

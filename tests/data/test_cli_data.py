@@ -85,6 +85,20 @@ def test_check_json(call, own):
     assert report["train"]["count"] == sum(report["train"]["labels"]) == 30
 
 
+def test_check_goes_on_after_a_fault(call, own):
+    code, out, err = call("check", "digits", "minst", own)
+    assert code == 2
+    assert "digits: good" in out
+    assert f"{own}: good" in out
+    assert err.startswith("DataError: minst: unknown data set")
+    assert err.count("\n") == 1
+    code, out, err = call("check", "minst", own, "--json")
+    assert code == 2
+    fault, good = json.loads(out)
+    assert (fault["name"], good["name"]) == ("minst", own)
+    assert "unknown data set" in fault["error"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [

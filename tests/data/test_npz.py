@@ -38,9 +38,9 @@ def has_channels_last(pixels):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    train_count=st.integers(1, 40), test_count=st.integers(1, 5), compressed=st.booleans(),
+    train_count=st.integers(2, 40), test_count=st.integers(1, 5), compressed=st.booleans(),
     pixels=st.lists(st.integers(1, 6), min_size=1, max_size=3).filter(has_channels_last),
-    classes=st.integers(1, 256), label_type=st.sampled_from(LABEL_TYPES), column=st.booleans(),
+    classes=st.integers(2, 256), label_type=st.sampled_from(LABEL_TYPES), column=st.booleans(),
 )  # fmt: skip
 def test_round_trip(
     kit, train_count, test_count, compressed, pixels, classes, label_type, column

@@ -1,5 +1,8 @@
 """Own pictures: layouts, sizes, what tests, and conversions that do not replace each other."""
 
+import io
+import os
+
 import numpy as np
 import pytest
 from data_makers import picture, write_files, zip_file
@@ -9,7 +12,7 @@ from bnntrain.data.check import check
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import DataError
 
-pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 random = np.random.default_rng(3)
 
 
@@ -92,6 +95,18 @@ def test_two_configurations_keep_their_conversions(place):
     assert [split.path.stat().st_mtime_ns for split in first] == times
 
 
+@pytest.mark.parametrize("form", ["GIF", "PNG", "TIFF", "WEBP"])
+def test_check_says_that_the_first_picture_counts(place, form):
+    write_files(place.data / "pets", photos(NAMES))
+    assert "notes" not in check("pets")
+    file = io.BytesIO()
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    frames[0].save(file, form, save_all=True, append_images=frames[1:])
+    write_files(place.data / "pets", {f"cat/z.{form.lower()}": file.getvalue()})
+    (note,) = check("pets")["notes"]
+    assert note == f"only the first picture counts of several in cat/z.{form.lower()}"
+
+
 def test_one_colour_picture_makes_the_set_rgb(place):
     grey = {name: picture(random.integers(0, 256, (9, 9), np.uint8)) for name in NAMES}
     write_files(place.data / "pets", grey)
@@ -109,6 +124,17 @@ def test_litter_and_notes_are_left_alone(place):
         describe("pets", SMALL)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_one_class_is_no_data_set(place, packed):
+    files = photos([f"cat/{number}.png" for number in range(5)])
+    if packed:
+        (place.data / "pets.zip").write_bytes(zip_file(files))
+    else:
+        write_files(place.data / "pets", files)
+    with pytest.raises(DataError, match=r"only the class folder cat, and a .* needs 2 classes"):
+        describe("pets.zip" if packed else "pets", SMALL)
+
+
 def test_a_class_of_one(place):
     write_files(place.data / "pets", photos([*NAMES, "eel/1.png"]))
     with pytest.raises(DataError, match=r"eel/1\.png: the only image of its class"):
@@ -123,7 +149,15 @@ def test_other_sets_are_not_resized(place):
 
 def test_check_names_every_bad_picture(place):
     write_files(place.data / "pets", photos(NAMES) | {"cat/x.png": b"no", "dog/y.jpg": b""})
+    os.mkfifo(place.data / "pets" / "dog" / "pipe.jpg")
+    (place.data / "pets" / "dog" / "circle.jpg").symlink_to("circle.jpg")
+    (place.data / "pets" / "dog" / "nowhere.jpg").symlink_to("none.jpg")
     report = check("pets")
-    assert [each["file"] for each in report["bad"]] == ["cat/x.png", "dog/y.jpg"]
+    bad = {each["file"]: each["error"] for each in report["bad"]}
+    links = {f"dog/{name}.jpg" for name in ("pipe", "circle", "nowhere")}
+    assert set(bad) == {"cat/x.png", "dog/y.jpg"} | links
+    assert all("or take it out" in bad[name] for name in links)
+    with pytest.raises(DataError, match="take it out"):
+        open_dataset("pets", SMALL)
     assert report["shape"] is None
-    assert report["train"]["count"] + report["test"]["count"] == 22
+    assert report["train"]["count"] + report["test"]["count"] == 25

@@ -323,7 +323,7 @@ def test_no_classes_or_too_many(place):
     for split in ("train", "test"):
         for number in range(257):
             (place.data / "many" / split / f"{number}").mkdir(parents=True)
-    assert "many: has 257 class folders, expected 1 to 256" in error_line("many")
+    assert "many: has 257 class folders, expected 2 to 256" in error_line("many")
 
 
 def test_test_images_of_another_size(kit, place):

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,13 +196,22 @@ def test_check_compares_the_files(kit, place, monkeypatch):
     import hashlib
 
     write(place.data, samples(kit, 1), samples(kit, 2))
-    with pytest.raises(DataError, match="not the published svhn: SHA-256"):
-        check("svhn")
+    own = check("svhn")
+    assert own["notes"] == [
+        "not the published svhn, but well formed: train_32x32.mat, test_32x32.mat"
+    ]
+    assert [file["sha256"] for file in own["files"]] == [None, None]
     for name, content in PUBLISHED["svhn"].contents.items():
         contents = (place.data / name).read_bytes()
         pin = type(content)(len(contents), hashlib.sha256(contents).hexdigest(), True)
         monkeypatch.setitem(PUBLISHED["svhn"].contents, name, pin)
-    assert all(file["sha256"] for file in check("svhn")["files"])
+    good = check("svhn")
+    assert all(file["sha256"] for file in good["files"])
+    assert "notes" not in good
+    pin = PUBLISHED["svhn"].contents["test_32x32.mat"]
+    monkeypatch.setitem(PUBLISHED["svhn"].contents, "test_32x32.mat", replace(pin, sha256="0"))
+    with pytest.raises(DataError, match="not the published svhn: SHA-256"):
+        check("svhn")
 
 
 IMAGES = np.zeros((4, 4, 3, 2), np.uint8)
