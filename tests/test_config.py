@@ -162,7 +162,7 @@ def test_faulty_file_names_file_key_and_remedy(old, new, place, remedy, tmp_path
         ("digit", "Did you mean 'digits'?"),
         ("nowhere.yaml", "no such file. Shipped by name: binarynet_cifar10"),
         ("configs/nowhere.yaml", "no such file. Shipped by name: binarynet_cifar10"),
-        (".", "not a .yaml file. Give the configuration file itself"),
+        (".", "a folder, not a .yaml file. To train on its pictures: bnntrain fit photos"),
         ("", "not a .yaml file"),
         ("runs/trial", "not a .yaml file"),
         ("x" * 5000 + ".yaml", "no such file"),
