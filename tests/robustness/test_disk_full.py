@@ -219,7 +219,6 @@ def test_a_cache_that_may_not_be_written_to(home, forbid, tmp_path):
     ("file", "arguments"),
     [
         ("tiny.yaml", ("plan", "tiny.yaml")),
-        ("run/checkpoint/last.npz", (*FIT, "--resume")),
         ("run/run.json", (*FIT, "--resume")),
         ("run/metrics.csv", (*FIT, "--resume")),
         ("run/config.yaml", ("evaluate", "run")),
@@ -245,3 +244,12 @@ def test_a_read_only_disk(home):
     finally:
         subprocess.run(["umount", folder], check=True)
     failed(result, "disk/run", "read-only", "--run-dir")
+
+
+def test_a_checkpoint_that_may_not_be_read_is_gone_on_without(run_folder, place, forbid):
+    forbid(run_folder / "checkpoint/last.npz", 0)
+    result = place.fork(*FIT, "--resume", is_bound=True)
+    assert result.code == 0
+    warning = result.err.splitlines()[0]
+    assert "last.npz: cannot be read (Permission denied)" in warning
+    assert "previous" in warning
