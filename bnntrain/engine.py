@@ -8,6 +8,7 @@ set is read once, at the end.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import statistics
 import threading
@@ -147,6 +148,16 @@ class Trainer:
         Interrupted
             `stop` was set; a checkpoint was saved.
         """
+        try:
+            return self._run(stop)
+        except Interrupted:
+            raise
+        except BnntrainError:
+            with contextlib.suppress(BnntrainError):  # e.g. the disk is still full
+                self.folder.write_summary(self.summary("failed"))
+            raise
+
+    def _run(self, stop: threading.Event) -> dict[str, object]:
         progress = self.progress
         recorded = self.folder.read_summary()
         if recorded.get("status") == "finished" and progress.epoch >= self.config.train.epochs:

@@ -11,10 +11,10 @@ import numpy as np
 
 from bnntrain.data.arrays import ArrayFaultError, as_samples
 from bnntrain.data.decode import PictureError, fit_picture
-from bnntrain.data.files import is_folder
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
 from bnntrain.images import files_in, fit_images, read_images
+from bnntrain.paths import is_folder
 
 Images = np.ndarray | str | os.PathLike[str] | Iterable[object]
 """An array, a path, a picture of Pillow's, or an iterable of them: see `stacks_of`."""

@@ -166,10 +166,12 @@ def test_faulty_file_names_file_key_and_remedy(old, new, place, remedy, tmp_path
         ("", "not a .yaml file"),
         ("runs/trial", "not a .yaml file"),
         ("x" * 5000 + ".yaml", "no such file"),
+        ("folder.yaml", "a folder, not a .yaml file. To train on its pictures"),
     ],
 )
 def test_faulty_reference_names_what_there_is(reference, remedy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.yaml").mkdir()
     assert remedy in refusal(reference)
 
 

@@ -29,3 +29,4 @@ def test_a_lost_channel_ends_the_run(tmp_path, method, tensor):
         trainer.close()
         folder.close()
     assert not folder.last.exists()
+    assert folder.read_summary()["status"] == "failed"

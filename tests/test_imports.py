@@ -21,6 +21,7 @@ PACKAGE = ROOT / "bnntrain"
 ORDER = (
     "errors",
     "limits",
+    "paths",
     "sizes",
     "signals",
     "config",
@@ -60,16 +61,17 @@ ORDER = (
 # Units that are narrower than their place in the order allows.
 ONLY = {
     "limits": set(),
+    "paths": set(),
     "sizes": {"errors"},
     "signals": set(),
     "accounting": {"errors"},
     "schedule": {"config"},
-    "data": {"errors"},
+    "data": {"errors", "paths"},
     "meters": {"errors", "config"},
     "records": {"errors"},
     "report": set(),
     "images": {"errors", "data"},
-    "samples": {"errors", "data", "images"},
+    "samples": {"errors", "paths", "data", "images"},
     "step_table": {"errors", "report"},
     "board": set(),
 }

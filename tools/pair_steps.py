@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,9 @@ from meter_statistics import trimmed
 
 TURN_S = 0.05
 WARM_UP_TURNS = 4
+# Threads that wait for work look for it: OpenMP's for some milliseconds after a turn, which would
+# take a core from the other process.
+PAUSE_S = 0.02
 
 # What both processes run: it takes as many steps as it is told and answers with their seconds.
 # Only what both versions have may be used.
@@ -64,6 +68,7 @@ class Worker:
 
     def seconds(self, steps: int) -> float:
         """Return the seconds that some steps take."""
+        time.sleep(PAUSE_S)
         print(steps, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -40,12 +41,18 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
-    width = max(len(each.name) for each in found)
+    names = [_short(each) for each in found]
+    width = max(map(len, names))
     kinds = max(len(each.kind) for each in found)
-    for each in found:
+    for name, each in zip(names, found, strict=True):
         state, kind = _state(each), each.kind if each.path else ""
-        click.echo(f"{each.name:<{width}}  {state:<9}  {kind:<{kinds}}  {_where(each)}")
+        click.echo(f"{name:<{width}}  {state:<9}  {kind:<{kinds}}  {printable(_where(each))}")
     click.echo(f"data folder: {data_folder()}")
+
+
+def _short(found) -> str:
+    """Return a known name, or the last part of a path, which is in the last column as a whole."""
+    return printable(Path(found.name).name)
 
 
 def _state(found) -> str:
@@ -147,14 +154,14 @@ def check(names: tuple[str, ...], as_json: bool) -> int:
         try:
             report = check_one(name)
         except BnntrainError as error:
-            echo_error(type(error).__name__, printable(str(error)))
+            echo_error(type(error).__name__, str(error))
             reports.append({"name": name, "error": str(error)})
             code = max(code, error.exit_code)
             continue
         reports.append(report)
         for each in report.get("bad", []):
             where = f"{report['files'][0]['path']}: {each['file']}"
-            echo_error(DataError.__name__, printable(f"{where}: {each['error']}"))
+            echo_error(DataError.__name__, f"{where}: {each['error']}")
             code = DataError.exit_code
         if not as_json:
             _print_report(report)

@@ -58,10 +58,8 @@ def printable(text: str) -> str:
 
 def echo_error(kind: str, message: str) -> None:
     """Print an error on standard error as all verbs do, with the name of its kind in front."""
-    plain = bool(os.environ.get("NO_COLOR"))
-    click.echo(
-        f"{click.style(kind, fg='red')}: {message}", err=True, color=False if plain else None
-    )
+    color = False if os.environ.get("NO_COLOR") else None
+    click.echo(f"{click.style(kind, fg='red')}: {printable(message)}", err=True, color=color)
 
 
 def warning_line(text: str) -> str:

@@ -12,11 +12,11 @@ import numpy as np
 from bnntrain import api
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_error, echo_json, printable, weights_words
-from bnntrain.data.files import is_folder
 from bnntrain.data.picture_frames import first_counts
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError, UsageError
 from bnntrain.images import files_in, is_series, read_contents, read_images
+from bnntrain.paths import is_folder
 
 _STDIN = "-"
 _GAP = "  "
@@ -75,7 +75,7 @@ def predict(
         stack = fault or _read(name, wanted, invert)
         if isinstance(stack, DataError):
             is_whole = False
-            echo_error(type(stack).__name__, printable(str(stack)))
+            echo_error(type(stack).__name__, str(stack))
             answers.append({"file": name, "index": None, "error": str(stack)})
             continue
         if name != _STDIN and is_series(Path(name)):

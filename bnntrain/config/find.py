@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from bnntrain.config import shipped
 from bnntrain.config.check import Where, did_you_mean, show
 from bnntrain.errors import ConfigError
+from bnntrain.paths import is_file, is_folder
 
 _SUFFIXES = (".yaml", ".yml")
 _MAX_BYTES = 1 << 20
@@ -23,17 +24,17 @@ def find_config(reference: str) -> tuple[str, str, Path]:
     """Return text, name for messages, and the folder that model paths are relative to."""
     path = PurePath(reference)
     is_path = path.suffix in _SUFFIXES
-    if is_path and _is_file(Path(reference)):
+    if is_path and is_file(Path(reference)):
         return _read_text(Path(reference)), reference, Path(reference).parent
     bare = path.parts == (shipped.FOLDER, path.name) and path.suffix == shipped.SUFFIX
     name = path.stem if bare else reference
     known = shipped.shipped_configs()
     if (bare or not is_path) and name in known:
         return shipped.shipped_text(name), f"{shipped.FOLDER}/{name}{shipped.SUFFIX}", Path()
-    if is_path:
+    if is_path and not is_folder(Path(reference)):
         raise ConfigError(reference, "", f"no such file. Shipped by name: {', '.join(known)}")
     shown = reference if reference and reference.isprintable() else show(reference)
-    if reference and _is_folder(Path(reference)):
+    if reference and is_folder(Path(reference)):
         remedy = f"To train on its pictures: bnntrain fit photos --set data.dataset={shown}"
         raise ConfigError(shown, "", f"a folder, not a .yaml file. {remedy}")
     if os.sep in reference or reference in ("", ".", ".."):
@@ -46,7 +47,7 @@ def find_model(given: str, where: Where, folder: Path) -> tuple[str, str]:
     """Return text and name for messages of a model file."""
     path = PurePath(given)
     is_path = path.suffix in _SUFFIXES
-    if is_path and _is_file(folder / path):
+    if is_path and is_file(folder / path):
         return _read_text(folder / path), str(folder / path)
     models = f"{shipped.FOLDER}/models"
     inside = is_path and str(path.parent) in (".", "models", models)
@@ -55,7 +56,8 @@ def find_model(given: str, where: Where, folder: Path) -> tuple[str, str]:
     if (inside or not is_path) and name in known:
         return shipped.shipped_text(f"models/{name}"), f"{models}/{name}{shipped.SUFFIX}"
     if is_path:
-        raise where.error("model", f"{folder / path}: no such file. Shipped: {', '.join(known)}")
+        what = "a folder, not a file" if is_folder(folder / path) else "no such file"
+        raise where.error("model", f"{folder / path}: {what}. Shipped: {', '.join(known)}")
     near = did_you_mean(given, known)
     raise where.error("model", f"{show(given)} is not a shipped model. {near} A file ends in .yaml")
 
@@ -63,20 +65,6 @@ def find_model(given: str, where: Where, folder: Path) -> tuple[str, str]:
 def name_of(source: str) -> str:
     """Turn a file's name into a run's name."""
     return re.sub(r"[^\w.+=@ -]", "_", PurePath(source).stem)[:100].lstrip(" .+=@-") or "config"
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # e.g. a name longer than the file system allows
-        return False
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _read_text(path: Path) -> str:

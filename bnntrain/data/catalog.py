@@ -14,13 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnntrain.data.files import data_folder, is_file, is_folder
+from bnntrain.data.files import data_folder
 from bnntrain.data.flat import Dataset, Progress, convert, find_converted
 from bnntrain.data.places import locate
 from bnntrain.data.preprocessing import CHANNELS, PictureOptions
 from bnntrain.data.published import PUBLISHED, Published
 from bnntrain.data.source import ARRAYS, SPLITS, Shape, Source
 from bnntrain.errors import DataError, UsageError
+from bnntrain.paths import is_file, is_folder
 
 AS_THEY_ARE = PictureOptions()
 """Pictures of one size, with the share of test pictures that a configuration has by default."""
@@ -246,10 +247,13 @@ def unknown_name(name: str, known: list[str] | None = None) -> DataError:
 
 def _find(name: str, exists: Callable[[Path], bool]) -> Path:
     """Return the path of a file or folder, relative to the working directory or the data folder."""
-    path = _expand(name)
-    for candidate in (path, data_folder() / path):
-        if exists(candidate):
-            return candidate
+    places = _places(name)
+    for place in places:
+        if exists(place):
+            return place
+    if any(is_folder(place) for place in places):
+        form = "an .npz file" if name.endswith(".npz") else "a .zip file"
+        raise DataError(name, f"is a folder, not {form}. Rename it, or give the path of a file")
     raise _missing(name, "file")
 
 
@@ -260,8 +264,13 @@ def _missing(name: str, what: str) -> DataError:
 
 def _is_named_folder(name: str) -> bool:
     """Whether there is a folder of that name."""
+    return bool(name) and any(is_folder(place) for place in _places(name))
+
+
+def _places(name: str) -> tuple[Path, Path]:
+    """Return where a file or folder of that name may be."""
     path = _expand(name)
-    return bool(name) and any(is_folder(each) for each in (path, data_folder() / path))
+    return path, data_folder() / path
 
 
 def _expand(name: str) -> Path:

@@ -85,22 +85,6 @@ def open_regular(path: Path) -> IO[bytes]:
         raise
 
 
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; one that may not be looked at counts as absent."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; one that may not be looked at counts as absent."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
 def write_all(fd: int, data: memoryview) -> None:
     """Write every byte of `data` (a write may take only a part of it, e.g. on a filling disk)."""
     view = data.cast("B")

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bnntrain.data.files import is_file
 from bnntrain.data.source import Shape, StreamReader, check_counts, check_shape, identify
 from bnntrain.data.stream import Stream, open_stream
+from bnntrain.paths import is_file
 
 ROLES = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 """The four files of a data set, by the stem of their names."""

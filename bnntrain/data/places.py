@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bnntrain.data.files import data_folder, is_file, is_folder
+from bnntrain.data.files import data_folder
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.data.published import DIGITS_FILE, PUBLISHED, Published
 from bnntrain.data.source import SPLITS, Source
 from bnntrain.data.stream import content_sha256
 from bnntrain.errors import DataError
+from bnntrain.paths import is_file, is_folder
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,8 @@ def _warnings(runs: Sequence[RunRecord]) -> Iterator[str]:
             yield f"{prefix}there is no run.json: the run ended before its first step."
         elif run.text("status") == "interrupted":
             yield f"{prefix}interrupted after {done} of {planned} epochs; it can be resumed."
+        elif run.text("status") == "failed":
+            yield f"{prefix}failed after {done} of {planned} epochs."
         elif run.text("status") != "finished":
             yield f"{prefix}not finished, {done} of {planned} epochs are recorded."
 

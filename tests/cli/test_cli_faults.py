@@ -35,6 +35,7 @@ FAULTS = [
         "ConfigError: data: a folder, not a .yaml file. To train on its pictures: bnntrain fit "
         "photos --set data.dataset=data",
     ),
+    (("plan", "\x1b[31m.yaml"), r"ConfigError: \x1b[31m.yaml: no such file"),
     (("plan", "digits", "--nothing"), "UsageError: No such option '--nothing'"),
     (("summary", "digits", "-s", "train.epoch=3"), "ConfigError: override: train.epoch"),
     (("summary", "digits", "-s", "nonsense"), "ConfigError: override: "),

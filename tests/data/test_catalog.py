@@ -34,6 +34,13 @@ def test_unknown_names(place, name, hint, function):
     assert not place.cache.exists()
 
 
+@pytest.mark.parametrize(("name", "form"), [("d.zip", "a .zip file"), ("d.npz", "an .npz file")])
+def test_a_folder_that_is_called_as_a_file(tmp_path, name, form):
+    (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match=f"is a folder, not {form}. Rename it"):
+        open_dataset(str(tmp_path / name))
+
+
 @pytest.mark.parametrize("name", ["no/such.npz", "../x.npz", "a" * 300 + ".npz", "nul\0.npz"])
 def test_missing_npz(place, name):
     with pytest.raises(DataError, match="no such file, neither here nor in the data") as caught:

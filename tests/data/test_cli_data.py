@@ -33,11 +33,11 @@ def test_list(call, own, place):
     code, out, err = call("list")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert [line.split()[0] for line in lines[:-1]] == [*PUBLISHED, own]
+    assert [line.split()[0] for line in lines[:-1]] == [*PUBLISHED, "own.npz"]
     assert lines[2].split()[:3] == ["digits", "found", "built-in"]
     assert "not found" in lines[4]
     assert lines[4].endswith("bnntrain data fetch mnist")
-    assert lines[-2].split() == [own, "found", "npz", own]
+    assert lines[-2].split() == ["own.npz", "found", "npz", own]
     assert lines[-1] == f"data folder: {place.data}"
 
 

@@ -118,7 +118,10 @@ def test_a_meter_with_no_joules_and_warnings(tmp_path):
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [("interrupted", "interrupted after 2 of 5 epochs"), ("running", "not finished, 2 of 5")],
+    [
+        ("interrupted", "interrupted after 2 of 5 epochs"), ("running", "not finished, 2 of 5"),
+        ("failed", "failed after 2 of 5 epochs"),
+    ],
 )
 def test_a_run_that_did_not_end(tmp_path, status, words):
     run = sample.make_run(
