@@ -16,11 +16,10 @@ from bnntrain.data.arrays import ArrayFaultError
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
-from bnntrain.engine import selected_isa
 from bnntrain.errors import RunError, UsageError
-from bnntrain.evaluation import evaluate, make_model
-from bnntrain.model import Model
-from bnntrain.preparation import Prepared, RunLike, prepare_run, run_path
+from bnntrain.evaluation import evaluate, make_program
+from bnntrain.preparation import Prepared, RunLike, prepare_run, run_path, selected_isa
+from bnntrain.program import Program
 from bnntrain.records import RunFolder, load_checkpoint
 from bnntrain.samples import Images, stacks_of
 
@@ -38,7 +37,7 @@ class Classifier:
         Folder of the run.
     prepared : Prepared
         Configuration, method and plan.
-    model : Model
+    program : Program
         With the checkpoint's weights.
     checkpoint : str
         ``last`` or ``best``.
@@ -59,7 +58,7 @@ class Classifier:
 
     path: Path
     prepared: Prepared
-    model: Model
+    program: Program
     checkpoint: str
     epoch: int
 
@@ -100,7 +99,7 @@ class Classifier:
             Images of another type, or that cannot be read or converted.
         """
         rows = [self._scores(part) for part in self._batches(stacks_of(images, self.preprocessing))]
-        empty = np.empty((0, self.model.classes), np.float32)
+        empty = np.empty((0, self.program.classes), np.float32)
         return np.concatenate([empty, *rows])
 
     def evaluate(
@@ -156,7 +155,7 @@ class Classifier:
                 )
             changed = check_data(self.path, self.prepared, dataset, split)
             source = dataset.test if split == "test" else dataset.train
-            return evaluate(self.model, feed, source.path), changed
+            return evaluate(self.program, feed, source.path), changed
         finally:
             feeds.close()
 
@@ -170,21 +169,21 @@ class Classifier:
         if not len(samples):
             raise UsageError("data: no images to evaluate on. Give at least one")
         try:
-            labels = read_labels_of(as_array(given), len(samples), self.model.classes, "")
+            labels = read_labels_of(as_array(given), len(samples), self.program.classes, "")
         except ArrayFaultError as error:
             raise UsageError("data", str(error)) from None
         loss, hits = 0.0, 0
-        for first in range(0, len(samples), len(self.model.x)):
-            rows = self._put(samples[first : first + len(self.model.x)])
-            self.model.labels[:rows] = labels[first : first + rows]
-            batch_loss, batch_hits = self.model.evaluate_batch(rows)
+        for first in range(0, len(samples), len(self.program.x)):
+            rows = self._put(samples[first : first + len(self.program.x)])
+            self.program.labels[:rows] = labels[first : first + rows]
+            batch_loss, batch_hits = self.program.evaluate_batch(rows)
             loss, hits = loss + batch_loss, hits + batch_hits
         count = len(samples)
         return {"loss": loss / count, "accuracy": 100.0 * hits / count, "samples": count}
 
     def _batches(self, stacks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield samples in batches of the model's size: single pictures are put together."""
-        size, waiting, count = len(self.model.x), [], 0
+        """Yield samples in batches of the program's size: single pictures are put together."""
+        size, waiting, count = len(self.program.x), [], 0
         for stack in stacks:
             for first in range(0, len(stack), size):
                 waiting.append(stack[first : first + size])
@@ -197,13 +196,13 @@ class Classifier:
             yield np.concatenate(waiting)
 
     def _scores(self, samples: np.ndarray) -> np.ndarray:
-        return self.model.scores(self._put(samples))
+        return self.program.scores(self._put(samples))
 
     def _put(self, samples: np.ndarray) -> int:
-        """Write samples where the model reads a batch; return how many."""
+        """Write samples where the program reads a batch; return how many."""
         rows = len(samples)
         flat = samples.reshape(rows, math.prod(self.shape))
-        np.bitwise_xor(flat, 0x80, out=self.model.x[:rows].view(np.uint8))
+        np.bitwise_xor(flat, 0x80, out=self.program.x[:rows].view(np.uint8))
         return rows
 
 
@@ -237,21 +236,20 @@ def load(run: RunLike, checkpoint: str = "last") -> Classifier:
         message = "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'"
         raise RunError(path, message)
     prepared = prepare_run(folder.path)
-    config = prepared.config
-    model = make_model(config, prepared.method, prepared.plan, prepared.shape, selected_isa())
-    state = _read_weights(folder, path, model)
+    program = make_program(prepared, selected_isa())
+    state = _read_weights(folder, path, program)
     try:
         epoch = int(state["epoch"] if checkpoint == "best" else state["progress"]["epoch"])
     except (KeyError, TypeError, ValueError):
         message = f"is no '{checkpoint}' checkpoint. Put back a copy, or start a new run"
         raise RunError(path, message) from None
-    return Classifier(folder.path, prepared, model, checkpoint, epoch)
+    return Classifier(folder.path, prepared, program, checkpoint, epoch)
 
 
-def _read_weights(folder: RunFolder, path: Path, model: Model) -> dict[str, object]:
+def _read_weights(folder: RunFolder, path: Path, program: Program) -> dict[str, object]:
     """Read a checkpoint's weights; of a damaged one say what it can be replaced by."""
     try:
-        return load_checkpoint(path, model.inference_state())
+        return load_checkpoint(path, program.inference_state())
     except RunError as error:
         if not (error.is_damage and folder.previous.exists()):
             raise

@@ -10,16 +10,19 @@ from typing import Protocol
 
 import msgspec
 
-from bnntrain import engine
-from bnntrain.compatibility import check_fit, naming_the_key, train_count
-from bnntrain.config import Config, LayerSpec, Reference, load_config
+from bnntrain import kernels
+from bnntrain.compatibility import fit_graph, naming_the_key, train_count
+from bnntrain.config import Config, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
-from bnntrain.errors import UsageError
+from bnntrain.errors import KernelError, UsageError
+from bnntrain.graph import Graph, LayerSpec
+from bnntrain.limits import available_threads
 from bnntrain.method import Method, resolve_method
-from bnntrain.plan import Plan, largest_batch, plan_config
+from bnntrain.plan import Plan, largest_batch, make_plan
 from bnntrain.records import RunFolder
 from bnntrain.sizes import parse_size
+from bnntrain.steps import Step, make_steps
 
 
 class HasPath(Protocol):
@@ -46,6 +49,10 @@ class Prepared:
         Height, width, channels of a sample.
     classes : list of str
         Names of the classes.
+    graph : Graph
+        The network, for samples of that shape.
+    steps : list of Step
+        What runs of it, by the method.
     plan : Plan
         Memory plan.
     """
@@ -54,6 +61,8 @@ class Prepared:
     method: Method
     shape: tuple[int, ...]
     classes: list[str]
+    graph: Graph
+    steps: list[Step]
     plan: Plan
 
     @property
@@ -91,24 +100,27 @@ def prepare(
     config = load_config(reference, overrides)
     memory_limit = None if memory_limit is None else parse_size(memory_limit)
     method = resolve_method(config)
-    engine.selected_isa()
+    selected_isa()
     with naming_the_key(config):
         known = known or describe(config.data.dataset, PictureOptions.of(config.data))
     config = _with_classes(config, len(known.classes))
-    shape, threads = known.shape, engine.threads_of(config)
-    check_fit(
-        config, shape, len(known.classes), train_count(config, known.train_count)
-    )
-    plan = plan_config(config, method, shape, threads)
+    shape, threads = known.shape, threads_of(config)
+    samples = train_count(config, known.train_count)
+    graph = fit_graph(config, shape, len(known.classes), samples)
+    steps = make_steps(graph, method)
+
+    def plan_of(batch: int) -> Plan:
+        return make_plan(steps, method, batch, threads)
+
+    plan = plan_of(config.train.batch_size)
     if memory_limit is not None and plan.total_bytes > memory_limit:
         batch = largest_batch(
-            lambda size: plan_config(config, method, shape, threads, size).total_bytes,
-            memory_limit, config.train.batch_size,
+            lambda size: plan_of(size).total_bytes, memory_limit, config.train.batch_size
         )
         train = msgspec.structs.replace(config.train, batch_size=batch)
         config = msgspec.structs.replace(config, train=train)
-        plan = plan_config(config, method, shape, threads)
-    return Prepared(config, method, shape, known.classes, plan)
+        plan = plan_of(batch)
+    return Prepared(config, method, shape, known.classes, graph, steps, plan)
 
 
 def _with_classes(config: Config, classes: int) -> Config:
@@ -120,6 +132,25 @@ def _with_classes(config: Config, classes: int) -> Config:
     )
     model = msgspec.structs.replace(config.model, layers=layers)
     return msgspec.structs.replace(config, model=model)
+
+
+def selected_isa() -> str:
+    """Return the instruction set to run on.
+
+    Raises
+    ------
+    KernelError
+        ``BNNTRAIN_ISA`` names one that this machine cannot run.
+    """
+    try:
+        return kernels.selected_isa()
+    except ValueError as error:
+        raise KernelError(str(error)) from None
+
+
+def threads_of(config: Config) -> int:
+    """Return the threads of a run: the configured number, or for 0 what can run at a time."""
+    return config.train.threads or available_threads()
 
 
 def run_path(run: RunLike) -> Path:

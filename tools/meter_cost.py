@@ -97,8 +97,8 @@ def train(trainer: engine.Trainer, meters: Meters, seconds: float) -> np.ndarray
         mark = meters.mark if step % 2 else ignore
         before, start = meters.samples(), time.perf_counter()
         mark("load")
-        read(feed, step % trainer.steps * size, trainer.model, size, trainer.dataset.train.path)
-        trainer.model.train_batch(size, step, 1e-3, mark)
+        read(feed, step % trainer.steps * size, trainer.program, size, trainer.dataset.train.path)
+        trainer.program.train_batch(size, step, 1e-3, mark)
         mark("other")
         elapsed, after = time.perf_counter() - start, meters.samples()
         found.append((elapsed, after[0] - before[0], after[1] - before[1], step % 2))
@@ -151,11 +151,8 @@ def main(
     prepared = api.prepare(config, overrides)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        trainer = engine.Trainer(
-            prepared.config, prepared.method, prepared.plan, RunFolder(folder / "run"),
-            engine.Observer(),
-        )  # fmt: skip
-        trainer.model.initialise()
+        trainer = engine.Trainer(prepared, RunFolder(folder / "run"), engine.Observer())
+        trainer.program.initialise()
         trainer.feeds.shuffle(0)
         meters = Meters(prepared.config, folder, memory_interval, energy_interval)
         batches = train(trainer, meters, seconds)
