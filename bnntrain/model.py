@@ -160,7 +160,7 @@ class Model:
         shifted = np.exp(self.logits[:rows] - self.logits[:rows].max(axis=1, keepdims=True))
         return shifted / shifted.sum(axis=1, keepdims=True)
 
-    def _step_of(self, number: int) -> kernels.DenseStep:
+    def _step_of(self, number: int) -> kernels.BlockStep:
         """Make the step parameters of a block, gradient units among them.
 
         A real dW is a sum over the batch of which the optimizer sees the mean. A binarised one
@@ -175,7 +175,7 @@ class Model:
             scale, unit = attenuation, 1.0
         else:
             scale, unit = 1.0, attenuation
-        return kernels.DenseStep(
+        return kernels.BlockStep(
             optimizer=method.optimizer,
             latent=method.latent,
             momentum=method.momentum,

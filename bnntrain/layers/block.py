@@ -264,11 +264,11 @@ class Block:
         """Compute X_out or the logits of `batch` samples; training moves the running statistics."""
         self.native.forward(batch, training, first_step)
 
-    def backward(self, batch: int, step: kernels.DenseStep) -> None:
+    def backward(self, batch: int, step: kernels.BlockStep) -> None:
         """Turn the incoming gradient into dY, write dX for the block below, consume or store dW."""
         self.native.backward(batch, step)
 
-    def update(self, step: kernels.DenseStep) -> None:
+    def update(self, step: kernels.BlockStep) -> None:
         """Apply a stored dW, and Adam to gamma and beta."""
         self.native.update(step)
 
