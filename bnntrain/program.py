@@ -191,7 +191,7 @@ class Program:
         return digest.hexdigest()
 
 
-def _update_of(step: Step, number: int, optimizer: Optimizer, seed: int) -> kernels.DenseStep:
+def _update_of(step: Step, number: int, optimizer: Optimizer, seed: int) -> kernels.BlockStep:
     """Make the update parameters of a step, gradient units among them.
 
     A real dW is a sum over the batch of which the optimizer sees the mean. A binarised one stands
@@ -206,7 +206,7 @@ def _update_of(step: Step, number: int, optimizer: Optimizer, seed: int) -> kern
         scale, unit = attenuation, 1.0
     else:
         scale, unit = 1.0, attenuation
-    return kernels.DenseStep(
+    return kernels.BlockStep(
         optimizer=method.optimizer,
         latent=method.latent,
         momentum=method.momentum,

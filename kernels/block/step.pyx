@@ -1,4 +1,4 @@
-# step.pyx: what changes from step to step in a dense block.
+# step.pyx: what changes from step to step in a block.
 
 cdef double _power(double base, uint64_t exponent) noexcept nogil:
     """base ** exponent by squaring: multiplications alone, hence the same on every machine."""
@@ -16,7 +16,7 @@ cdef double _correction(double decay, uint64_t time) noexcept nogil:
     return 1.0 / (1.0 - _power(decay, time))
 
 
-cdef class DenseStep:
+cdef class BlockStep:
     """Rates, bias corrections and rounding keys of one block; `set` makes those of a step.
 
     Parameters
@@ -39,7 +39,7 @@ cdef class DenseStep:
         With the step they fix all random numbers.
     """
 
-    cdef bnn_dense_step step
+    cdef bnn_block_step step
     cdef bint mean_gradient, corrects_sign, stochastic
     cdef uint64_t seed, layer
     cdef double beta1, beta2, latent_range
