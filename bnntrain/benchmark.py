@@ -27,6 +27,7 @@ from bnntrain.program import Program
 
 _ROUND_SECONDS = 0.02
 _GIGA = 1e9
+_APART = "read", "loss"
 
 
 def _seconds(call: Callable[[], object], rounds: int) -> float:
@@ -169,10 +170,7 @@ def _gmac(program: Program) -> dict[tuple[str, str], float] | None:
 
 
 class _Stepper:
-    """Takes training steps over the data, with the time of reading and of the loss apart.
-
-    The program's loss is replaced: it is of no further use.
-    """
+    """Takes training steps over the data, with the time of reading and of the loss apart."""
 
     def __init__(
         self, program: Program, feed: kernels.Feed, path: object, learning_rate: float
@@ -180,14 +178,7 @@ class _Stepper:
         self.program, self.feed, self.path = program, feed, path
         self.learning_rate = learning_rate
         self.number = 0
-        self.apart = {"read": 0.0, "loss": 0.0}
-        self.loss, program.loss = program.loss, self._timed_loss
-
-    def _timed_loss(self, *arguments: object) -> object:
-        start = time.perf_counter()
-        result = self.loss(*arguments)
-        self.apart["loss"] = time.perf_counter() - start
-        return result
+        self.read_seconds = 0.0
 
     def step(self) -> float:
         """Take one step and return its seconds."""
@@ -195,7 +186,7 @@ class _Stepper:
         start = time.perf_counter()
         first = self.number % (self.feed.count // batch) * batch
         read(self.feed, first, self.program, batch, self.path)
-        self.apart["read"] = time.perf_counter() - start
+        self.read_seconds = time.perf_counter() - start
         self.program.train_batch(batch, self.number, self.learning_rate)
         self.number += 1
         return time.perf_counter() - start
@@ -204,8 +195,9 @@ class _Stepper:
         """Take one step and return its seconds and those of every row of `rows`."""
         seconds = self.program.profile(True)
         total = self.step()
+        apart = [self.read_seconds, self.program.native.loss_seconds]
         self.program.profile(False)
-        return total, [*self.apart.values(), *seconds.ravel().tolist()]
+        return total, [*apart, *seconds.ravel().tolist()]
 
     def rows(self, gmac: dict[tuple[str, str], float] | None) -> list[tuple[str, str, float]]:
         """Pass, layer and GMAC (0 for none) of every timed part.
@@ -218,7 +210,7 @@ class _Stepper:
             for op in kernels.PRODUCT_PHASES
         }
         known = once if gmac is None else gmac
-        return [(op, "all", 0.0) for op in self.apart] + [
+        return [(op, "all", 0.0) for op in _APART] + [
             (op, step.name, known.get((step.name, op), 0.0))
             for step in self.program.steps
             for op in kernels.PHASES

@@ -165,7 +165,7 @@ class Trainer:
 
     def _train_epoch(self, stop: threading.Event) -> None:
         progress, program, batch = self.progress, self.program, self.plan.batch_size
-        mark = self.recording.mark
+        mark, marks = self.recording.mark, self.recording.marks
         self.feeds.shuffle(progress.epoch)
         train = self.feeds.train
         for step in range(progress.step, self.steps):
@@ -175,7 +175,7 @@ class Trainer:
             number = progress.epoch * self.steps + step
             mark("load")
             read(train, step * batch, program, batch, self.dataset.train.path)
-            loss, hits = program.train_batch(batch, number, self.rate.at(number), mark)
+            loss, hits = program.train_batch(batch, number, self.rate.at(number), marks)
             mark("other")
             self.batches += 1
             if not math.isfinite(loss):

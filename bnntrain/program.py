@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,10 +24,6 @@ weights forgets how it was drawn (docs/accuracy.md)."""
 
 # What evaluation needs of a trained network, apart from the packed signs of the weights.
 _INFERENCE = ("latent", "gamma", "beta", "running_mean", "running_spread")
-
-
-def _unmarked(_phase: str) -> None:
-    """Take no notice of a phase."""
 
 
 class Program:
@@ -70,7 +66,7 @@ class Program:
         self.arena = Arena(plan)
         views = self.arena.views
         self.x, self.labels = views["batch.x"], views["batch.labels"]
-        self.natives = [step.bind(views, isa, plan.threads) for step in self.steps]
+        self.blocks = [step.bind(views, isa, plan.threads) for step in self.steps]
         last = self.steps[-1]
         scales = views.get(f"{last.name}.scales")
         self.logits = views[f"{last.name}.logits"]
@@ -87,6 +83,9 @@ class Program:
         self.updates = [
             _update_of(step, number, optimizer, seed) for number, step in enumerate(self.steps)
         ]
+        self.native = kernels.Program(
+            blocks=self.blocks, updates=self.updates, loss=self.loss
+        )
 
     @property
     def classes(self) -> int:
@@ -104,11 +103,7 @@ class Program:
             kernels.init_latent(latent, range=step.method.latent_range, sigma=sigma, key=key)
 
     def train_batch(
-        self,
-        rows: int,
-        step: int,
-        learning_rate: float,
-        mark: Callable[[str], None] = _unmarked,
+        self, rows: int, step: int, learning_rate: float, marks: kernels.Marks | None = None
     ) -> tuple[float, int]:
         """Take one step on the first `rows` samples of the batch buffers.
 
@@ -120,8 +115,8 @@ class Program:
             Number of the step from 0, over the whole run; with the seed it fixes all randomness.
         learning_rate : float
             Of this step.
-        mark : callable
-            Told the name of each phase as it begins: ``forward``, ``backward``, ``update``.
+        marks : Marks, optional
+            Told when the phases ``forward``, ``backward`` and ``update`` begin.
 
         Returns
         -------
@@ -130,29 +125,15 @@ class Program:
         hits : int
             Samples classified rightly, before the update.
         """
-        mark("forward")
-        for native in self.natives:
-            native.forward(rows, True, step == 0)
-        result = self.loss(rows, True)
-        mark("backward")
-        for native, update in zip(reversed(self.natives), reversed(self.updates), strict=True):
-            update.set(step, learning_rate, rows)
-            native.backward(rows, update)
-        mark("update")
-        for native, update in zip(self.natives, self.updates, strict=True):
-            native.update(update)
-        return result
+        return self.native.train(rows, step, learning_rate, marks)
 
     def evaluate_batch(self, rows: int) -> tuple[float, int]:
         """Return summed loss and hits of the first `rows` samples, with the running statistics."""
-        for native in self.natives:
-            native.forward(rows, False, False)
-        return self.loss(rows, False)
+        return self.native.evaluate(rows)
 
     def scores(self, rows: int) -> np.ndarray:
         """Return the softmax scores (float32 [rows, classes]) of the first `rows` samples."""
-        for native in self.natives:
-            native.forward(rows, False, False)
+        self.native.forward(rows)
         shifted = np.exp(self.logits[:rows] - self.logits[:rows].max(axis=1, keepdims=True))
         return shifted / shifted.sum(axis=1, keepdims=True)
 
@@ -164,9 +145,8 @@ class Program:
         ndarray of float64 [steps, len(kernels.PHASES)]
             Where they are added to; zeros at first.
         """
-        seconds = np.zeros((len(self.natives), len(kernels.PHASES)))
-        for native, row in zip(self.natives, seconds, strict=True):
-            native.set_profile(row if on else None)
+        seconds = np.zeros((len(self.blocks), len(kernels.PHASES)))
+        self.native.profile(seconds if on else None)
         return seconds
 
     def is_finite(self) -> bool:

@@ -187,12 +187,38 @@ cdef class Block:
             raise ValueError(f"scratch: expected {size} bytes a thread, got {b.scratch_stride}")
         return 0
 
-    cdef void turn_forward(self) noexcept:
+    cdef void turn_forward(self) noexcept nogil:
         """Use the packed signs of the forward pass."""
         self.block.w_u1, self.block.w_t_u1, self.block.x_u1 = self.w_forward, self.w_t_forward, self.x_forward
 
-    cdef void turn_backward(self) noexcept:
+    cdef void turn_backward(self) noexcept nogil:
         self.block.w_u1, self.block.w_t_u1, self.block.x_u1 = self.w_backward, self.w_t_backward, self.x_backward
+
+    cdef void run_forward(self, size_t batch, bint training, bint first_step) noexcept nogil:
+        pass
+
+    cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
+        pass
+
+    cdef void run_update(self, const bnn_block_step *step) noexcept nogil:
+        pass
+
+    def forward(self, size_t batch, bint training, bint first_step):
+        """Compute the block's output for the first `batch` samples; training moves the running statistics."""
+        assert 0 < batch <= self.batch
+        with nogil:
+            self.run_forward(batch, training, first_step)
+
+    def backward(self, size_t batch, BlockStep step):
+        """Compute dY, dX and dW; a dW that is not stored moves the weights."""
+        assert 0 < batch <= self.batch
+        with nogil:
+            self.run_backward(batch, &step.step)
+
+    def update(self, BlockStep step):
+        """Apply a stored dW, and Adam to gamma and beta."""
+        with nogil:
+            self.run_update(&step.step)
 
     def set_profile(self, profile):
         """Add seconds by phase to `profile`, float64 [len(PHASES)]; None stops it."""

@@ -66,13 +66,16 @@ cdef class BlockStep:
 
     def set(self, uint64_t number, double learning_rate, size_t rows):
         """Prepare step `number`, counted from 0 over the run, on `rows` samples."""
+        self.prepare(number, learning_rate, rows)
+
+    cdef void prepare(self, uint64_t number, double learning_rate, size_t rows) noexcept nogil:
         cdef uint64_t time = number + 1
         cdef double correction = _correction(self.beta1, time)
         # lr/R in units of 2**-24; a rate that does not fit saturates (momenta are then small, see update.h).
         cdef double rate = learning_rate / self.latent_range * (correction if self.corrects_sign else 1.0)
         self.step.sign.rate = <int32_t>min(rate * 16777216.0 + 0.5, 2147483647.0)
         # 127/R times the rate is a step of the channel's usual gradient, for which the momentum is TYPICAL_PUSH.
-        rate = rate * 127.0 / TYPICAL_PUSH * 65536.0
+        rate = rate * 127.0 / BNN_TYPICAL_PUSH * 65536.0
         self.step.channel.shift = 0
         while rate > 32767.0 and self.step.channel.shift < BNN_LARGEST_SHIFT:
             rate, self.step.channel.shift = rate / 2.0, self.step.channel.shift + 1

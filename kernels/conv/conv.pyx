@@ -280,23 +280,15 @@ cdef class Conv(Block):
         c.group = sizes["group"]
         return self.bind_scratch(sizes["scratch"])
 
-    def forward(self, size_t batch, bint training, bint first_step):
-        """Compute the block's output for the first `batch` samples."""
-        assert 0 < batch <= self.batch
+    cdef void run_forward(self, size_t batch, bint training, bint first_step) noexcept nogil:
         self.turn_forward()
         self.conv.tap_sums = self.sums_forward
-        with nogil:
-            bnn_conv_forward(self.kernels, &self.conv, batch, training, first_step, self.threads)
+        bnn_conv_forward(self.kernels, &self.conv, batch, training, first_step, self.threads)
 
-    def backward(self, size_t batch, BlockStep step):
-        """Compute dY, dW and dX; a dW that is not stored moves the weights."""
-        assert 0 < batch <= self.batch
+    cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
         self.turn_backward()
         self.conv.tap_sums = self.sums_backward
-        with nogil:
-            bnn_conv_backward(self.kernels, &self.conv, batch, &step.step, self.threads)
+        bnn_conv_backward(self.kernels, &self.conv, batch, step, self.threads)
 
-    def update(self, BlockStep step):
-        """Apply a stored dW, and Adam to gamma and beta."""
-        with nogil:
-            bnn_conv_update(self.kernels, &self.conv, &step.step, self.threads)
+    cdef void run_update(self, const bnn_block_step *step) noexcept nogil:
+        bnn_conv_update(self.kernels, &self.conv, step, self.threads)

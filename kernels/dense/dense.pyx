@@ -75,21 +75,13 @@ cdef class Dense(Block):
         self.bind_scales()
         self.bind_scratch(bnn_dense_scratch(outputs, batch, b.gradient_type))
 
-    def forward(self, size_t batch, bint training, bint first_step):
-        """Compute the block's output for the first `batch` samples."""
-        assert 0 < batch <= self.batch
+    cdef void run_forward(self, size_t batch, bint training, bint first_step) noexcept nogil:
         self.turn_forward()
-        with nogil:
-            bnn_dense_forward(self.kernels, &self.dense, batch, training, first_step, self.threads)
+        bnn_dense_forward(self.kernels, &self.dense, batch, training, first_step, self.threads)
 
-    def backward(self, size_t batch, BlockStep step):
-        """Compute dY, dX and dW; a dW that is not stored moves the weights."""
-        assert 0 < batch <= self.batch
+    cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
         self.turn_backward()
-        with nogil:
-            bnn_dense_backward(self.kernels, &self.dense, batch, &step.step, self.threads)
+        bnn_dense_backward(self.kernels, &self.dense, batch, step, self.threads)
 
-    def update(self, BlockStep step):
-        """Apply a stored dW, and Adam to gamma and beta."""
-        with nogil:
-            bnn_dense_update(self.kernels, &self.dense, &step.step, self.threads)
+    cdef void run_update(self, const bnn_block_step *step) noexcept nogil:
+        bnn_dense_update(self.kernels, &self.dense, step, self.threads)

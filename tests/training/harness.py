@@ -330,7 +330,7 @@ def train_by_pass(
     program: Program, rows: int, number: int, rate: float, watcher: Watcher
 ) -> tuple[float, int]:
     """Take the step that `Program.train_batch` takes, pass by pass; return loss and hits."""
-    passes = list(zip(program.steps, program.natives, program.updates, strict=True))
+    passes = list(zip(program.steps, program.blocks, program.updates, strict=True))
 
     def run(step: Step | None, name: str, call: object, *arguments: object) -> object:
         watcher.before(step, name, rows)
@@ -338,14 +338,14 @@ def train_by_pass(
         watcher.after(step, name, rows)
         return result
 
-    for step, native, _ in passes:
-        run(step, "forward", native.forward, rows, True, number == 0)
+    for step, block, _ in passes:
+        run(step, "forward", block.forward, rows, True, number == 0)
     result = run(None, "loss", program.loss, rows, True)
-    for step, native, update in reversed(passes):
+    for step, block, update in reversed(passes):
         update.set(number, rate, rows)
-        run(step, "backward", native.backward, rows, update)
-    for step, native, update in passes:
-        run(step, "update", native.update, update)
+        run(step, "backward", block.backward, rows, update)
+    for step, block, update in passes:
+        run(step, "update", block.update, update)
     return result
 
 

@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 import reference
 from checks import check_step, normalised, z_bound
-from harness import fill_batch, make_config, make_program, own_views, scramble_norms, traced_step
+from harness import (
+    Watcher,
+    fill_batch,
+    make_config,
+    make_program,
+    own_views,
+    persistent_bytes,
+    scramble_norms,
+    traced_step,
+    train_by_pass,
+)
 
 from bnntrain.errors import ConfigError
 from bnntrain.method import resolve_method
@@ -284,3 +294,34 @@ def test_evaluation_normalises_with_the_running_statistics(method, norm):
     assert all(
         np.array_equal(before[name], view) for name, view in program.arena.persistent().items()
     )
+
+
+class Listed(Watcher):
+    """Lists the passes."""
+
+    def __init__(self):
+        self.passes = []
+
+    def after(self, step, name, rows):
+        self.passes.append((step and step.name, name))
+
+
+@pytest.mark.parametrize("method", ["standard", "wang2021", "efficient"])
+def test_one_call_runs_the_passes_in_their_order(method):
+    sizes, rows, listed = [70, 33, 10], 21, Listed()
+    together, apart = (make_program(make_config(sizes, method, rows), 40) for _ in range(2))
+    random = np.random.default_rng(5)
+    for step in range(4):
+        fill_batch(together, random)
+        apart.x[...], apart.labels[...] = together.x, together.labels
+        watcher = listed if step == 0 else Watcher()
+        wanted = train_by_pass(apart, rows - step, step, 1e-3, watcher)
+        assert together.train_batch(rows - step, step, 1e-3) == wanted
+        assert persistent_bytes(together) == persistent_bytes(apart)
+    names = ["dense1", "dense2", "dense3"]
+    assert listed.passes == [
+        *((name, "forward") for name in names), (None, "loss"),
+        *((name, "backward") for name in reversed(names)), *((name, "update") for name in names),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="rows: expected 1 to 21, got 22"):
+        together.train_batch(22, 5, 1e-3)
