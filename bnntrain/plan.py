@@ -130,7 +130,7 @@ def make_plan(blocks: Sequence[Block], method: Method, batch_size: int, threads:
     # The logits' gradient is made from the labels at the time of the loss.
     common = [
         Buffer("batch.x", "input", "all", (batch_size, inputs), "int8", 0, times.backward),
-        Buffer("batch.labels", "input", "all", (batch_size,), "uint8", 0, times.loss),
+        Buffer("batch.labels", "input", "all", (batch_size,), "uint16", 0, times.loss),
         Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 0, times.end),
     ]
     shared = shared_buffers(blocks, batch_size)
