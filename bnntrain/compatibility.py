@@ -10,7 +10,9 @@ from bnntrain import kernels
 from bnntrain.config import Config, origin_of
 from bnntrain.data.order import split_counts
 from bnntrain.errors import ConfigError, DataError
+from bnntrain.exactness import most_images
 from bnntrain.layers import BlockShape, ShapeError, Size, infer_shapes
+from bnntrain.method import resolve_method
 
 
 @contextlib.contextmanager
@@ -50,7 +52,7 @@ def check_fit(config: Config, shape: Size, classes: int, train_samples: int) -> 
         An image too small for a window, products too large for exact sums, another number of
         outputs than classes, or a batch larger than the training split.
     """
-    layers = config.model.layers
+    layers, method = config.model.layers, resolve_method(config)
     try:
         blocks = infer_shapes(layers, shape)
     except ShapeError as error:
@@ -59,13 +61,14 @@ def check_fit(config: Config, shape: Size, classes: int, train_samples: int) -> 
     for block in blocks:
         if block.fan_in > kernels.MAX_INPUTS:
             raise _error(config, *_too_wide(block))
-        positions = block.product[0] * block.product[1]
-        if positions * config.train.batch_size > kernels.MAX_POSITIONS:
+        most = most_images(block, method, block is blocks[0])
+        if config.train.batch_size > most:
+            height, width, _ = block.product
             raise _error(
                 config, "train.batch_size",
-                f"{config.train.batch_size} images of {positions} positions are more than the "
-                f"{kernels.MAX_POSITIONS} that sums are exact for. Give "
-                f"--batch-size {kernels.MAX_POSITIONS // positions} or less",
+                f"{config.train.batch_size} images of {height}x{width} positions at "
+                f"model.layers[{block.layer}] are more than the {most} whose sums are exact. Give "
+                f"--batch-size {most} or less",
             )
     outputs = blocks[-1].outputs
     if outputs != classes:

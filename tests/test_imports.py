@@ -34,6 +34,7 @@ ORDER = (
     "model",
     "data",
     "images",
+    "exactness",
     "compatibility",
     "meters",
     "records",
