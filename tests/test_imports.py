@@ -35,6 +35,7 @@ ORDER = (
     "program",
     "data",
     "images",
+    "exactness",
     "compatibility",
     "meters",
     "records",

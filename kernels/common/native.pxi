@@ -244,7 +244,7 @@ cdef extern from "common/dispatch.h" nogil:
                                 uint16_t *out, size_t out_stride) noexcept nogil
         void (*quantise_f32_i8)(const float *values, size_t count, float multiplier,
                                 int8_t *q) noexcept nogil
-        void (*softmax_f32)(const float *z, const uint8_t *labels, size_t rows, size_t classes,
+        void (*softmax_f32)(const float *z, const uint16_t *labels, size_t rows, size_t classes,
                             float smoothing, float *gradient, double *loss, uint8_t *hit) noexcept nogil
         void (*adam_f32)(float *value, float *m, float *v, const float *gradient, size_t count,
                          const bnn_adam_step *step) noexcept nogil
