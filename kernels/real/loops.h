@@ -142,7 +142,8 @@ void BNN_NAME(softmax_f32)(const float *z, const uint16_t *labels, size_t rows, 
 {
     const float elsewhere = smoothing / (float)classes;
     for (size_t row = 0; row < rows; row++, z += classes) {
-        size_t best = 0, label = labels[row];
+        /* Who reads labels has checked them; whatever they are, nothing is touched beyond the row. */
+        size_t best = 0, label = bnn_min(labels[row], classes - 1);
         for (size_t i = 1; i < classes; i++) best = z[i] > z[best] ? i : best;
         const float most = z[best];
         double total = 0.0, distance = 0.0;
