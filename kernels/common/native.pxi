@@ -1,4 +1,4 @@
-# The C interface of the rooms, declared once: types, instruction sets, random numbers and the dispatch table.
+# The C interface of the folders, declared once: types, instruction sets, random numbers and the dispatch table.
 # The table's fields are declared with their signatures, so that a call through it is checked like any other.
 
 from libc.string cimport memset
@@ -123,7 +123,7 @@ cdef extern from "lookup/lookup.h" nogil:
 cdef extern from "pool/pool.h" nogil:
     const size_t BNN_POOL_ROWS
 
-cdef extern from "common/dispatch.h" nogil:
+cdef extern from "dispatch/dispatch.h" nogil:
     struct bnn_kernels:
         void (*pack_i8_u1)(const int8_t *values, size_t rows, size_t columns, size_t stride,
                            uint64_t *bits, size_t stride_words) noexcept nogil

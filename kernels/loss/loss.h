@@ -6,7 +6,7 @@
 #define BNN_LOSS_H
 
 #include "../block/scale.h"
-#include "../common/dispatch.h"
+#include "../dispatch/dispatch.h"
 
 struct bnn_loss_result {
     double loss;    /* summed over the rows, in order */
