@@ -23,11 +23,6 @@ static int is_after(const struct bnn_conv *c)
     return c->window.pool == BNN_pool_before_sign || c->window.pool == BNN_pool_after_sign;
 }
 
-static size_t gradient_bytes(const struct bnn_dense *d)
-{
-    return d->gradient_type == BNN_i8 ? 1 : d->gradient_type == BNN_f16 ? 2 : 4;
-}
-
 /* y becomes the factor t of the affine function: y itself, sgn(y - mu) or sgn(z). */
 static void factor(const struct bnn_kernels *k, const struct bnn_dense *d, const struct thresholds *t, size_t tile,
                    size_t rows, int32_t *y)
@@ -54,7 +49,7 @@ static void cancel_outside(const struct bnn_kernels *k, const struct bnn_conv *c
 {
     const struct bnn_dense *d = &c->dense;
     const size_t rows = bnn_out_positions(&c->window), words = bnn_words(d->outputs), count = rows * d->outputs;
-    void *g = (unsigned char *)d->g + image * count * gradient_bytes(d);
+    void *g = (unsigned char *)d->g + image * count * bnn_type_bytes(d->gradient_type);
     if (d->mask == BNN_mask_retained) {
         const float *z = d->out_f32 + image * count;
         if (d->gradient_type == BNN_i8) CANCEL(int8_t);
@@ -231,7 +226,7 @@ static float write_all(struct backward *b, size_t batch, int threads)
 {
     const struct bnn_conv *c = b->c;
     if (!is_after(c)) return pass_over(b, threads);
-    const size_t rows = bnn_out_positions(&c->window), row_bytes = c->dense.outputs * gradient_bytes(&c->dense);
+    const size_t rows = bnn_out_positions(&c->window), row_bytes = c->dense.outputs * bnn_type_bytes(c->dense.gradient_type);
     float largest = 0.0f;
     b->pooled = c->window_gradient;
     for (size_t end = batch, group; end > 0; end -= group) {

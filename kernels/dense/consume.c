@@ -14,10 +14,9 @@ static void store_signs(const float *gradient, size_t rows, size_t width, uint64
 static void update_block(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_real_step *step,
                          size_t at, size_t stride, size_t rows, size_t width, const float *gradient, size_t g_stride)
 {
-    static const size_t bytes[] = {[BNN_f32] = 4, [BNN_f16] = 2, [BNN_i16] = 2, [BNN_i8] = 1};
-    const size_t momentum_at = at * bytes[step->momentum_type];
+    const size_t momentum_at = at * bnn_type_bytes(step->momentum_type);
     char *m1 = d->momentum1, *m2 = d->momentum2;
-    k->update_real((char *)d->latent + at * bytes[step->latent_type], m1 ? m1 + momentum_at : NULL,
+    k->update_real((char *)d->latent + at * bnn_type_bytes(step->latent_type), m1 ? m1 + momentum_at : NULL,
                    m2 ? m2 + momentum_at : NULL, stride, gradient, g_stride, rows, width, (uint32_t)at, step);
 }
 
