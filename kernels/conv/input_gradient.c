@@ -303,7 +303,7 @@ void bnn_conv_input_gradient(const struct bnn_kernels *k, const struct bnn_conv 
                              const struct bnn_dense_step *step, int threads)
 {
     const struct bnn_dense *d = &c->dense;
-    fill_zeros(k, c, step->limit);
+    TIMED(d, BNN_phase_tables, fill_zeros(k, c, step->limit));
     if (d->gradient_type != BNN_i8) {
         all_groups(k, c, batch, step, 0, threads);
         return;

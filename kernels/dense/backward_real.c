@@ -71,10 +71,12 @@ static void weight_gradient(const struct bnn_kernels *k, const struct bnn_dense 
 {
     const size_t column = tile * BNN_TILE, width = tile_width(d->inputs, tile);
     const struct scratch s = scratch_of(d, batch);
-    if (d->x_i8)
-        k->convert_i8_f32(d->x_i8 + column, d->inputs, batch, width, s.operand, BNN_TILE);
-    else
-        k->expand_u1_f32(d->x_u1 + tile, bnn_words(d->inputs), batch, width, s.operand, BNN_TILE);
+    TIMED(d, BNN_phase_weight_gradient, {
+        if (d->x_i8)
+            k->convert_i8_f32(d->x_i8 + column, d->inputs, batch, width, s.operand, BNN_TILE);
+        else
+            k->expand_u1_f32(d->x_u1 + tile, bnn_words(d->inputs), batch, width, s.operand, BNN_TILE);
+    });
     for (size_t row = 0; row < d->outputs; row += BNN_TILE) {
         const size_t rows = bnn_min(BNN_TILE, d->outputs - row);
         TIMED(d, BNN_phase_weight_gradient, {

@@ -2,25 +2,12 @@
 #ifndef BNN_DENSE_TILE_H
 #define BNN_DENSE_TILE_H
 
-#include <time.h>
-
 #include "../common/parallel.h"
+#include "../common/phase.h"
 #include "dense.h"
 
-static inline double bnn_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* Runs STATEMENT and, on the first thread of a profiled run, adds its seconds to a phase. */
-#define TIMED(dense, phase, STATEMENT)                                                \
-    do {                                                                              \
-        double start_ = (dense)->profile && bnn_thread() == 0 ? bnn_seconds() : -1.0; \
-        STATEMENT;                                                                    \
-        if (start_ >= 0.0) (dense)->profile[phase] += bnn_seconds() - start_;         \
-    } while (0)
+/* Runs STATEMENT as a phase of a block. */
+#define TIMED(dense, phase, STATEMENT) BNN_WATCHED((dense)->profile, phase, STATEMENT)
 
 /* What the threads of a loop know of the call that shares it out. */
 struct dense_call {
