@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pi_cycles import BUILD, CORES, GATHERING, SETUP, Cost, Estimator, Program, build
 
+from bnntrain.calls import Call, Pass
 from bnntrain.layers import GRADIENT_LIMITS, POOLS, ConvBlock
-from bnntrain.operations import Call, Pass
 
 CPU = "cortex-a76"
 """Emulated for counting: it runs the instructions of all boards."""

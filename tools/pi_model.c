@@ -1,6 +1,6 @@
 /* pi_model.c: runs what tools/pi_model.py counts under emulation.
  *
- *   pi_model ISA OP SIZE...    one call of a kernel, on random operands; sizes as in bnntrain/operations.py
+ *   pi_model ISA OP SIZE...    one call of a kernel, on random operands; sizes as counted (bnntrain/calls.py)
  *   pi_model ISA conv|dense SIZE...   one training step of a block whose kernels do nothing: what is left is what stands
  *                              between them, gathering, thresholds, corrections
  *   pi_model ISA whole-conv|whole-dense SIZE...   the same with kernels
@@ -72,12 +72,12 @@ static int products(const struct bnn_kernels *k, const char *op)
         k->gemm_i8_i8_i32(narrow(rows * depth), rows, depth, room(depth * columns), columns, columns, depth, c, columns, panel,
                           (int)size_of[3]);
     } else if (is(op, "lookup_gemm_i32")) {
-        const size_t taps = size_of[2], groups = size_of[3];
+        const size_t taps = size_of[1], groups = size_of[2];
         unsigned char *tables = room(rows * taps * groups * BNN_LOOKUP_TABLE_BYTES);
         const uint8_t **of_rows = room(rows * taps * sizeof *of_rows);
         for (size_t i = 0; i < rows * taps; i++) of_rows[i] = tables + i * groups * BNN_LOOKUP_TABLE_BYTES;
-        k->lookup_gemm_i32(of_rows, rows, taps, groups, room(taps * groups * BNN_LOOKUP_PANEL_BYTES), columns, 1, c, columns,
-                           (int)size_of[4]);
+        k->lookup_gemm_i32(of_rows, rows, taps, groups, room(taps * groups * BNN_LOOKUP_PANEL_BYTES), size_of[3],
+                           (int)size_of[4], sums(rows * size_of[3]), size_of[3], (int)size_of[5]);
     } else {
         return 0;
     }
