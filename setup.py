@@ -14,7 +14,7 @@ from setuptools.modified import newer_group
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "kernels" / "common"))
 
-from signatures import write
+from generate import write
 
 KERNELS = "kernels"
 MODULE = f"{KERNELS}/_native.pyx"

@@ -151,7 +151,7 @@ def build() -> Path:
         A static aarch64 program.
     """
     BUILD.mkdir(parents=True, exist_ok=True)
-    _run([sys.executable, KERNELS / "common" / "signatures.py", BUILD])
+    _run([sys.executable, KERNELS / "common" / "generate.py", BUILD])
     headers = max(p.stat().st_mtime for p in [*KERNELS.glob("*/*.[hi]*"), *BUILD.glob("*.inc")])
     sources = [p for p in sorted(KERNELS.glob("*/*.c")) if not p.name.startswith("avx")]
     objects = []

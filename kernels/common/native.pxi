@@ -115,6 +115,7 @@ cdef extern from "lookup/lookup.h" nogil:
     const size_t BNN_LOOKUP_GROUP
     const size_t BNN_LOOKUP_TABLE_BYTES
     const size_t BNN_LOOKUP_PANEL_BYTES
+    size_t bnn_lookup_table_bytes(size_t depth) noexcept
     enum bnn_lookup_part:
         BNN_lookup_whole
         BNN_lookup_low

@@ -1,15 +1,11 @@
 """Signatures of the kernels, from the headers of their rooms, for what is written from them.
 
-    python3 kernels/common/signatures.py FOLDER
-
-writes `OUTPUTS` into a folder, where the build has them included: the dispatch table as Cython
-declares it, and the counting kernels. Runs on plain Python, without the extension module.
+Runs on plain Python, without the extension module.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,10 +78,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """An operation: its name, its parameters in order."""
+    """An operation: its name, its parameters in order, and the header that has it."""
 
     op: str
     parameters: tuple[Parameter, ...]
+    header: str
 
     @property
     def sizes(self) -> list[str]:
@@ -119,12 +116,13 @@ def read_signatures(kernels: Path = KERNELS) -> list[Signature]:
     found = {}
     for header in sorted(kernels.glob("*/*.h")):
         for op, inside in _TYPEDEF.findall(_COMMENT.sub("", header.read_text())):
-            found[op] = inside
+            found[op] = inside, header.relative_to(kernels).as_posix()
     signatures = []
     for op in _operations(kernels):
         if op not in found:
             raise SignatureError(f"{op}: no header has a bnn_{op}_fn")
-        signatures.append(Signature(op, _parameters(op, found[op])))
+        inside, header = found[op]
+        signatures.append(Signature(op, _parameters(op, inside), header))
     return signatures
 
 
@@ -182,79 +180,3 @@ def _stride(declared: list[tuple], place: int) -> str:
         if "*" not in type_ and "stride" in name:
             return name
     return ""
-
-
-def table_pxi(signatures: list[Signature]) -> str:
-    """Write the dispatch table as Cython declares it."""
-    lines = ['cdef extern from "common/dispatch.h" nogil:', "    struct bnn_kernels:"]
-    for one in signatures:
-        words = [_cython(parameter) for parameter in one.parameters]
-        lines.append(f"        void (*{one.op})({', '.join(words)}) noexcept nogil")
-    return "\n".join(lines) + "\n"
-
-
-def _cython(parameter: Parameter) -> str:
-    type_ = re.sub(r"\b(struct|enum) ", "", parameter.type)
-    return f"{type_}{'' if type_.endswith('*') else ' '}{parameter.name}"
-
-
-def counting_inc(signatures: list[Signature]) -> str:
-    """Write the counting kernels, their table and the names of their sizes."""
-    parts = ["enum counted {", *(f"    OP_{one.op}," for one in signatures), "    OPERATIONS", "};"]
-    parts += [_counting_kernel(one) for one in signatures]
-    parts.append("static const struct operation operations[OPERATIONS] = {")
-    for one in signatures:
-        names = ", ".join(f'"{name}"' for name in one.sizes)
-        parts.append(f'    {{"{one.op}", {len(one.sizes)}, {{{names}}}}},')
-    parts += ["};", "static const struct bnn_kernels counting = {"]
-    parts += [f"    .{one.op} = count_{one.op}," for one in signatures]
-    return "\n".join([*parts, "};"]) + "\n"
-
-
-def _counting_kernel(signature: Signature) -> str:
-    parameters = ", ".join(
-        f"{one.type}{'' if one.type.endswith('*') else ' '}{one.name}"
-        for one in signature.parameters
-    )
-    lines = [f"static void count_{signature.op}({parameters})", "{"]
-    sizes = ", ".join(f"(uint64_t){name}" for name in signature.sizes)
-    lines.append(f"    note_call(OP_{signature.op}, (const uint64_t[SIZES]){{{sizes}}});")
-    for number, one in enumerate(signature.arrays):
-        lines.append(f"    {_touch(signature.op, number, one)};")
-    lines += [f"    leave_one({one.name});" for one in signature.parameters if one.is_result]
-    return "\n".join([*lines, "}"])
-
-
-def _touch(op: str, number: int, one: Parameter) -> str:
-    """Write what notes that a call goes over an array."""
-    rows, width = one.shape if len(one.shape) == 2 else ("1", one.shape[0])
-    if one.type.count("*") == 2:
-        return f"touch_rows(OP_{op}, {number}, (const void *const *){one.name}, {rows}, {width})"
-    row = f"bnn_words({width}) * 8" if one.is_bits else f"({width}) * {one.item}"
-    step = f"{one.stride} * {one.item}" if one.stride else row
-    times = 2 if one.updated else 1
-    touch = f"touch(OP_{op}, {number}, {one.name}, {rows}, {row}, {step}, {times})"
-    if len(one.shape) == 1 and one.is_written and not one.updated:
-        return f"{touch}, leave_zeros({one.name}, {row})"
-    return touch
-
-
-OUTPUTS = {"kernel_table.pxi": table_pxi, "counting_kernels.inc": counting_inc}
-"""Files that are written, and what writes them."""
-
-
-def write(folder: Path) -> list[Path]:
-    """Write `OUTPUTS` into a folder; files that would stay the same are left alone."""
-    signatures = read_signatures()
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, text_of in OUTPUTS.items():
-        path, text = folder / name, text_of(signatures)
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-        written.append(path)
-    return written
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))

@@ -7,20 +7,15 @@ The table of function pointers that the blocks call through is the extension mod
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from bnntrain.kernels import _native
+from signatures import Parameter, Signature, read_signatures
 
 from bnntrain.calls import Call
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "kernels" / "common"))
-
-from signatures import Parameter, Signature, read_signatures
 
 PORTABLE = 0  # of enum bnn_isa
 _TYPES = {
