@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from signatures import KERNELS, Parameter, Signature
+from signatures import KERNELS, Parameter, Signature, SignatureError
 
 DTYPES = {
     "int8_t": "int8",
@@ -82,11 +82,11 @@ class _Binding:
 
     @property
     def _has_panel(self) -> bool:
-        return any(one.type == "void *" and not one.shape for one in self.signature.parameters)
+        return any(one.is_panel for one in self.signature.parameters)
 
     @property
     def _steps(self) -> list[Parameter]:
-        return [one for one in self.signature.parameters if "struct" in one.type]
+        return [one for one in self.signature.parameters if one.struct]
 
     def _is_taken(self, one: Parameter) -> bool:
         """Whether a parameter is a number that an argument of its own gives."""
@@ -103,7 +103,7 @@ class _Binding:
         for one in self.signature.parameters:
             if one.shape:
                 first.append(one.name)
-            elif "struct" in one.type:
+            elif one.struct:
                 named += [f"{name}=0" for name, _ in _fields(one)]
             elif one.is_result:
                 named.append(f"{one.name}=0")
@@ -149,8 +149,7 @@ class _Binding:
         return f"cdef {type_} {one.name}_ = <{type_}>{number}"
 
     def _take_step(self, one: Parameter) -> list[str]:
-        kind = re.search(r"struct (\w+)", one.type)[1]
-        lines = [f"cdef {kind} {one.name}_of_step"]
+        lines = [f"cdef {one.struct} {one.name}_of_step"]
         for name, type_ in _fields(one):
             value = name
             if type_ != "float":
@@ -229,7 +228,7 @@ class _Binding:
     def _pass(self, one: Parameter) -> str:
         if one.shape:
             return f"<{re.sub('struct ', '', one.type)}>{one.name}_.data"
-        if "struct" in one.type:
+        if one.struct:
             return f"&{one.name}_of_step"
         if one.is_result:
             return f"&{one.name}_"
@@ -247,13 +246,12 @@ def _use(one: Parameter) -> str:
 
 def _fields(step: Parameter) -> list[tuple[str, str]]:
     """Return names and C types of the members of a step, from the headers."""
-    kind = re.search(r"struct (\w+)", step.type)[1]
     for header in sorted(KERNELS.glob("*/*.h")):
         text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.DOTALL)
-        if found := re.search(rf"struct {kind} \{{(.*?)\}};", text, re.DOTALL):
+        if found := re.search(rf"struct {step.struct} \{{(.*?)\}};", text, re.DOTALL):
             return [
                 (name.strip(), type_)
                 for type_, names in re.findall(r"(\w+) ([\w, ]+);", found[1])
                 for name in names.split(",")
             ]
-    raise LookupError(kind)
+    raise SignatureError(f"no header has a struct {step.struct}")

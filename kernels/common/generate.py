@@ -3,7 +3,7 @@
     python3 kernels/common/generate.py FOLDER
 
 writes `OUTPUTS` into a folder, where the build has them included: the dispatch table as Cython
-declares it, the operations' bindings to Python, and the counting kernels.
+declares it, the operations' bindings to Python, the counting kernels, and trials for programs in C.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bindings import bindings_pyx
 from signatures import Parameter, Signature, read_signatures
+from trials import trials_inc
 
 
 def table_pxi(signatures: list[Signature]) -> str:
@@ -75,6 +76,7 @@ OUTPUTS = {
     "kernel_table.pxi": table_pxi,
     "bindings.pyx": bindings_pyx,
     "counting_kernels.inc": counting_inc,
+    "trials.inc": trials_inc,
 }
 """Files that are written, and what writes them."""
 

@@ -64,6 +64,12 @@ class Parameter:
         return self.is_pointer and "uint64_t" in self.type
 
     @property
+    def struct(self) -> str:
+        """Name of the struct of numbers that it points to; empty for all others."""
+        found = re.search(r"struct (\w+)", self.type)
+        return found[1] if found else ""
+
+    @property
     def is_size(self) -> bool:
         """Whether it says how large a call is, or which way of several it goes."""
         if self.type in ("int", "size_t"):
@@ -71,9 +77,14 @@ class Parameter:
         return self.type.startswith("enum")
 
     @property
+    def is_panel(self) -> bool:
+        """Whether it is scratch of a product."""
+        return self.type == "void *" and not self.shape
+
+    @property
     def is_result(self) -> bool:
         """Whether it points to a single value that a call leaves."""
-        return self.is_written and not self.shape and self.type != "void *"
+        return self.is_written and not self.shape and not self.is_panel
 
 
 @dataclass(frozen=True)
@@ -170,7 +181,8 @@ def _parameter(op: str, declared: list[tuple], place: int) -> Parameter:
         item, *shape = f"bnn_type_bytes({shape[0]})", *shape[1:]
     if not 1 <= len(shape) <= 2:
         raise SignatureError(f"{op}: {name} has {len(shape)} dimensions")
-    stride = _stride(declared, place) if len(shape) == 2 else ""
+    # Addresses of rows, which lie anywhere, have no stride.
+    stride = _stride(declared, place) if len(shape) == 2 and type_.count("*") == 1 else ""
     return Parameter(name, type_, tuple(shape), kind != "SHAPE", item, stride)
 
 
