@@ -116,6 +116,7 @@ cdef extern from "lookup/lookup.h" nogil:
     const size_t BNN_LOOKUP_TABLE_BYTES
     const size_t BNN_LOOKUP_PANEL_BYTES
     size_t bnn_lookup_table_bytes(size_t depth) noexcept
+    size_t bnn_lookup_groups(size_t depth) noexcept
     enum bnn_lookup_part:
         BNN_lookup_whole
         BNN_lookup_low
