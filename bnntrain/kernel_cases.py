@@ -91,11 +91,17 @@ def make_call(op: str, rng: np.random.Generator, sizes: dict[str, int]) -> Call:
         for name, (dtype, shape) in kernels.operands(op, sizes).items()
     }
     run = getattr(kernels, op)
-    taken = inspect.signature(run).parameters.keys() - arrays.keys()
-    numbers = {name: value for name, value in {**_NUMBERS, **sizes}.items() if name in taken}
-    if "panel" in taken:
-        numbers["panel"] = np.empty(kernels.PANEL_BYTES + 64, "uint8")
-    return lambda isa: run(**arrays, **numbers, isa=isa)
+    panel = np.empty(kernels.PANEL_BYTES + 64, "uint8")
+    given = {"panel": panel, **_NUMBERS, **sizes, **arrays}
+    taken = inspect.signature(run).parameters.values()
+    # By place where that can be: a call of a small tile takes a microsecond or two.
+    first = [given[one.name] for one in taken if one.kind is one.POSITIONAL_OR_KEYWORD]
+    named = {
+        one.name: given[one.name]
+        for one in taken
+        if one.kind is one.KEYWORD_ONLY and one.name in given
+    }
+    return lambda isa: run(*first, **named, isa=isa)
 
 
 def make_elementwise(op: str, rng: np.random.Generator) -> tuple[Call, int]:
