@@ -3,7 +3,7 @@
 
 #include "../block/weights.h"
 
-/* What every thread has first: sums, and the thresholds, of which those of the first thread serve all. */
+/* What every thread has first: sums, one behind the other, and the thresholds, of which those of the first thread serve all. */
 struct head {
     struct conv_sums sums;
     struct bnn_thresholds *thresholds; /* [words(O)] */
@@ -94,13 +94,9 @@ struct piece bnn_piece(const struct bnn_conv *c, size_t first, size_t images, si
 
 void bnn_conv_clear_sums(const struct conv_call *call)
 {
-    const size_t outputs = call->c->block.outputs;
     for (int thread = 0; thread < call->threads; thread++) {
-        const struct conv_sums s = head_of(call->c, thread).sums;
-        for (int i = 0; i < BNN_SUMS; i++) {
-            memset(s.whole[i], 0, outputs * sizeof *s.whole[i]);
-            memset(s.real[i], 0, outputs * sizeof *s.real[i]);
-        }
+        const struct head h = head_of(call->c, thread);
+        memset(h.sums.whole[0], 0, (size_t)((unsigned char *)h.thresholds - (unsigned char *)h.sums.whole[0]));
     }
 }
 
