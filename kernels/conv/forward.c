@@ -152,7 +152,7 @@ void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, siz
     bnn_conv_prepack(&f.call);
     if (training) measure(&f, first);
     else bnn_use_running(&c->block, 0, c->block.outputs);
-    TIMED(&c->block, BNN_phase_activate, f.thresholds = bnn_conv_thresholds(&f.call));
+    TIMED(&c->block, BNN_phase_activate, f.thresholds = bnn_conv_thresholds(c));
     pass_over(&f, BNN_phase_activate, activate);
     if (c->flat_u1) bnn_for(threads, batch, flatten_image, &f.call);
 }

@@ -131,7 +131,7 @@ void bnn_conv_output_gradient(const struct conv_call *call)
     struct backward back = {.call = call, .sums = 1, .images = call->batch, .pooled = b->g,
                             .source = c->y_backward ? MULTIPLY_AND_KEEP : MULTIPLY};
     if (b->mask == BNN_mask_stored || b->mask == BNN_mask_retained) bnn_for(call->threads, call->batch, mask_image, call);
-    TIMED(b, BNN_phase_norm_backward, back.thresholds = bnn_conv_thresholds(call));
+    TIMED(b, BNN_phase_norm_backward, back.thresholds = bnn_conv_thresholds(c));
     bnn_conv_clear_sums(call);
     pass_over(&back);
     const struct conv_sums all = bnn_conv_reduce_sums(call);

@@ -114,22 +114,11 @@ struct conv_sums bnn_conv_reduce_sums(const struct conv_call *call)
     return all;
 }
 
-struct thresholds_call {
-    const struct bnn_block *b;
-    struct bnn_thresholds *thresholds;
-};
-
-static void find_thresholds(const void *context, size_t tile)
+const struct bnn_thresholds *bnn_conv_thresholds(const struct bnn_conv *c)
 {
-    const struct thresholds_call *call = context;
-    call->thresholds[tile] = bnn_thresholds_of(call->b, tile);
-}
-
-const struct bnn_thresholds *bnn_conv_thresholds(const struct conv_call *call)
-{
-    const struct thresholds_call of_all = {&call->c->block, head_of(call->c, 0).thresholds};
-    bnn_for(call->threads, bnn_words(of_all.b->outputs), find_thresholds, &of_all);
-    return of_all.thresholds;
+    struct bnn_thresholds *thresholds = head_of(c, 0).thresholds;
+    for (size_t tile = 0; tile < bnn_words(c->block.outputs); tile++) thresholds[tile] = bnn_thresholds_of(&c->block, tile);
+    return thresholds;
 }
 
 static void sum_taps(const struct bnn_conv *c, size_t output)
