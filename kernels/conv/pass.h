@@ -107,7 +107,7 @@ void bnn_conv_y(const struct pass *s, size_t tile, enum source source, int16_t *
 void bnn_conv_choose(const struct pass *s, size_t tile, const struct bnn_thresholds *t);
 
 /* What one comparison per value needs, of all tiles, from the statistics: once before passes that compare. */
-const struct bnn_thresholds *bnn_conv_thresholds(const struct conv_call *call);
+const struct bnn_thresholds *bnn_conv_thresholds(const struct bnn_conv *c);
 
 /* Packed signs of W (and of a real X), the sums of its taps. */
 void bnn_conv_prepack(const struct conv_call *call);
