@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bnntrain import engine, kernels
+from bnntrain import kernels
 from bnntrain.api import Prepared
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import UsageError
 from bnntrain.evaluation import make_model, read
+from bnntrain.isa import selected_isa
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS, SHAPES
 from bnntrain.model import Model
 from bnntrain.operations import count_operations
@@ -124,7 +125,7 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     """
     config, plan = prepared.config, prepared.plan
     dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
-    isa = engine.selected_isa()
+    isa = selected_isa()
     model = make_model(config, prepared.method, plan, prepared.shape, isa)
     model.initialise()
     feeds = Feeds(

@@ -14,15 +14,15 @@ import statistics
 import threading
 import time
 
-from bnntrain import kernels
 from bnntrain.checkpoints import Checkpoints, Live
 from bnntrain.compatibility import naming_the_key
 from bnntrain.config import Config, origin_of
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
-from bnntrain.errors import BnntrainError, Interrupted, KernelError
+from bnntrain.errors import BnntrainError, Interrupted
 from bnntrain.evaluation import evaluate, make_model, read
+from bnntrain.isa import selected_isa
 from bnntrain.limits import available_threads
 from bnntrain.meters import PeakMeter, rss_bytes
 from bnntrain.meters.recording import SECTIONS, Recording, earlier_sections
@@ -52,20 +52,6 @@ class Observer:
 
     def note(self, line: str) -> None:
         """Something is worth knowing before the training begins."""
-
-
-def selected_isa() -> str:
-    """Return the instruction set to run on.
-
-    Raises
-    ------
-    KernelError
-        ``BNNTRAIN_ISA`` names one that this machine cannot run.
-    """
-    try:
-        return kernels.selected_isa()
-    except ValueError as error:
-        raise KernelError(str(error)) from None
 
 
 def threads_of(config: Config) -> int:

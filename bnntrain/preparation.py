@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from bnntrain import engine
-from bnntrain.compatibility import check_fit, naming_the_key, train_count
-from bnntrain.config import Config, LayerSpec, Reference, load_config
+from bnntrain.compatibility import check_fit, naming_the_key, train_count, with_classes
+from bnntrain.config import Config, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
-from bnntrain.errors import UsageError
+from bnntrain.isa import selected_isa
 from bnntrain.method import Method, resolve_method
 from bnntrain.plan import Plan, largest_batch, plan_config
-from bnntrain.records import RunFolder
+from bnntrain.records import RunFolder, RunLike, run_path
 from bnntrain.sizes import parse_size
-
-
-class HasPath(Protocol):
-    """What `bnntrain.fit` returns: it knows its folder."""
-
-    path: Path
-
-
-RunLike = str | os.PathLike[str] | HasPath
-"""A run's folder, or what `bnntrain.fit` returned."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +78,10 @@ def prepare(
     config = load_config(reference, overrides)
     memory_limit = None if memory_limit is None else parse_size(memory_limit)
     method = resolve_method(config)
-    engine.selected_isa()
+    selected_isa()
     with naming_the_key(config):
         known = known or describe(config.data.dataset, PictureOptions.of(config.data))
-    config = _with_classes(config, len(known.classes))
+    config = with_classes(config, len(known.classes))
     shape, threads = known.shape, engine.threads_of(config)
     check_fit(
         config, shape, len(known.classes), train_count(config, known.train_count)
@@ -109,33 +96,6 @@ def prepare(
         config = msgspec.structs.replace(config, train=train)
         plan = plan_config(config, method, shape, threads)
     return Prepared(config, method, shape, known.classes, plan)
-
-
-def _with_classes(config: Config, classes: int) -> Config:
-    """Give layers of ``units: classes`` their number: a run folder says what was trained."""
-    layers = tuple(
-        LayerSpec(spec.kind, spec.options | {"units": classes})
-        if spec.options.get("units") == "classes" else spec
-        for spec in config.model.layers
-    )
-    model = msgspec.structs.replace(config.model, layers=layers)
-    return msgspec.structs.replace(config, model=model)
-
-
-def run_path(run: RunLike) -> Path:
-    """Return the folder of a run.
-
-    Raises
-    ------
-    UsageError
-        It is no name and no run.
-    """
-    path = getattr(run, "path", run)
-    if isinstance(path, str | os.PathLike):
-        if not os.fspath(path):
-            raise UsageError("an empty name. Give the folder of a run")
-        return Path(path)
-    raise UsageError(f"a run of type {type(run).__name__}. Give its folder, or what fit returned")
 
 
 def prepare_run(run: RunLike) -> Prepared:

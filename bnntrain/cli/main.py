@@ -26,6 +26,7 @@ _VERBS = {
     "fit": "Train a network.",
     "evaluate": "Measure accuracy and loss of a trained network.",
     "predict": "Classify images.",
+    "export": "Write a trained network into one file, to be used without its run.",
     "plan": "Show the memory of a run by variable, before it starts.",
     "summary": "Show a network's layers, parameters, operations and sizes.",
     "compare": "Train a network by several methods and compare them.",

@@ -101,8 +101,9 @@ def configuration(required: bool = True) -> Callable:
 config_argument = configuration()
 """A ``.yaml`` file or the name of a shipped configuration."""
 
-run_argument = click.argument("run", metavar="RUN", type=click.Path())
-"""Folder of a run."""
+
+model_argument = click.argument("model", metavar="MODEL", type=click.Path())
+"""Folder of a run, or a file that ``export`` wrote."""
 
 memory_limit_option = click.option(
     "--memory-limit",
@@ -115,12 +116,10 @@ memory_limit_option = click.option(
 checkpoint_option = click.option(
     "--checkpoint",
     type=click.Choice(["last", "best"]),
-    default="last",
-    show_default=True,
-    help="Weights of the last epoch, or of the best: the latest whose validation accuracy is "
-    "within one standard error of the highest.",
+    help="Of a run: weights of the last epoch, the default, or of the best: the latest whose "
+    "validation accuracy is within one standard error of the highest.",
 )
-"""Adds ``checkpoint: str``."""
+"""Adds ``checkpoint: str | None``."""
 
 
 # Option, dotted key, type, help.

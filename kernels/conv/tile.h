@@ -112,6 +112,9 @@ static inline const struct thresholds *bnn_conv_thresholds(const struct bnn_conv
     return bnn_conv_pass(c, bnn_conv_own(c, 0)).thresholds + tile;
 }
 
+/* Rows of positions [rows][words(bits)] one behind the other without gaps: what a dense block takes in. */
+void bnn_conv_flatten(const uint64_t *from, size_t rows, size_t bits, uint64_t *to);
+
 /* Packed signs of W (and of a real X), the sums of its taps. */
 void bnn_conv_pack(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int threads);
 
