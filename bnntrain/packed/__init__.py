@@ -18,25 +18,26 @@ Layout, each file importing only from those above it::
     network.py   tensors -> a bound program that classifies
 """
 
-from bnntrain.packed.file import SUFFIX, PackedFile, write_packed
+from bnntrain.packed.file import SUFFIX, PackedFile, packed_bytes, write_packed
 from bnntrain.packed.head import CHECKPOINTS, Head, Source
 from bnntrain.packed.layers import PackedLayer, packed_layers
 from bnntrain.packed.network import Network
-from bnntrain.packed.run import PackedRun
+from bnntrain.packed.plan import LARGEST_BATCH
 from bnntrain.packed.source import open_source
 from bnntrain.packed.tensors import new_tensors
 
 __all__ = [
     "CHECKPOINTS",
+    "LARGEST_BATCH",
     "SUFFIX",
     "Head",
     "Network",
     "PackedFile",
     "PackedLayer",
-    "PackedRun",
     "Source",
     "new_tensors",
     "open_source",
+    "packed_bytes",
     "packed_layers",
     "write_packed",
 ]

@@ -19,6 +19,7 @@ import math
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -84,6 +85,14 @@ def write_packed(path: Path, head: Head, tensors: Mapping[str, np.ndarray]) -> i
 
     write_atomically(path, write, option="-o")
     return len(header) + sum(map(len, content))
+
+
+def packed_bytes(head: Head) -> int:
+    """Return how large the file of a packed model is."""
+    layers = packed_layers(head.layers, head.shape, len(head.classes))
+    digest = head.weights_sha256 or "0" * 64  # of a run it is computed when it is exported
+    header = _header(replace(head, weights_sha256=digest), layers)
+    return len(header) + _end(_described(layers))
 
 
 class PackedFile:
@@ -178,6 +187,10 @@ def _described(layers: list[PackedLayer]) -> dict[str, dict[str, object]]:
     return found
 
 
+def _end(described: Mapping[str, Mapping[str, object]]) -> int:
+    return max(entry["data_offsets"][1] for entry in described.values())
+
+
 def _header(head: Head, layers: list[PackedLayer]) -> bytearray:
     """Return the length and the header, with a checksum of zeros."""
     metadata = {"crc32": "0" * _DIGITS, "format": FORMAT, **to_metadata(head)}
@@ -265,5 +278,5 @@ def _check_entries(
             raise ValueError(f"{name}: its tensors are not those of its layers")
     if len(entries) != len(wanted):
         raise ValueError("more tensors than its layers have")
-    if size != max(entry["data_offsets"][1] for entry in wanted.values()):
+    if size != _end(wanted):
         raise ValueError("of another length than its tensors")

@@ -13,7 +13,7 @@ from bnntrain.packed.channel import fold_norm
 from bnntrain.packed.layers import PackedLayer
 
 # Bytes of latent weights that are looked at together.
-_PIECE = 1 << 18
+_PIECE = 1 << 16
 
 _PACK = {
     "float32": kernels.pack_f32_u1,

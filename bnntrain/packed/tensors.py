@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,22 +27,18 @@ def check_tensors(layers: Sequence[PackedLayer], tensors: Mapping[str, np.ndarra
     """
     for layer in layers:
         _check_padding(layer, tensors[f"{layer.name}.weights"])
-        if layer.is_last:
-            for name in SCALING:
-                if not np.isfinite(tensors[f"{layer.name}.{name}"]).all():
-                    raise ValueError(f"{layer.name}.{name}: not finite")
-            continue
-        for name in ("threshold", "choice"):
+        # Python's own loops: NumPy's would come into memory for a few thousand numbers.
+        for name in SCALING if layer.is_last else ():
+            if not all(map(math.isfinite, tensors[f"{layer.name}.{name}"].tolist())):
+                raise ValueError(f"{layer.name}.{name}: not finite")
+        for name in ("threshold", "choice", "flip"):
             values = tensors.get(f"{layer.name}.{name}")
-            if values is None:
-                continue
-            if values.min() < -layer.largest or values.max() > layer.largest + 1:
+            low, high = (0, 1) if name == "flip" else (-layer.largest, layer.largest + 1)
+            if values is not None and not low <= min(values.tolist()) <= max(values.tolist()) <= high:
                 raise ValueError(f"{layer.name}.{name}: out of range")
-        if tensors[f"{layer.name}.flip"].max() > 1:
-            raise ValueError(f"{layer.name}.flip: neither 0 nor 1")
 
 
 def _check_padding(layer: PackedLayer, weights: np.ndarray) -> None:
     used = layer.lines[1] % WORD
-    if used and (weights[:, -1] >> np.uint64(used)).any():
+    if used and max(weights[:, -1].tolist()) >> used:
         raise ValueError(f"{layer.name}.weights: bits are set behind the last column")

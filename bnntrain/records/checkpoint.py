@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from bnntrain.errors import RunError
 from bnntrain.records.atomic import write_atomically
 
+if TYPE_CHECKING:
+    import zipfile
+
 _STATE = "state"
+_STORED = 0  # zipfile.ZIP_STORED
 # Checkpoints are copied in pieces, so that saving one never needs a second copy of the weights.
 _PIECE = 1 << 16
 
@@ -47,6 +50,8 @@ def save_checkpoint(
     WriteError
         The former checkpoint, if there was one, is untouched.
     """
+    import zipfile  # of size, and packed models are read without
+
     text = np.frombuffer(json.dumps(state, allow_nan=False).encode(), dtype=np.uint8)
 
     def write(file: BinaryIO) -> None:
@@ -114,6 +119,8 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     RunError
         Here and while it is open: missing, damaged, of another model.
     """
+    import zipfile  # see `save_checkpoint`
+
     is_damage = True
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
@@ -189,7 +196,7 @@ def _verify_member(archive: zipfile.ZipFile, name: str) -> None:
     except KeyError:
         raise _OtherModelError(f"has no {name}") from None
     # Anything else would hand damaged bytes to a decompressor.
-    if member.compress_type != zipfile.ZIP_STORED:
+    if member.compress_type != _STORED:
         raise ValueError(f"{name} is compressed")
     with archive.open(member) as stream:
         while stream.read(_PIECE):
