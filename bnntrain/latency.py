@@ -14,6 +14,7 @@ from bnntrain.packed import LARGEST_BATCH, Network, open_source, packed_bytes, p
 from bnntrain.records import RunLike, run_path
 
 _GIGA = 1e9
+_MOST_THREADS = 256
 # Calls that are timed: so many, or as many as these seconds hold.
 _CALLS, _SECONDS, _WARMUP = 1000, 3.0, 20
 
@@ -46,6 +47,8 @@ def bench_latency(
     """
     if not 1 <= batch_size <= LARGEST_BATCH:
         raise UsageError(f"--batch-size {batch_size}: give 1 to {LARGEST_BATCH} with --latency")
+    if not 0 <= threads <= _MOST_THREADS:
+        raise UsageError(f"--threads {threads}: give 1 to {_MOST_THREADS}, or 0 for all there are")
     source = open_source(run_path(run), checkpoint)
     threads = threads or source.threads or available_threads()
     network = Network(source, threads, selected_isa(), batch_size)

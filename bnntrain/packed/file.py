@@ -261,7 +261,7 @@ def _entries(header: bytes) -> dict[str, object]:
     except RecursionError:
         raise ValueError("its header is no good") from None
     metadata = entries["__metadata__"]
-    if not all(isinstance(value, str) for value in metadata.values()):
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ValueError("its metadata are not text")
     if metadata.get("format") != FORMAT:
         raise ValueError(f"of format {metadata.get('format')}, this bnntrain reads {FORMAT}")

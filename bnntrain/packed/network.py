@@ -36,7 +36,7 @@ class Network:
     arena_bytes : int
         Size of that, weights included.
     x : ndarray of int8 [batch, inputs]
-        Where samples go: pixel - 128.
+        Where samples go: pixel - 128. `run` overwrites it.
     labels : ndarray of uint8 [batch]
         Where class numbers go.
     logits : ndarray of float32 [batch, classes]

@@ -32,9 +32,10 @@ def check_tensors(layers: Sequence[PackedLayer], tensors: Mapping[str, np.ndarra
             if not all(map(math.isfinite, tensors[f"{layer.name}.{name}"].tolist())):
                 raise ValueError(f"{layer.name}.{name}: not finite")
         for name in ("threshold", "choice", "flip"):
-            values = tensors.get(f"{layer.name}.{name}")
+            array = tensors.get(f"{layer.name}.{name}")
+            values = [0] if array is None else array.tolist()
             low, high = (0, 1) if name == "flip" else (-layer.largest, layer.largest + 1)
-            if values is not None and not low <= min(values.tolist()) <= max(values.tolist()) <= high:
+            if min(values) < low or max(values) > high:
                 raise ValueError(f"{layer.name}.{name}: out of range")
 
 
