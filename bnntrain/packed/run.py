@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -131,15 +132,13 @@ class PackedRun:
 
     def _recorded_crcs(self, summary: Mapping[str, object]) -> dict[str, int]:
         recorded = summary.get("data_crc32")
-        if isinstance(recorded, dict):
-            return recorded
-        # Runs of earlier versions have the training part's in their last checkpoint.
-        if not self._folder.last.is_file():
-            return {}
-        with open_checkpoint(self._folder.last) as opened:
-            opened.verify(())
-            crc = opened.state.get("data")
-        return {} if crc is None else {"train": crc}
+        if not isinstance(recorded, dict):
+            # Runs of earlier versions have the training part's in their last checkpoint.
+            recorded = {}
+            with contextlib.suppress(RunError), open_checkpoint(self._folder.last) as opened:
+                opened.verify(())
+                recorded = {"train": opened.state.get("data")}
+        return {part: crc for part, crc in recorded.items() if isinstance(crc, int)}
 
     def _with_remedy(self, error: RunError) -> RunError:
         """Say of a damaged checkpoint what it can be replaced by."""

@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 from harness import conv_layers, own_views
+from hypothesis import given, reject
+from hypothesis import strategies as st
 from packing import Memory, trained
 
 from bnntrain import kernels
-from bnntrain.layers.shapes import POOLS
+from bnntrain.layers.shapes import POOLS, ShapeError
 from bnntrain.model import Model
 from bnntrain.packed import Network
 
@@ -149,3 +151,25 @@ def test_weights_lie_in_the_arena_once():
     weights = sum(math.prod(layer.lines) // 8 for layer in source.layers())
     assert weights < network.arena_bytes < weights + (160 << 10)
     assert network.arena_bytes == network.plan.total_bytes
+
+
+CONVOLUTIONS = st.fixed_dictionaries({
+    "channels": st.sampled_from([1, 3, 63, 64, 65, 130]), "kernel": st.integers(1, 4),
+    "stride": st.sampled_from([1, 2]), "padding": st.sampled_from(["same", "valid"]),
+    "pool": st.sampled_from(POOLS),
+})  # fmt: skip
+
+
+@given(
+    method=st.sampled_from(METHODS), convs=st.lists(CONVOLUTIONS, max_size=3),
+    dense=st.lists(st.integers(2, 140), min_size=1, max_size=3),
+    sample=st.tuples(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1, 3])),
+    seed=st.integers(0, 99), threads=st.integers(1, 3),
+)  # fmt: skip
+def test_any_network(method, convs, dense, sample, seed, threads):
+    layers = conv_layers(*convs, dense=tuple(dense)) if convs else dense
+    try:
+        model, source = trained(layers, sample, method, BATCH, 1, seed)
+    except ShapeError:
+        reject()
+    check(model, source, threads=threads)
