@@ -26,45 +26,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bnntrain.graph import Published
+
 _FLOAT32_BITS = 32
 _FLOAT16_BITS = 16
 
 
-@dataclass(frozen=True)
-class LayerSize:
-    """Element counts of one weighted layer with its batch norm (and pooling).
-
-    Attributes
-    ----------
-    kind : str
-        ``dense`` or ``conv``; for the reader only.
-    inputs, outputs : int
-        Elements per sample that go in, and that the product gives before any pooling.
-    weights : int
-        Weights of the layer.
-    pooled : bool
-        Whether its outputs are max-pooled.
-    channels : int
-        Output channels; 0 stands for `outputs`, which is right for a dense layer.
-    """
-
-    kind: str
-    inputs: int
-    outputs: int
-    weights: int
-    pooled: bool = False
-    channels: int = 0
-
-
 def published_bytes(
-    layers: Sequence[LayerSize], batch: int, low_memory: bool, momenta: int = 2
+    parts: Sequence[Published], batch: int, low_memory: bool, momenta: int = 2
 ) -> dict[str, int]:
     """Return the published model of a training step's memory.
 
     Parameters
     ----------
-    layers : sequence of LayerSize
-        Weighted layers, first to last.
+    parts : sequence of Published
+        What each of a network's operations adds.
     batch : int
         Samples per step.
     low_memory : bool
@@ -81,11 +57,11 @@ def published_bytes(
     """
     bits = _FLOAT16_BITS if low_memory else _FLOAT32_BITS
     binary_bits = 1 if low_memory else _FLOAT32_BITS
-    largest = batch * max(max(layer.inputs, layer.outputs) for layer in layers)
-    weights = sum(layer.weights for layer in layers)
-    channels = sum(layer.channels or layer.outputs for layer in layers)
+    largest = batch * max(part.largest for part in parts)
+    weights = sum(part.weights for part in parts)
+    channels = sum(part.channels for part in parts)
     sizes_bits = {
-        "X": batch * sum(layer.inputs for layer in layers) * binary_bits,
+        "X": batch * sum(part.activations for part in parts) * binary_bits,
         "dX/Y": largest * bits,
         "mu, sigma": 2 * channels * bits,
         "dY": largest * bits,
@@ -93,7 +69,7 @@ def published_bytes(
         "dW": weights * binary_bits,
         "beta, dbeta": 2 * channels * bits,
         "momenta": momenta * weights * bits,
-        "pooling masks": batch * sum(la.outputs for la in layers if la.pooled) * binary_bits,
+        "pooling masks": batch * sum(part.masked for part in parts) * binary_bits,
     }
     return {role: -(-size // 8) for role, size in sizes_bits.items()}
 
@@ -107,7 +83,7 @@ class Printed:
     standard_mib, low_memory_mib : float
         Totals.
     inputs : tuple of int
-        `LayerSize.inputs` of the network's layers, by which it is known.
+        Values per sample that go into its products, by which it is known.
     weights : int
         All its weights, likewise.
     """
@@ -157,29 +133,29 @@ MEASURED = {
 """By name of the model. Source: the table of the prototype in arXiv 2102.04270."""
 
 
-def measured_batch(name: str, layers: Sequence[LayerSize], batch: int) -> Measured | None:
+def measured_batch(name: str, parts: Sequence[Published], batch: int) -> Measured | None:
     """Return what was measured of a network and batch size; arguments as for `printed_totals`."""
     row = MEASURED.get(name)
-    is_it = row is not None and row.batch == batch and _is_network(PRINTED[name], layers)
+    is_it = row is not None and row.batch == batch and _is_network(PRINTED[name], parts)
     return row if is_it else None
 
 
-def printed_totals(name: str, layers: Sequence[LayerSize], batch: int) -> Printed | None:
+def printed_totals(name: str, parts: Sequence[Published], batch: int) -> Printed | None:
     """Return what the published table prints for a network; None if it has no such row.
 
     Parameters
     ----------
     name : str
         Of the model.
-    layers, batch
+    parts, batch
         As for `published_bytes`.
     """
     row = PRINTED.get(name)
     if row is None or batch != PRINTED_BATCH:
         return None
-    return row if _is_network(row, layers) else None
+    return row if _is_network(row, parts) else None
 
 
-def _is_network(row: Printed, layers: Sequence[LayerSize]) -> bool:
-    sizes = tuple(layer.inputs for layer in layers), sum(layer.weights for layer in layers)
-    return sizes == (row.inputs, row.weights)
+def _is_network(row: Printed, parts: Sequence[Published]) -> bool:
+    inputs = tuple(part.activations for part in parts if part.activations)
+    return (inputs, sum(part.weights for part in parts)) == (row.inputs, row.weights)

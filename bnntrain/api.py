@@ -12,9 +12,9 @@ Examples
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +56,7 @@ __all__ = [
 _TO_COME = "arrays"  # a name for the data set of arrays until they have been read
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Run:
     """A finished run.
 
@@ -153,7 +153,7 @@ def fit(
     elif classes is not None:
         raise UsageError("classes are names for data=(x, y), which is not given")
     prepared = prepare(reference, overrides, memory_limit)
-    config, method, plan = prepared.config, prepared.method, prepared.plan
+    config, plan = prepared.config, prepared.plan
     _check_memory(plan, observer)
     with contextlib.ExitStack() as stack:
         folder, is_new = _folder(config, given, bool(resume))
@@ -162,7 +162,8 @@ def fit(
             observer.note(f"resuming {folder.path}")
         # Data are read and memory is taken first: a run that cannot start leaves no folder behind.
         config = _with_lasting_name(config, folder, is_new)
-        trainer = engine.Trainer(config, method, plan, folder, observer)
+        prepared = dataclasses.replace(prepared, config=config)
+        trainer = engine.Trainer(prepared, folder, observer)
         stack.callback(trainer.close)
         if is_new:
             folder.create(dump_config(config), _plan_record(prepared))

@@ -19,14 +19,15 @@ from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import UsageError
-from bnntrain.evaluation import make_model, read
+from bnntrain.evaluation import make_program, read
 from bnntrain.isa import selected_isa
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS, SHAPES
-from bnntrain.model import Model
 from bnntrain.operations import count_operations
+from bnntrain.program import Program
 
 _ROUND_SECONDS = 0.02
 _GIGA = 1e9
+_APART = "read", "loss"
 
 
 def _seconds(call: Callable[[], object], rounds: int) -> float:
@@ -126,21 +127,21 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     config, plan = prepared.config, prepared.plan
     dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
     isa = selected_isa()
-    model = make_model(config, prepared.method, plan, prepared.shape, isa)
-    model.initialise()
+    program = make_program(prepared, isa)
+    program.initialise()
     feeds = Feeds(
         dataset, config.data.validation_fraction, config.train.seed, config.data.augment
     )
     try:
         feeds.shuffle(0)
-        stepper = _Stepper(model, feeds.train, dataset.train.path, config.train.learning_rate)
+        stepper = _Stepper(program, feeds.train, dataset.train.path, config.train.learning_rate)
         for _ in range(warmup):
             stepper.step()
         # In turn, so that both kinds of step see the same load.
         pairs = [(stepper.step(), stepper.profiled_step()) for _ in range(max(steps // 2, 1))]
     finally:
         feeds.close()
-    gmac = _gmac(model)
+    gmac = _gmac(program)
     seconds = statistics.median(whole for whole, _ in pairs)
     total = sum(gmac.values()) if gmac else None
     return {
@@ -156,10 +157,10 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     }
 
 
-def _gmac(model: Model) -> dict[tuple[str, str], float] | None:
+def _gmac(program: Program) -> dict[tuple[str, str], float] | None:
     """Billions of multiply-accumulates of a step by layer and pass; None if not counted."""
     try:
-        passes = count_operations(model.blocks, model.plan)
+        passes = count_operations(program.steps, program.plan)
     except UsageError:
         return None
     found: Counter[tuple[str, str]] = Counter()
@@ -169,45 +170,34 @@ def _gmac(model: Model) -> dict[tuple[str, str], float] | None:
 
 
 class _Stepper:
-    """Takes training steps over the data, with the time of reading and of the loss apart.
-
-    The model's loss is replaced: it is of no further use.
-    """
+    """Takes training steps over the data, with the time of reading and of the loss apart."""
 
     def __init__(
-        self, model: Model, feed: kernels.Feed, path: object, learning_rate: float
+        self, program: Program, feed: kernels.Feed, path: object, learning_rate: float
     ) -> None:
-        self.model, self.feed, self.path, self.learning_rate = model, feed, path, learning_rate
+        self.program, self.feed, self.path = program, feed, path
+        self.learning_rate = learning_rate
         self.number = 0
-        self.apart = {"read": 0.0, "loss": 0.0}
-        self.loss, model.loss = model.loss, self._timed_loss
-
-    def _timed_loss(self, *arguments: object) -> object:
-        start = time.perf_counter()
-        result = self.loss(*arguments)
-        self.apart["loss"] = time.perf_counter() - start
-        return result
+        self.read_seconds = 0.0
 
     def step(self) -> float:
         """Take one step and return its seconds."""
-        batch = len(self.model.x)
+        batch = len(self.program.x)
         start = time.perf_counter()
         first = self.number % (self.feed.count // batch) * batch
-        read(self.feed, first, self.model, batch, self.path)
-        self.apart["read"] = time.perf_counter() - start
-        self.model.train_batch(batch, self.number, self.learning_rate)
+        read(self.feed, first, self.program, batch, self.path)
+        self.read_seconds = time.perf_counter() - start
+        self.program.train_batch(batch, self.number, self.learning_rate)
         self.number += 1
         return time.perf_counter() - start
 
     def profiled_step(self) -> tuple[float, list[float]]:
         """Take one step and return its seconds and those of every row of `rows`."""
-        for block in self.model.blocks:
-            block.set_profiling(True)
+        seconds = self.program.profile(True)
         total = self.step()
-        phases = [seconds for block in self.model.blocks for seconds in block.profile.tolist()]
-        for block in self.model.blocks:
-            block.set_profiling(False)
-        return total, [*self.apart.values(), *phases]
+        apart = [self.read_seconds, self.program.native.loss_seconds]
+        self.program.profile(False)
+        return total, [*apart, *seconds.ravel().tolist()]
 
     def rows(self, gmac: dict[tuple[str, str], float] | None) -> list[tuple[str, str, float]]:
         """Pass, layer and GMAC (0 for none) of every timed part.
@@ -215,14 +205,14 @@ class _Stepper:
         Where operations are not counted, a pass is taken to multiply every weight once a sample.
         """
         once = {
-            (block.name, op): len(self.model.x) * block.macs / _GIGA
-            for block in self.model.blocks
+            (step.name, op): len(self.program.x) * step.product.macs / _GIGA
+            for step in self.program.steps
             for op in kernels.PRODUCT_PHASES
         }
         known = once if gmac is None else gmac
-        return [(op, "all", 0.0) for op in self.apart] + [
-            (op, block.name, known.get((block.name, op), 0.0))
-            for block in self.model.blocks
+        return [(op, "all", 0.0) for op in _APART] + [
+            (op, step.name, known.get((step.name, op), 0.0))
+            for step in self.program.steps
             for op in kernels.PHASES
         ]
 

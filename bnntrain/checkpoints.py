@@ -15,7 +15,7 @@ import msgspec
 
 from bnntrain.config import Config, config_digest, dump_config, load_config
 from bnntrain.errors import RunError
-from bnntrain.model import Model
+from bnntrain.program import Program
 from bnntrain.records import Best, Progress, RunFolder, load_checkpoint, save_checkpoint
 from bnntrain.schedule import LearningRate
 
@@ -28,7 +28,7 @@ class Live:
 
     Attributes
     ----------
-    model, rate, progress : Model, LearningRate, Progress
+    program, rate, progress : Program, LearningRate, Progress
         Its weights and moments, its learning rate, where it stands.
     validation_count : int
         Samples of the validation split; 0 without one.
@@ -36,7 +36,7 @@ class Live:
         Gives the number of them that are classified correctly.
     """
 
-    model: Model
+    program: Program
     rate: LearningRate
     progress: Progress
     validation_count: int
@@ -93,7 +93,7 @@ class Checkpoints:
             "extended": self.extended,
         }  # fmt: skip
         former = self.folder.previous if self._is_last_good else None
-        save_checkpoint(self.folder.last, live.model.arena.persistent(), state, former)
+        save_checkpoint(self.folder.last, live.program.arena.persistent(), state, former)
         self._is_last_good = True
 
     def offer_best(self, live: Live, hits: int) -> None:
@@ -103,7 +103,7 @@ class Checkpoints:
             progress.best_accuracy = max(100.0 * hits / count, progress.best_accuracy)
         if progress.best.offer(progress.epoch, hits, count):
             state = {"epoch": progress.epoch}
-            save_checkpoint(self.folder.best, live.model.inference_state(), state)
+            save_checkpoint(self.folder.best, live.program.inference_state(), state)
 
     # Going on -----------------------------------------------------------------------------------
 
@@ -121,9 +121,9 @@ class Checkpoints:
         recorded = len(folder.read_metrics())
         summary = folder.read_summary()
         # First of all: its weights go where those to go on from belong.
-        best_epoch, fault = self._look_at_best(live.model)
-        live.model.initialise()
-        state = self._load(live.model)
+        best_epoch, fault = self._look_at_best(live.program)
+        live.program.initialise()
+        state = self._load(live.program)
         extension = None
         if state is not None:
             extension = self._resume(live, state, summary)
@@ -152,10 +152,10 @@ class Checkpoints:
             lost = f"rows of {rows} of {epochs} epochs: the others are lost"
             self.warn(f"{self.folder.path}/metrics.csv: {lost}. The weights are not affected")
 
-    def _load(self, model: Model) -> dict[str, object] | None:
+    def _load(self, program: Program) -> dict[str, object] | None:
         """Read the last checkpoint that is whole; None where there never was one."""
         last, previous = self.folder.last, self.folder.previous
-        arrays = model.arena.persistent()
+        arrays = program.arena.persistent()
         try:
             return load_checkpoint(last, arrays)
         except RunError as error:
@@ -234,10 +234,10 @@ class Checkpoints:
 
     # The best epoch -----------------------------------------------------------------------------
 
-    def _look_at_best(self, model: Model) -> tuple[int, str]:
+    def _look_at_best(self, program: Program) -> tuple[int, str]:
         """Return the epoch of ``best.npz``, or 0 and what is wrong with it."""
         try:
-            state = load_checkpoint(self.folder.best, model.inference_state())
+            state = load_checkpoint(self.folder.best, program.inference_state())
             return int(state["epoch"]), ""
         except RunError as error:
             return 0, _reason(error)

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from bnntrain import kernels
-from bnntrain.config import Config, LayerSpec, origin_of
+from bnntrain.config import Config, origin_of
 from bnntrain.data.order import split_counts
 from bnntrain.errors import ConfigError, DataError
-from bnntrain.layers import BlockShape, ShapeError, Size, infer_shapes
+from bnntrain.graph import Graph, LayerSpec, Product, ShapeError, Size, build_graph
 
 
 @contextlib.contextmanager
@@ -54,8 +54,8 @@ def train_count(config: Config, samples: int) -> int:
     return split_counts(samples, config.data.validation_fraction)[0]
 
 
-def check_fit(config: Config, shape: Size, classes: int, train_samples: int) -> None:
-    """Refuse a network that cannot be trained on samples of a shape.
+def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> Graph:
+    """Build the network of a configuration for samples of a shape, if it can be trained on them.
 
     Raises
     ------
@@ -65,25 +65,17 @@ def check_fit(config: Config, shape: Size, classes: int, train_samples: int) -> 
     """
     layers = config.model.layers
     try:
-        blocks = infer_shapes(layers, shape)
+        graph = build_graph(layers, shape)
     except ShapeError as error:
         key = f"model.layers[{error.layer}].{layers[error.layer].kind}"
         raise _error(config, key, error.message) from None
-    for block in blocks:
-        if block.fan_in > kernels.MAX_INPUTS:
-            raise _error(config, *_too_wide(block))
-        positions = block.product[0] * block.product[1]
-        if positions * config.train.batch_size > kernels.MAX_POSITIONS:
-            raise _error(
-                config, "train.batch_size",
-                f"{config.train.batch_size} images of {positions} positions are more than the "
-                f"{kernels.MAX_POSITIONS} that sums are exact for. Give "
-                f"--batch-size {kernels.MAX_POSITIONS // positions} or less",
-            )
-    outputs = blocks[-1].outputs
+    products = [step.product for step in graph.fused()]
+    for product in products:
+        _check_sums(config, product)
+    outputs, last = graph.output.values, products[-1]
     if outputs != classes:
         raise _error(
-            config, f"model.layers[{blocks[-1].layer}].dense",
+            config, _key(last),
             f"{outputs} outputs, but {config.data.dataset} has {classes} classes. "
             f"Give {classes}, or 'dense: classes' for as many as the data have",
         )
@@ -99,17 +91,36 @@ def check_fit(config: Config, shape: Size, classes: int, train_samples: int) -> 
             config, "data.augment.crop_padding",
             f"{padding} moves images of {shape[0]}x{shape[1]} out of sight. Give less than {side}",
         )
+    return graph
+
+
+def _check_sums(config: Config, product: Product) -> None:
+    """Refuse a product whose sums, or sums of their squares, are not exact."""
+    if product.fan_in > kernels.MAX_INPUTS:
+        raise _error(config, *_too_wide(product))
+    positions = product.output.size[0] * product.output.size[1]
+    if positions * config.train.batch_size > kernels.MAX_POSITIONS:
+        raise _error(
+            config, "train.batch_size",
+            f"{config.train.batch_size} images of {positions} positions are more than the "
+            f"{kernels.MAX_POSITIONS} that sums are exact for. Give "
+            f"--batch-size {kernels.MAX_POSITIONS // positions} or less",
+        )
+
+
+def _key(product: Product) -> str:
+    return f"model.layers[{product.layer}].{product.kind}"
 
 
 def _error(config: Config, key: str, message: str) -> ConfigError:
     return ConfigError(origin_of(config, key), key, message)
 
 
-def _too_wide(block: BlockShape) -> tuple[str, str]:
+def _too_wide(product: Product) -> tuple[str, str]:
     """Return key and message for a product of too many inputs."""
     sums = f"are more than the {kernels.MAX_INPUTS} that sums are exact for"
-    if block.kind == "dense" and block.layer == 0:
+    if product.taps == 1 and product.layer == 0:
         remedy = "Use smaller images: data.image_size makes pictures so"
-        return "data.dataset", f"{block.fan_in} values per sample {sums}. {remedy}"
-    remedy = "Give fewer channels before it" + (" or a smaller kernel" if block.kernel > 1 else "")
-    return f"model.layers[{block.layer}].{block.kind}", f"{block.fan_in} inputs {sums}. {remedy}"
+        return "data.dataset", f"{product.fan_in} values per sample {sums}. {remedy}"
+    remedy = "Give fewer channels before it" + (" or a smaller kernel" if product.taps > 1 else "")
+    return _key(product), f"{product.fan_in} inputs {sums}. {remedy}"

@@ -16,18 +16,17 @@ import time
 
 from bnntrain.checkpoints import Checkpoints, Live
 from bnntrain.compatibility import naming_the_key
-from bnntrain.config import Config, origin_of
+from bnntrain.config import origin_of
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import BnntrainError, Interrupted
-from bnntrain.evaluation import evaluate, make_model, read
+from bnntrain.evaluation import evaluate, make_program, read
 from bnntrain.isa import selected_isa
-from bnntrain.limits import available_threads
 from bnntrain.meters import PeakMeter, rss_bytes
 from bnntrain.meters.recording import SECTIONS, Recording, earlier_sections
-from bnntrain.method import Method
-from bnntrain.plan import MIB, Plan
+from bnntrain.plan import MIB
+from bnntrain.preparation import Prepared
 from bnntrain.records import Progress, RunFolder, load_checkpoint
 from bnntrain.schedule import LearningRate
 
@@ -54,22 +53,13 @@ class Observer:
         """Something is worth knowing before the training begins."""
 
 
-def threads_of(config: Config) -> int:
-    """Return the threads of a run: the configured number, or for 0 what can run at a time."""
-    return config.train.threads or available_threads()
-
-
 class Trainer:
     """One run: a model, its data and its folder.
 
     Parameters
     ----------
-    config : Config
-        Resolved; its batch size is the plan's.
-    method : Method
-        Of `config`.
-    plan : Plan
-        Of `config`.
+    prepared : Prepared
+        Configuration, steps and plan.
     folder : RunFolder
         Where records go; it need not exist before `restore`.
     observer : Observer
@@ -84,9 +74,10 @@ class Trainer:
     """
 
     def __init__(
-        self, config: Config, method: Method, plan: Plan, folder: RunFolder, observer: Observer
+        self, prepared: Prepared, folder: RunFolder, observer: Observer
     ) -> None:
-        self.config, self.method, self.plan = config, method, plan
+        config, plan = prepared.config, prepared.plan
+        self.config, self.method, self.plan = config, prepared.method, plan
         self.folder, self.observer = folder, observer
         self.isa = selected_isa()
         with naming_the_key(config):
@@ -108,7 +99,7 @@ class Trainer:
         self.meter = PeakMeter()
         self.rss_before = rss_bytes()
         try:
-            self.model = make_model(config, method, plan, self.dataset.shape, self.isa)
+            self.program = make_program(prepared, self.isa)
         except BaseException:
             self.close()
             raise
@@ -116,7 +107,7 @@ class Trainer:
             config, self.dataset.train.records_crc, folder, observer.warning, observer.note
         )
         self.live = Live(
-            self.model, self.rate, self.progress, self.feeds.validation.count, self._validate
+            self.program, self.rate, self.progress, self.feeds.validation.count, self._validate
         )
 
     def restore(self) -> None:
@@ -174,8 +165,8 @@ class Trainer:
         return recorded
 
     def _train_epoch(self, stop: threading.Event) -> None:
-        progress, model, batch = self.progress, self.model, self.plan.batch_size
-        mark = self.recording.mark
+        progress, program, batch = self.progress, self.program, self.plan.batch_size
+        mark, marks = self.recording.mark, self.recording.marks
         self.feeds.shuffle(progress.epoch)
         train = self.feeds.train
         for step in range(progress.step, self.steps):
@@ -184,8 +175,8 @@ class Trainer:
             start = time.perf_counter()
             number = progress.epoch * self.steps + step
             mark("load")
-            read(train, step * batch, model, batch, self.dataset.train.path)
-            loss, hits = model.train_batch(batch, number, self.rate.at(number), mark)
+            read(train, step * batch, program, batch, self.dataset.train.path)
+            loss, hits = program.train_batch(batch, number, self.rate.at(number), marks)
             mark("other")
             self.batches += 1
             if not math.isfinite(loss):
@@ -216,11 +207,11 @@ class Trainer:
         return self._validation()["hits"] if self.feeds.validation.count else 0
 
     def _validation(self) -> dict[str, float]:
-        return evaluate(self.model, self.feeds.validation, self.dataset.train.path)
+        return evaluate(self.program, self.feeds.validation, self.dataset.train.path)
 
     def _end_epoch(self) -> None:
         progress = self.progress
-        if not self.model.is_finite():  # a loss can stay finite while a channel is lost
+        if not self.program.is_finite():  # a loss can stay finite while a channel is lost
             raise self._diverged(f"a channel is no longer a number in epoch {progress.epoch + 1}")
         seen = self.steps * self.plan.batch_size
         row = {
@@ -258,16 +249,16 @@ class Trainer:
         """Evaluate the test set with the last and with the best weights, and write the summary."""
         test, path = self.feeds.test, self.dataset.test.path
         self.recording.mark("evaluate")
-        last = evaluate(self.model, test, path)
+        last = evaluate(self.program, test, path)
         summary = self.summary("finished")
         summary |= {
             "test_accuracy": last["accuracy"], "test_loss": last["loss"],
-            "weights_sha256": self.model.weights_sha256(),
+            "weights_sha256": self.program.weights_sha256(),
         }
         best = last
         if self.progress.best.epoch != self.progress.epoch:
-            load_checkpoint(self.folder.best, self.model.inference_state())
-            best = evaluate(self.model, test, path)
+            load_checkpoint(self.folder.best, self.program.inference_state())
+            best = evaluate(self.program, test, path)
         summary["best_test_accuracy"] = best["accuracy"]
         self.recording.mark("other")
         if self.recording.has_idle:
@@ -326,7 +317,7 @@ class Trainer:
             "best_test_accuracy": None,
             "test_loss": None,
             "plan_bytes": self.plan.total_bytes,
-            "arena_bytes": self.model.arena.bytes,
+            "arena_bytes": self.program.arena.bytes,
             "rss_before_bytes": self.rss_before,
             "rss_peak_bytes": self.meter.peak_bytes(),
             "rss_peak_exact": self.meter.exact,

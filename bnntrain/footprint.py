@@ -6,12 +6,10 @@ both are broken down by the same roles, so that they can stand side by side.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bnntrain.accounting import (
-    LayerSize,
     Measured,
     Printed,
     measured_batch,
@@ -20,13 +18,12 @@ from bnntrain.accounting import (
 )
 from bnntrain.api import Prepared
 from bnntrain.compatibility import train_count
-from bnntrain.config import LayerSpec
 from bnntrain.data.catalog import describe
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import MemoryLimitError
-from bnntrain.layers import ROLES, Size, infer_shapes
 from bnntrain.method import METHODS, Method
-from bnntrain.plan import Plan, largest_batch, plan_config
+from bnntrain.plan import Plan, largest_batch, make_plan
+from bnntrain.steps import ROLES, make_steps
 
 PUBLISHED = ("standard", "low_memory")
 # Roles that the published table divides more finely than `ROLES`.
@@ -98,33 +95,16 @@ def training_samples(prepared: Prepared) -> int:
     return train_count(config, known.train_count)
 
 
-def layer_sizes(layers: Sequence[LayerSpec], shape: Size) -> list[LayerSize]:
-    """Return a network as the published formula counts it, for samples of a shape."""
-    return [
-        LayerSize(
-            kind=block.kind,
-            inputs=block.inputs,
-            outputs=math.prod(block.product),
-            weights=block.weights,
-            pooled=block.pool != "none",
-            channels=block.channels,
-        )
-        for block in infer_shapes(layers, shape)
-    ]
-
-
 def printed(prepared: Prepared) -> Printed | None:
     """Return what the published table prints for this network and batch size; None if nothing."""
-    model = prepared.config.model
-    sizes = layer_sizes(model.layers, prepared.shape)
-    return printed_totals(model.name, sizes, prepared.plan.batch_size)
+    name = prepared.config.model.name
+    return printed_totals(name, prepared.graph.published, prepared.plan.batch_size)
 
 
 def measured(prepared: Prepared) -> Measured | None:
     """Return what the publication measured of this network and batch size; None if nothing."""
-    model = prepared.config.model
-    sizes = layer_sizes(model.layers, prepared.shape)
-    return measured_batch(model.name, sizes, prepared.plan.batch_size)
+    name = prepared.config.model.name
+    return measured_batch(name, prepared.graph.published, prepared.plan.batch_size)
 
 
 def published_counterpart(prepared: Prepared) -> int:
@@ -138,10 +118,8 @@ def published_counterpart(prepared: Prepared) -> int:
 
 
 def _published(prepared: Prepared, name: str) -> Footprint:
-    layers = layer_sizes(prepared.config.model.layers, prepared.shape)
-
     def by_role(batch: int) -> dict[str, int]:
-        return published_bytes(layers, batch, low_memory=name == "low_memory")
+        return published_bytes(prepared.graph.published, batch, low_memory=name == "low_memory")
 
     roles = dict.fromkeys(ROLES, 0)
     for role, size in by_role(prepared.plan.batch_size).items():
@@ -152,10 +130,10 @@ def _published(prepared: Prepared, name: str) -> Footprint:
 
 
 def _planned(prepared: Prepared, name: str, method: Method) -> Footprint:
-    shape, threads = prepared.shape, prepared.plan.threads
+    steps = make_steps(prepared.graph, method)
 
     def plan_of(batch: int) -> Plan:
-        return plan_config(prepared.config, method, shape, threads, batch)
+        return make_plan(steps, method, batch, prepared.plan.threads)
 
     plan = plan_of(prepared.plan.batch_size)
     return Footprint(

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnntrain.api import Prepared
-from bnntrain.layers import Block, build_blocks
+from bnntrain.graph import PIXELS, Fused
 
 _INPUT_BITS = 8
 _WORD_BYTES = 4
@@ -22,7 +22,7 @@ _WORD_BYTES = 4
 
 @dataclass(frozen=True)
 class Layer:
-    """One block in figures; those of operations are per sample.
+    """One step in figures; those of operations are per sample.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class Layer:
     input_bits : int
         Width of its inputs: 8 for pixels, 1 for signs.
     output_shape : tuple of int
-        Of one sample, after any pooling: height, width, channels; only channels of a dense block.
+        Of one sample, after any pooling: height, width, channels; only channels of a dense one.
     binary_parameters, other_parameters : int
         Weights; and gamma and beta.
     deployed_bytes, float32_bytes : int
-        Size of the trained block, and of its float32 equivalent.
+        Size of the trained step, and of its float32 equivalent.
     binary_macs, int8_macs : int
         Multiply-accumulates of 1-bit weights with signs, and with int8 pixels. Those that padding
         skips are counted.
@@ -61,9 +61,8 @@ TOTALS = (
 
 
 def layers_of(prepared: Prepared) -> list[Layer]:
-    """Return the blocks of a prepared configuration, first to last."""
-    blocks = build_blocks(prepared.config.model.layers, prepared.shape, prepared.method)
-    return [_layer(block) for block in blocks]
+    """Return the steps of a prepared configuration, first to last."""
+    return [_layer(step.fused, step.has_gamma) for step in prepared.steps]
 
 
 def totals_of(layers: list[Layer]) -> dict[str, int]:
@@ -71,19 +70,21 @@ def totals_of(layers: list[Layer]) -> dict[str, int]:
     return {name: sum(getattr(layer, name) for layer in layers) for name in TOTALS}
 
 
-def _layer(block: Block) -> Layer:
-    shape = block.shape
-    scale_and_shift = 2 * _WORD_BYTES * shape.channels
-    normalising = scale_and_shift if block.is_last else _WORD_BYTES * shape.channels
+def _layer(fused: Fused, has_gamma: bool) -> Layer:
+    channels, reads_pixels = fused.channels, fused.input.form.kind == PIXELS
+    weights, macs = (sum(getattr(each, name) for each in fused.operations)
+                     for name in ("weights", "macs"))  # fmt: skip
+    scale_and_shift = 2 * _WORD_BYTES * channels
+    normalising = _WORD_BYTES * channels if fused.is_binarised else scale_and_shift
     return Layer(
-        name=block.name,
-        kind=shape.kind,
-        input_bits=_INPUT_BITS if block.is_first else 1,
-        output_shape=shape.output if shape.kind == "conv" else (shape.outputs,),
-        binary_parameters=shape.weights,
-        other_parameters=block.norm_parameters,
-        deployed_bytes=-(-shape.weights // 8) + normalising,
-        float32_bytes=_WORD_BYTES * shape.weights + scale_and_shift,
-        binary_macs=0 if block.is_first else shape.macs,
-        int8_macs=shape.macs if block.is_first else 0,
+        name=fused.name,
+        kind=fused.kind,
+        input_bits=_INPUT_BITS if reads_pixels else 1,
+        output_shape=fused.result if fused.product.output.form.is_image else (channels,),
+        binary_parameters=weights,
+        other_parameters=sum(each.real_parameters(has_gamma) for each in fused.operations),
+        deployed_bytes=-(-weights // 8) + normalising,
+        float32_bytes=_WORD_BYTES * weights + scale_and_shift,
+        binary_macs=0 if reads_pixels else macs,
+        int8_macs=macs if reads_pixels else 0,
     )

@@ -56,7 +56,7 @@ def bench_latency(
     seconds = _median_seconds(network, batch_size) / batch_size
     head = network.head
     layers = packed_layers(head.layers, head.shape, len(head.classes))
-    macs = sum(layer.shape.macs for layer in layers) / _GIGA
+    macs = sum(layer.product.macs for layer in layers) / _GIGA
     return {
         "seconds_per_image": seconds, "batch_size": batch_size, "threads": threads,
         "isa": selected_isa(), "arena_bytes": network.arena_bytes,

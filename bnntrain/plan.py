@@ -13,10 +13,9 @@ from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bnntrain.config import Config
 from bnntrain.errors import MemoryLimitError
-from bnntrain.layers import ROLES, Block, Buffer, Size, Times, build_blocks, shared_buffers
 from bnntrain.method import Method
+from bnntrain.steps import READ, ROLES, Buffer, Step, shared_buffers
 
 ALIGNMENT = 64
 """Every buffer starts on a multiple of this many bytes (a cache line; the widest vector)."""
@@ -104,15 +103,15 @@ class Plan:
         ]
 
 
-def make_plan(blocks: Sequence[Block], method: Method, batch_size: int, threads: int) -> Plan:
+def make_plan(steps: Sequence[Step], method: Method, batch_size: int, threads: int) -> Plan:
     """Lay out a training step.
 
     Parameters
     ----------
-    blocks : sequence of Block
+    steps : sequence of Step
         The network.
     method : Method
-        Representations, the same that the blocks were built with.
+        Representations, the same that the steps were made with.
     batch_size, threads : int
         Samples per step; threads with scratch of their own.
 
@@ -120,20 +119,19 @@ def make_plan(blocks: Sequence[Block], method: Method, batch_size: int, threads:
     -------
     Plan
     """
-    times = Times(0, len(blocks))
-    inputs = blocks[0].inputs
-    scratch = max(block.scratch_bytes(batch_size, threads) for block in blocks)
+    first, order = steps[0], steps[0].order
+    sample, read = (batch_size, first.inputs), (READ, *order.reads(first.fused.input))
+    scratch = max(step.scratch_bytes(batch_size, threads) for step in steps)
     scratch = _aligned(scratch)
     # The logits' gradient is made from the labels at the time of the loss.
     common = [
-        Buffer("batch.x", "input", "all", (batch_size, inputs), "int8", 0, times.backward),
-        Buffer("batch.labels", "input", "all", (batch_size,), "uint8", 0, times.loss),
-        Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 0, times.end),
+        Buffer("batch.x", "input", "all", sample, "int8", min(read), max(read)),
+        Buffer("batch.labels", "input", "all", (batch_size,), "uint8", READ, order.loss),
+        Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 0, order.end),
     ]
-    shared = shared_buffers(blocks, batch_size)
-    own = [buffer for block in blocks for buffer in block.buffers(batch_size, threads)]
-    buffers = common + shared + own
-    placed, total = place(buffers)
+    shared = shared_buffers(steps, batch_size)
+    own = [buffer for step in steps for buffer in step.buffers(batch_size, threads)]
+    placed, total = place(common + shared + own)
     return Plan(batch_size, threads, method, placed, total)
 
 
@@ -182,14 +180,6 @@ def _place_in(
 
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def plan_config(
-    config: Config, method: Method, sample: Size, threads: int, batch_size: int | None = None
-) -> Plan:
-    """Plan a configuration; `batch_size` replaces its own."""
-    blocks = build_blocks(config.model.layers, sample, method)
-    return make_plan(blocks, method, batch_size or config.train.batch_size, threads)
 
 
 def largest_batch(total_bytes: Callable[[int], int], limit: int, most: int = _LARGEST_BATCH) -> int:

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bnntrain import engine
-from bnntrain.compatibility import check_fit, naming_the_key, train_count, with_classes
+from bnntrain.compatibility import fit_graph, naming_the_key, train_count, with_classes
 from bnntrain.config import Config, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
+from bnntrain.graph import Graph
 from bnntrain.isa import selected_isa
+from bnntrain.limits import available_threads
 from bnntrain.method import Method, resolve_method
-from bnntrain.plan import Plan, largest_batch, plan_config
+from bnntrain.plan import Plan, largest_batch, make_plan
 from bnntrain.records import RunFolder, RunLike, run_path
 from bnntrain.sizes import parse_size
+from bnntrain.steps import Step, make_steps
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Prepared:
         Height, width, channels of a sample.
     classes : list of str
         Names of the classes.
+    graph : Graph
+        The network, for samples of that shape.
+    steps : list of Step
+        What runs of it, by the method.
     plan : Plan
         Memory plan.
     """
@@ -41,6 +47,8 @@ class Prepared:
     method: Method
     shape: tuple[int, ...]
     classes: list[str]
+    graph: Graph
+    steps: list[Step]
     plan: Plan
 
     @property
@@ -82,20 +90,28 @@ def prepare(
     with naming_the_key(config):
         known = known or describe(config.data.dataset, PictureOptions.of(config.data))
     config = with_classes(config, len(known.classes))
-    shape, threads = known.shape, engine.threads_of(config)
-    check_fit(
-        config, shape, len(known.classes), train_count(config, known.train_count)
-    )
-    plan = plan_config(config, method, shape, threads)
+    shape, threads = known.shape, threads_of(config)
+    samples = train_count(config, known.train_count)
+    graph = fit_graph(config, shape, len(known.classes), samples)
+    steps = make_steps(graph, method)
+
+    def plan_of(batch: int) -> Plan:
+        return make_plan(steps, method, batch, threads)
+
+    plan = plan_of(config.train.batch_size)
     if memory_limit is not None and plan.total_bytes > memory_limit:
         batch = largest_batch(
-            lambda size: plan_config(config, method, shape, threads, size).total_bytes,
-            memory_limit, config.train.batch_size,
+            lambda size: plan_of(size).total_bytes, memory_limit, config.train.batch_size
         )
         train = msgspec.structs.replace(config.train, batch_size=batch)
         config = msgspec.structs.replace(config, train=train)
-        plan = plan_config(config, method, shape, threads)
-    return Prepared(config, method, shape, known.classes, plan)
+        plan = plan_of(batch)
+    return Prepared(config, method, shape, known.classes, graph, steps, plan)
+
+
+def threads_of(config: Config) -> int:
+    """Return the threads of a run: the configured number, or for 0 what can run at a time."""
+    return config.train.threads or available_threads()
 
 
 def prepare_run(run: RunLike) -> Prepared:

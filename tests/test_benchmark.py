@@ -14,7 +14,6 @@ from bnntrain import api, kernels
 from bnntrain.benchmark import bench_step
 from bnntrain.cli.bench import heading
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS
-from bnntrain.layers import build_blocks
 from bnntrain.operations import count_operations
 from bnntrain.step_table import NAMES, read_steps
 
@@ -168,10 +167,9 @@ def test_a_step_is_shown_beside_one_from_a_file(tmp_path):
 
 def test_the_rows_of_the_model_of_boards_are_those_measured(tmp_path):
     prepared = api.prepare("digits", {"train.threads": 1})
-    blocks = build_blocks(prepared.config.model.layers, prepared.shape, prepared.method)
-    passes = count_operations(blocks, prepared.plan)
+    passes = count_operations(prepared.steps, prepared.plan)
     rows = [Row(one.layer, one.name, 1e-3, 1e-3, 0.0, 1, one.macs) for one in passes]
-    rows += [Row(block.name, "between_kernels", 1e-3, 1e-3, 0.0, 1) for block in blocks]
+    rows += [Row(step.name, "between_kernels", 1e-3, 1e-3, 0.0, 1) for step in prepared.steps]
     steps = [step_of(board, rows, prepared) for board in BOARDS]
     path = tmp_path / "model.json"
     path.write_bytes(msgspec.json.encode(steps))

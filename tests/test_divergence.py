@@ -16,13 +16,11 @@ def test_a_lost_channel_ends_the_run(tmp_path, method, tensor):
     overrides = {"method": method, "train.epochs": 2, "train.threads": 1}
     prepared = prepare("digits", overrides)
     folder = RunFolder(tmp_path / "run")
-    trainer = engine.Trainer(
-        prepared.config, prepared.method, prepared.plan, folder, engine.Observer()
-    )
+    trainer = engine.Trainer(prepared, folder, engine.Observer())
     try:
         folder.create("", {})
         trainer.restore()
-        trainer.model.arena.views[tensor][0] = float("nan")
+        trainer.program.arena.views[tensor][0] = float("nan")
         with pytest.raises(BnntrainError, match=r"train\.learning_rate: .* is no longer a number"):
             trainer.run(threading.Event())
     finally:

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnntrain.arena import Arena
-from bnntrain.config import LayerSpec, load_config
+from bnntrain.config import load_config
 from bnntrain.errors import MemoryLimitError
-from bnntrain.layers import ROLES, Buffer, build_blocks
+from bnntrain.graph import LayerSpec, build_graph
 from bnntrain.method import METHODS
-from bnntrain.plan import ALIGNMENT, MIB, largest_batch, make_plan, place, plan_config
+from bnntrain.plan import ALIGNMENT, MIB, largest_batch, make_plan, place
+from bnntrain.steps import ROLES, Buffer, make_steps
 
 METHOD_NAMES = tuple(METHODS)
 SAMPLES = {"mnist": (28, 28, 1), "digits": (8, 8, 1), "cifar10": (32, 32, 3)}
@@ -51,13 +52,14 @@ def peak(buffers):
     )
 
 
-def dense_blocks(sizes, inputs, method):
-    """Build a network of dense blocks with these outputs."""
-    layers = [LayerSpec("dense", {"units": units}) for units in sizes]
-    return build_blocks(layers, (1, 1, inputs), METHODS[method])
+def dense_steps(sizes, inputs, method):
+    """Build a network of dense steps with these outputs."""
+    block = LayerSpec("batch_norm"), LayerSpec("sign")
+    layers = [spec for units in sizes for spec in (LayerSpec("dense", {"units": units}), *block)]
+    return make_steps(build_graph(layers[:-1], (1, 1, inputs)), METHODS[method])
 
 
-def conv_blocks(convs, sample, method):
+def conv_steps(convs, sample, method):
     """Build a network of convolutions (options, and where a max-pool stands) and a dense block."""
     layers = []
     for options, at in convs:
@@ -66,7 +68,7 @@ def conv_blocks(convs, sample, method):
             block.insert(at, LayerSpec("max_pool", {"size": 2}))
         layers += block
     layers += [LayerSpec("flatten"), LayerSpec("dense", {"units": 7}), LayerSpec("batch_norm")]
-    return build_blocks(layers, sample, METHODS[method])
+    return make_steps(build_graph(layers, sample), METHODS[method])
 
 
 # Any buffers --------------------------------------------------------------------------------------
@@ -98,7 +100,7 @@ def test_buffers_of_disjoint_lifetimes_share():
 # Real plans ---------------------------------------------------------------------------------------
 
 DENSE = st.builds(
-    lambda sizes, inputs: lambda method: dense_blocks(sizes, inputs, method),
+    lambda sizes, inputs: lambda method: dense_steps(sizes, inputs, method),
     st.lists(st.integers(1, 300), min_size=1, max_size=5),
     st.integers(1, 300),
 )
@@ -115,7 +117,7 @@ CONV = st.tuples(
 )
 # Four halvings of 16 rows leave one.
 CONVOLUTIONAL = st.builds(
-    lambda convs, height, width, channels: lambda method: conv_blocks(
+    lambda convs, height, width, channels: lambda method: conv_steps(
         convs, (height, width, channels), method
     ),
     st.lists(CONV, min_size=1, max_size=2),
@@ -135,15 +137,15 @@ NETWORKS = st.tuples(
 @given(NETWORKS)
 def test_plans_of_any_network(network):
     method, build, batch, threads = network
-    blocks = build(method)
-    plan = make_plan(blocks, METHODS[method], batch, threads)
+    steps = build(method)
+    plan = make_plan(steps, METHODS[method], batch, threads)
     check_placement(plan.placed, plan.total_bytes)
     names = [item.buffer.name for item in plan.placed]
     assert len(set(names)) == len(names)
     assert {item.buffer.role for item in plan.placed} <= set(ROLES)
     assert plan.shared_bytes >= 0
     assert sum(plan.by_role().values()) - plan.shared_bytes == plan.total_bytes
-    end = 2 * len(blocks) + 2
+    end = 2 * len(steps) + 2
     for item in plan.placed:
         assert 0 <= item.buffer.first_use <= item.buffer.last_use <= end
         if item.buffer.persistent:
@@ -156,8 +158,8 @@ def test_placement_is_near_what_is_live_at_once(network):
     # Greedy placement is no optimum. What is live at the fullest moment is a bound that no
     # placement can beat; random networks came within 13 % of it.
     method, build, batch, threads = network
-    blocks = build(method)
-    plan = make_plan(blocks, METHODS[method], batch, threads)
+    steps = build(method)
+    plan = make_plan(steps, METHODS[method], batch, threads)
     least = peak([item.buffer for item in plan.placed])
     assert least <= plan.total_bytes <= 1.25 * least
 
@@ -175,8 +177,8 @@ def test_memory_of_efficient_does_not_fall_as_the_batch_grows(name):
 @given(NETWORKS)
 def test_the_arena_is_the_plan(network):
     method, build, batch, threads = network
-    blocks = build(method)
-    plan = make_plan(blocks, METHODS[method], batch, threads)
+    steps = build(method)
+    plan = make_plan(steps, METHODS[method], batch, threads)
     arena = Arena(plan)
     assert arena.bytes == plan.total_bytes
     assert list(arena.views) == [item.buffer.name for item in plan.placed]
@@ -195,7 +197,7 @@ def test_the_arena_is_the_plan(network):
 
 
 def test_json_lists_every_buffer():
-    plan = make_plan(dense_blocks([65, 10], 63, "efficient"), METHODS["efficient"], 7, 2)
+    plan = make_plan(dense_steps([65, 10], 63, "efficient"), METHODS["efficient"], 7, 2)
     rows = plan.to_json()
     keys = ("name", "role", "layer", "shape", "bits", "first_use", "last_use", "offset", "bytes")
     assert all(tuple(row) == keys for row in rows)
@@ -218,7 +220,7 @@ def test_json_lists_every_buffer():
 
 def test_efficient_stores_no_weight_gradient_and_no_mask():
     roles = {
-        name: make_plan(dense_blocks([65, 10], 63, name), METHODS[name], 7, 1).by_role()
+        name: make_plan(dense_steps([65, 10], 63, name), METHODS[name], 7, 1).by_role()
         for name in METHODS
     }
     assert roles["efficient"]["dW"] == 0
@@ -246,7 +248,8 @@ def total_bytes(name, method, batch, threads=1):
     """Arena bytes of a shipped configuration."""
     config = load_config(name, {"method": method})
     sample = SAMPLES[config.data.dataset]
-    return plan_config(config, METHODS[method], sample, threads, batch).total_bytes
+    steps = make_steps(build_graph(config.model.layers, sample), METHODS[method])
+    return make_plan(steps, METHODS[method], batch, threads).total_bytes
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -285,10 +288,10 @@ def test_the_goals_of_the_convolutional_models(name, batch, goal_mib):
 @pytest.mark.parametrize("method", METHOD_NAMES)
 @pytest.mark.parametrize("batch", [2, 3, 63, 64, 65, 100, 1000])
 def test_the_largest_batch_is_exact(method, batch):
-    blocks = dense_blocks([100, 10], 100, method)
+    steps = dense_steps([100, 10], 100, method)
 
     def needed(size):
-        return make_plan(blocks, METHODS[method], size, 1).total_bytes
+        return make_plan(steps, METHODS[method], size, 1).total_bytes
 
     limit = needed(batch)
     found = largest_batch(needed, limit)

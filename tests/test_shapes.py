@@ -1,11 +1,11 @@
-"""Sizes of blocks against a count that walks every window over every row."""
+"""Sizes of steps against a count that walks every window over every row; the graph's tensors."""
 
 from __future__ import annotations
 
 import pytest
 
-from bnntrain.config import LayerSpec, load_config
-from bnntrain.layers.shapes import POOLS, BlockShape, ShapeError, infer_shapes
+from bnntrain.config import load_config
+from bnntrain.graph import POOLS, LayerSpec, ShapeError, build_graph
 
 EXTENTS = range(1, 17)
 KERNELS = range(1, 8)
@@ -19,6 +19,11 @@ def conv(channels, kernel=3, stride=1, padding="same"):
 
 def dense(units):
     return LayerSpec("dense", {"units": units})
+
+
+def steps_of(layers, sample):
+    """Return the fused steps of a network."""
+    return build_graph(layers, sample).fused()
 
 
 POOL, NORM, SIGN, FLATTEN = (
@@ -60,9 +65,9 @@ def test_every_extent_against_the_walk(kernel, stride):
             assert all(-kernel < start < extent for start in starts)
             before.append(padding[0])
             counts.append(len(starts))
-        (block,) = infer_shapes([conv(5, kernel, stride)], (height, width, 3))
-        assert block.product == block.output == (*counts, 5)
-        assert [block.pad_top, block.pad_left] == before
+        (step,) = steps_of([conv(5, kernel, stride)], (height, width, 3))
+        assert step.product.output.size == step.output.size == (*counts, 5)
+        assert [*step.product.padding] == before
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -74,20 +79,20 @@ def test_every_extent_without_padding_against_the_walk(kernel, stride):
         layers, sample = [conv(5, kernel, stride, "valid")], (height, width, 3)
         if min(counts) == 0:
             with pytest.raises(ShapeError) as caught:
-                infer_shapes(layers, sample)
+                steps_of(layers, sample)
             assert caught.value.layer == 0
             assert f"a window of {kernel} does not fit into the " in caught.value.message
             continue
-        (block,) = infer_shapes(layers, sample)
-        assert block.product == block.output == (*counts, 5)
-        assert (block.pad_top, block.pad_left) == (0, 0)
+        (step,) = steps_of(layers, sample)
+        assert step.product.output.size == step.output.size == (*counts, 5)
+        assert step.product.padding == (0, 0)
 
 
 def test_same_padding_with_stride_1_keeps_the_size():
     for kernel in KERNELS:
-        (block,) = infer_shapes([conv(2, kernel)], (7, 10, 1))
-        assert block.output == (7, 10, 2)
-        assert block.pad_top == block.pad_left == (kernel - 1) // 2
+        (step,) = steps_of([conv(2, kernel)], (7, 10, 1))
+        assert step.output.size == (7, 10, 2)
+        assert step.product.padding == ((kernel - 1) // 2,) * 2
 
 
 @pytest.mark.parametrize(
@@ -103,19 +108,20 @@ def test_pooling_halves_and_drops_the_odd_row(behind, pool):
     assert pool in POOLS
     layers = [conv(4), *behind, FLATTEN, dense(3), NORM]
     for height in range(2, 10):
-        first, last = infer_shapes(layers, (height, 11, 2))
+        first, last = steps_of(layers, (height, 11, 2))
         pooled = (len(range(0, height - 1, 2)), 5, 4)
-        assert first.product == (height, 11, 4)
-        assert first.output == (first.product if pool == "none" else pooled)
+        product = first.product.output.size
+        assert product == (height, 11, 4)
+        assert first.result == (product if pool == "none" else pooled)
         assert first.pool == pool
-        assert first.outputs == last.inputs == last.fan_in
-        assert last.input == (1, 1, first.outputs)
+        assert first.output.values == last.input.values == last.product.fan_in
+        assert last.input.size == (1, 1, first.output.values)
 
 
 def test_pooling_needs_two_rows_and_two_columns():
     for sample in ((1, 9, 3), (9, 1, 3)):
         with pytest.raises(ShapeError) as caught:
-            infer_shapes([conv(4), POOL, NORM, SIGN], sample)
+            steps_of([conv(4), POOL, NORM, SIGN], sample)
         assert caught.value.layer == 1
         assert f"{sample[0]}x{sample[1]} positions are too few" in caught.value.message
 
@@ -123,28 +129,44 @@ def test_pooling_needs_two_rows_and_two_columns():
 def test_the_layer_that_does_not_fit_is_named():
     layers = [conv(4), NORM, SIGN, POOL, conv(4, 5, 1, "valid"), NORM, SIGN]
     with pytest.raises(ShapeError, match="into the 4 rows") as caught:
-        infer_shapes(layers, (8, 10, 1))
+        steps_of(layers, (8, 10, 1))
     assert caught.value.layer == 4
 
 
-def test_counts_of_one_block_by_hand():
-    first, last = infer_shapes(
+def test_counts_of_one_step_by_hand():
+    first, last = steps_of(
         [conv(6, 3, 2), POOL, NORM, SIGN, FLATTEN, dense(10), NORM], (9, 8, 5)
     )
-    assert first == BlockShape(
-        "conv", 0, (9, 8, 5), (5, 4, 6), (2, 2, 6), 3, 2, 1, 0, pool="before_norm",
-        flattened=True,
-    )  # fmt: skip
-    assert (first.inputs, first.outputs, first.channels) == (9 * 8 * 5, 2 * 2 * 6, 6)
-    assert (first.taps, first.fan_in, first.weights) == (9, 45, 270)
-    assert first.macs == 5 * 4 * 270
-    assert last == BlockShape("dense", 5, (1, 1, 24), (1, 1, 10), (1, 1, 10))
-    assert (last.taps, last.fan_in, last.weights, last.macs) == (1, 24, 240, 240)
+    assert (first.name, first.kind, first.pool) == ("conv1", "conv", "before_norm")
+    assert (first.input.size, first.product.output.size) == ((9, 8, 5), (5, 4, 6))
+    assert (first.result, first.output.size) == ((2, 2, 6), (1, 1, 2 * 2 * 6))
+    assert (first.is_binarised, first.is_flattened) == (True, True)
+    product = first.product
+    assert (product.layer, product.padding, product.channels) == (0, (1, 0), 6)
+    assert (product.taps, product.fan_in, product.weights) == (9, 45, 270)
+    assert product.macs == 5 * 4 * 270
+    assert (last.name, last.kind, last.pool) == ("dense2", "dense", "none")
+    assert (last.is_binarised, last.is_flattened) == (False, False)
+    product = last.product
+    assert (product.layer, product.taps, product.fan_in) == (5, 1, 24)
+    assert (product.weights, product.macs, last.output.size) == (240, 240, (1, 1, 10))
+
+
+def test_tensors_have_one_name_each_and_readers():
+    graph = build_graph([conv(6), POOL, NORM, SIGN, FLATTEN, dense(10), NORM], (8, 8, 1))
+    tensors = [graph.sample, *(operation.output for operation in graph.operations)]
+    names = ["sample", "conv1", "max_pool1", "batch_norm1", "sign1", "flatten1", "dense2"]
+    assert [tensor.name for tensor in tensors] == [*names, "batch_norm2"]
+    kinds = ["pixels", "products", "products", "real", "signs", "signs", "products", "real"]
+    assert [tensor.form.kind for tensor in tensors] == kinds
+    for tensor, reader in zip(tensors, graph.operations, strict=False):
+        assert graph.readers(tensor) == [reader]
+    assert graph.readers(graph.output) == []
 
 
 def test_a_dense_network_flattens_its_images():
-    blocks = infer_shapes([dense(7), NORM, SIGN, dense(2), NORM], (4, 3, 2))
-    assert [(block.inputs, block.outputs) for block in blocks] == [(24, 7), (7, 2)]
+    steps = steps_of([dense(7), NORM, SIGN, dense(2), NORM], (4, 3, 2))
+    assert [(step.input.values, step.output.values) for step in steps] == [(24, 7), (7, 2)]
 
 
 @pytest.mark.parametrize(
@@ -158,12 +180,13 @@ def test_a_dense_network_flattens_its_images():
     ],
 )  # fmt: skip
 def test_published_models(name, positions, channels):
-    blocks = infer_shapes(load_config(f"{name}_cifar10").model.layers, (32, 32, 3))
-    convolutions = [block for block in blocks if block.kind == "conv"]
-    assert [(block.product[0], block.output[0]) for block in convolutions] == positions
-    assert all(block.output[0] == block.output[1] for block in convolutions)
-    assert [block.channels for block in convolutions] == [n for n in channels for _ in "ab"]
+    steps = steps_of(load_config(f"{name}_cifar10").model.layers, (32, 32, 3))
+    convolutions = [step for step in steps if step.kind == "conv"]
+    sizes = [(step.product.output.size, step.result) for step in convolutions]
+    assert [(product[0], result[0]) for product, result in sizes] == positions
+    assert all(result[0] == result[1] for _, result in sizes)
+    assert [step.channels for step in convolutions] == [n for n in channels for _ in "ab"]
     pool = {"cnv": "after_sign", "binarynet": "before_norm"}[name]
-    assert {block.pool for block in convolutions} == {"none", pool}
-    units = [block.channels for block in blocks if block.kind == "dense"]
+    assert {step.pool for step in convolutions} == {"none", pool}
+    units = [step.channels for step in steps if step.kind == "dense"]
     assert units == {"cnv": [512, 512, 10], "binarynet": [1024, 1024, 10]}[name]

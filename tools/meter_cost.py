@@ -69,7 +69,7 @@ class Meters:
         recording = folder / "replayed.csv"
         recording.write_text("t,watts\n0,5\n1000000,5\n")
         self.source = Counted(recording)
-        marks = Marks(OTHER)
+        self.marks = marks = Marks(OTHER)
         self.mark = marks.begin
         opened = partial(open_reader, config.meters)
         self.memory = MemoryMeter(memory_s, folder / "memory.dat", marks, opened)
@@ -94,14 +94,15 @@ def train(trainer: engine.Trainer, meters: Meters, seconds: float) -> np.ndarray
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         step = len(found)
-        mark = meters.mark if step % 2 else ignore
+        is_marked = step % 2
+        mark, marks = (meters.mark, meters.marks) if is_marked else (ignore, None)
         before, start = meters.samples(), time.perf_counter()
         mark("load")
-        read(feed, step % trainer.steps * size, trainer.model, size, trainer.dataset.train.path)
-        trainer.model.train_batch(size, step, 1e-3, mark)
+        read(feed, step % trainer.steps * size, trainer.program, size, trainer.dataset.train.path)
+        trainer.program.train_batch(size, step, 1e-3, marks)
         mark("other")
         elapsed, after = time.perf_counter() - start, meters.samples()
-        found.append((elapsed, after[0] - before[0], after[1] - before[1], step % 2))
+        found.append((elapsed, after[0] - before[0], after[1] - before[1], is_marked))
     return np.array(found)
 
 
@@ -151,11 +152,8 @@ def main(
     prepared = api.prepare(config, overrides)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        trainer = engine.Trainer(
-            prepared.config, prepared.method, prepared.plan, RunFolder(folder / "run"),
-            engine.Observer(),
-        )  # fmt: skip
-        trainer.model.initialise()
+        trainer = engine.Trainer(prepared, RunFolder(folder / "run"), engine.Observer())
+        trainer.program.initialise()
         trainer.feeds.shuffle(0)
         meters = Meters(prepared.config, folder, memory_interval, energy_interval)
         batches = train(trainer, meters, seconds)

@@ -26,22 +26,25 @@ WARM_UP_TURNS = 4
 # take a core from the other process.
 PAUSE_S = 0.02
 
-# What both processes run: it takes as many steps as it is told and answers with their seconds.
-# Only what both versions have may be used.
+# What both processes run: it takes as many steps as it is told and answers with their seconds. One
+# of the two versions may be from before there was a program.
 WORKER = """
 import sys, time
 from bnntrain import api, engine
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
-from bnntrain.evaluation import make_model, read
+from bnntrain.evaluation import read
 name, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 prepared = api.prepare(name, {"train.batch_size": batch, "train.threads": threads})
-config = prepared.config
+config, isa = prepared.config, engine.selected_isa()
 dataset = open_dataset(config.data.dataset)
-model = make_model(
-    config, prepared.method, prepared.plan, prepared.shape, engine.selected_isa()
-)
-model.initialise()
+try:
+    from bnntrain.evaluation import make_program
+    program = make_program(prepared, isa)
+except ImportError:
+    from bnntrain.evaluation import make_model
+    program = make_model(config, prepared.method, prepared.plan, prepared.shape, isa)
+program.initialise()
 feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed, config.data.augment)
 feeds.shuffle(0)
 number = 0
@@ -49,8 +52,8 @@ for line in sys.stdin:
     start = time.perf_counter()
     for _ in range(int(line)):
         first = number % (feeds.train.count // batch) * batch
-        read(feeds.train, first, model, batch, dataset.train.path)
-        model.train_batch(batch, number, config.train.learning_rate)
+        read(feeds.train, first, program, batch, dataset.train.path)
+        program.train_batch(batch, number, config.train.learning_rate)
         number += 1
     print(time.perf_counter() - start, flush=True)
 """

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pi_cycles import BUILD, CORES, GATHERING, SETUP, Cost, Estimator, Program, build
 
-from bnntrain.layers import GRADIENT_LIMITS, POOLS, ConvBlock
+from bnntrain.graph import POOLS
 from bnntrain.operations import Call, Pass
+from bnntrain.steps import GRADIENT_LIMITS, ConvStep
 
 CPU = "cortex-a76"
 """Emulated for counting: it runs the instructions of all boards."""
@@ -136,16 +137,16 @@ def samples(call: Call) -> list[tuple[Call, float]]:
 
 def _block_arguments(block: object, plan: object) -> Sequence[object]:
     batch, threads = plan.batch_size, plan.threads
-    if not isinstance(block, ConvBlock):
+    if not isinstance(block, ConvStep):
         flags = (int(block.is_first), int(block.is_last))
         return ("dense", block.fan_in, block.channels, batch, threads, *flags)
-    shape, window = block.shape, block.window
+    fused, window, options = block.fused, block.window, block.product.options
     sizes = {placed.buffer.name: placed.buffer.bytes for placed in plan.placed}
     kept = block.keeps_y(sizes, batch)
     flat = f"{block.name}.X_flat" in sizes
     return (
-        "conv", *shape.input, shape.kernel, shape.stride, shape.pad_top, shape.pad_left,
-        *shape.product[:2], POOLS.index(shape.pool), block.channels, batch, threads,
+        "conv", *fused.input.size, options.kernel, options.stride, *fused.product.padding,
+        *fused.product.output.size[:2], POOLS.index(fused.pool), block.channels, batch, threads,
         int(block.is_first), *(int(keep) for keep in kept),
         GRADIENT_LIMITS[plan.method.gradient_bits], int(flat), int(window.skips),
     )  # fmt: skip

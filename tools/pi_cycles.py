@@ -34,13 +34,13 @@ FLAGS = ["-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-ma
 CORES = {"A53": "cortex-a53", "A72": "cortex-a72", "A76": "neoverse-n1"}
 """Names of the cores for llvm-mca."""
 
-COMPOSITION = ("dense", "conv", "loss")
+COMPOSITION = ("block", "dense", "conv", "loss")
 """Rooms that call kernels; theirs and the per-channel arithmetic is the code between kernels."""
 
-GATHERING = ("bnn_gather", "bnn_gather_words", "input_rows_i8")
+GATHERING = ("bnn_im2col", "bnn_im2col_words", "input_rows_i8")
 """Functions of theirs whose own code is timed as gathering (phase ``gather``)."""
 
-SETUP = ("bnn_window_sites", "bnn_window_neighbours", "bnn_position_place", "position_of")
+SETUP = ("bnn_window_origins", "bnn_window_neighbours", "bnn_position_place", "position_of")
 """Functions that run once, when a network is made."""
 
 _SECTIONS = {"kernels": "bnn_kernels", "between": "bnn_between"}

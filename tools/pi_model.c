@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "conv/conv.h"
+#include "dense/dense.h"
 
 static size_t size_of[24];
 
@@ -161,38 +162,39 @@ static struct bnn_kernels idle(void)
     return k;
 }
 
-static struct bnn_dense block(size_t inputs, size_t outputs, size_t rows_in, size_t rows_out, int first, int last)
+static struct bnn_block block(size_t inputs, size_t outputs, size_t rows_in, size_t rows_out, int first, int last)
 {
     static struct bnn_scale scales[3] = {{1.0f, 1.0f}, {1.0f, 1.0f}, {1.0f, 1.0f}};
-    struct bnn_dense d = {.inputs = inputs, .outputs = outputs, .norm = BNN_norm_l2, .mask = BNN_mask_recompute,
+    struct bnn_block b = {.inputs = inputs, .outputs = outputs, .norm = BNN_norm_l2, .mask = BNN_mask_recompute,
                           .latent_type = BNN_i8, .gradient_type = BNN_i8, .integer_update = 1,
                           .g_scale = scales, .dy_scale = scales + 1, .dx_scale = scales + 2};
     const size_t weights = inputs * outputs;
-    d.latent = zeros(weights), d.momentum1 = zeros(weights);
-    d.w_u1 = zeros(outputs * 8 * (inputs + 1)), d.w_t_u1 = zeros(inputs * 8 * bnn_words(outputs));
-    float **const real[] = {&d.gamma, &d.beta, &d.grad_gamma, &d.grad_beta, &d.gamma_adam1, &d.gamma_adam2, &d.beta_adam1,
-                            &d.beta_adam2, &d.running_mean, &d.running_spread, &d.dw_magnitude};
+    b.latent = zeros(weights), b.momentum1 = zeros(weights);
+    b.w_u1 = zeros(outputs * 8 * (inputs + 1)), b.w_t_u1 = zeros(inputs * 8 * bnn_words(outputs));
+    float **const real[] = {&b.gamma, &b.beta, &b.grad_gamma, &b.grad_beta, &b.gamma_adam1, &b.gamma_adam2, &b.beta_adam1,
+                            &b.beta_adam2, &b.running_mean, &b.running_spread, &b.dw_magnitude};
     for (size_t i = 0; i < sizeof real / sizeof *real; i++) *real[i] = floats(outputs);
-    d.mean = zeros(outputs * 8), d.inverse = zeros(outputs * 8), d.dw_sums = zeros(outputs * 8);
-    if (first) d.x_i8 = zeros(rows_in);
-    else d.x_u1 = zeros(rows_in * 8);
-    if (last) d.out_f32 = zeros(rows_out * outputs * 4);
-    else d.out_u1 = zeros(rows_out * bnn_words(outputs) * 8);
-    return d;
+    b.mean = zeros(outputs * 8), b.inverse = zeros(outputs * 8), b.dw_sums = zeros(outputs * 8);
+    if (first) b.x_i8 = zeros(rows_in);
+    else b.x_u1 = zeros(rows_in * 8);
+    if (last) b.out_f32 = zeros(rows_out * outputs * 4);
+    else b.out_u1 = zeros(rows_out * bnn_words(outputs) * 8);
+    return b;
 }
 
-static const struct bnn_dense_step step = {.limit = 31, .magnitude_correction = 1.0f, .real = {.gradient_scale = 1.0f}};
+static const struct bnn_block_step step = {.limit = 31, .magnitude_correction = 1.0f, .real = {.gradient_scale = 1.0f}};
 
 /* inputs, outputs, batch, threads, first, last */
 static void dense(const struct bnn_kernels *k)
 {
     const size_t inputs = size_of[0], outputs = size_of[1], batch = size_of[2], threads = size_of[3];
-    struct bnn_dense d = block(inputs, outputs, batch * (size_of[4] ? inputs : bnn_words(inputs)), batch, (int)size_of[4],
-                               (int)size_of[5]);
-    d.g = zeros(batch * outputs), d.dy_t = zeros(batch * outputs);
-    if (!size_of[4]) d.dx = zeros(batch * inputs);
-    d.scratch_stride = bnn_dense_scratch(outputs, batch, BNN_i8);
-    d.scratch = zeros(threads * d.scratch_stride);
+    struct bnn_dense d = {.block = block(inputs, outputs, batch * (size_of[4] ? inputs : bnn_words(inputs)), batch,
+                                         (int)size_of[4], (int)size_of[5])};
+    struct bnn_block *b = &d.block;
+    b->g = zeros(batch * outputs), d.dy_t = zeros(batch * outputs);
+    if (!size_of[4]) b->dx = zeros(batch * inputs);
+    b->scratch_stride = bnn_dense_scratch(outputs, batch, BNN_i8);
+    b->scratch = zeros(threads * b->scratch_stride);
     bnn_dense_forward(k, &d, batch, 1, 0, (int)threads);
     bnn_dense_backward(k, &d, batch, &step, (int)threads);
     bnn_dense_update(k, &d, &step, (int)threads);
@@ -208,13 +210,13 @@ static void conv(const struct bnn_kernels *k)
     const struct bnn_window *w = &c.window;
     const size_t positions = bnn_positions(w), taps = bnn_taps(w), words = bnn_words(outputs), inputs = n[0] * n[1];
     const size_t values = batch * bnn_max(positions * outputs, inputs * n[2]);
-    c.dense = block(taps * n[2], outputs, batch * inputs * (first ? n[2] : bnn_words(n[2])), batch * bnn_out_positions(w), first,
+    c.block = block(taps * n[2], outputs, batch * inputs * (first ? n[2] : bnn_words(n[2])), batch * bnn_out_positions(w), first,
                     0);
-    struct bnn_site *sites = zeros(positions * sizeof *sites);
+    struct bnn_origin *origins = zeros(positions * sizeof *origins);
     int32_t *neighbours = zeros(inputs * taps * sizeof *neighbours);
-    bnn_window_sites(w, sites), c.sites = sites;
-    c.dense.g = zeros(values);
-    if (w->pool != BNN_pool_none) c.choice = zeros(batch * positions * words * 8);
+    bnn_window_origins(w, origins), c.origins = origins;
+    c.block.g = zeros(values);
+    if (w->pool != BNN_pool_none) c.argmax = zeros(batch * positions * words * 8);
     if (n[14]) c.y_forward = zeros(2 * batch * bnn_norm_positions(w) * outputs);
     if (n[15]) c.y_backward = zeros(2 * batch * bnn_norm_positions(w) * outputs);
     c.group = bnn_conv_group(w, (int)threads);
@@ -222,14 +224,14 @@ static void conv(const struct bnn_kernels *k)
         c.window_gradient = zeros(c.group * bnn_windows(w) * outputs);
     if (!first) {
         bnn_window_neighbours(w, neighbours), c.neighbours = neighbours;
-        c.dense.dx = c.dense.g;
+        c.block.dx = c.block.g;
         c.tables = zeros(bnn_conv_tables(&c, limit)), c.lookup = zeros(bnn_conv_lookup(&c));
         if (n[18]) c.tap_sums = zeros(taps * outputs * 4);
     }
     if (n[17]) c.flat_u1 = zeros(batch * 8 * bnn_words(bnn_out_positions(w) * outputs));
-    c.dense.scratch_stride = bnn_conv_scratch(&c);
-    c.dense.scratch = zeros(threads * c.dense.scratch_stride);
-    struct bnn_dense_step own = step;
+    c.block.scratch_stride = bnn_conv_scratch(&c);
+    c.block.scratch = zeros(threads * c.block.scratch_stride);
+    struct bnn_block_step own = step;
     own.limit = limit;
     bnn_conv_forward(k, &c, batch, 1, 0, (int)threads);
     bnn_conv_backward(k, &c, batch, &own, (int)threads);

@@ -30,7 +30,6 @@ from pi_cycles import CORES, ToolError
 
 from bnntrain import api
 from bnntrain.errors import BnntrainError
-from bnntrain.layers import build_blocks
 from bnntrain.operations import Call, Pass, count_operations
 from bnntrain.step_table import MOST, Part, Step, step_table
 
@@ -160,8 +159,7 @@ class Config:
         reference, _, batch = given.partition(":")
         overrides = {"train.threads": threads} | ({"train.batch_size": int(batch)} if batch else {})
         self.model, self.prepared = model, api.prepare(reference, overrides)
-        plan, config = self.prepared.plan, self.prepared.config
-        blocks = build_blocks(config.model.layers, self.prepared.shape, self.prepared.method)
+        plan, blocks = self.prepared.plan, self.prepared.steps
         self.passes = count_operations(blocks, plan)
         model.learn_step(self.passes, blocks, plan)
         self.rows = {board: rows_of(model, board, self.passes, blocks, plan) for board in BOARDS}
@@ -206,7 +204,7 @@ def print_check(model: Model, reference: str, threads: int) -> bool:
     overrides = {"train.threads": threads, "train.batch_size": _CHECK_BATCH}
     prepared = api.prepare(reference, overrides)
     plan = prepared.plan
-    blocks = build_blocks(prepared.config.model.layers, prepared.shape, prepared.method)
+    blocks = prepared.steps
     passes = count_operations(blocks, plan)
     model.learn_step(passes, [], plan)
     print(

@@ -10,10 +10,10 @@ from bnntrain.cli.measured import echo_measured, is_run, measured_json
 from bnntrain.cli.output import echo_json, echo_table
 from bnntrain.errors import UsageError
 from bnntrain.footprint import Footprint, footprints, printed, training_samples
-from bnntrain.layers import ROLES, Times
 from bnntrain.limits import available_bytes
 from bnntrain.plan import MIB, Plan
 from bnntrain.report import NONE, mib, plural, size_text, times
+from bnntrain.steps import ROLES, Order
 
 _BASIS = ("published", "standard")
 
@@ -73,7 +73,7 @@ def plan(
         echo_measured(config)
     if buffers:
         click.echo()
-        _echo_buffers(prepared.plan)
+        _echo_buffers(prepared.plan, prepared.steps[0].order)
 
 
 def _configured(columns: list[Footprint], prepared: api.Prepared) -> int:
@@ -168,7 +168,7 @@ def _cell(size: int, decimals: int) -> str:
     return mib(size, decimals) if size else NONE
 
 
-def _echo_buffers(plan: Plan) -> None:
+def _echo_buffers(plan: Plan, order: Order) -> None:
     """Print every buffer in the order of its place in the arena."""
     head = [["buffer", "role", "shape", "bits", "bytes", "offset", "lifetime"]]
     placed = sorted(plan.placed, key=lambda item: (item.offset, item.buffer.first_use))
@@ -185,9 +185,7 @@ def _echo_buffers(plan: Plan) -> None:
         for item in placed
     ]
     echo_table(head, rows, left=2)
-    # The last time is the update, 2 L + 2 for L blocks.
-    clock = Times(0, max(item.buffer.last_use for item in placed) // 2 - 1)
     click.echo(
-        f"lifetime: 0 reads the batch, 1-{clock.blocks} forward, {clock.loss} loss, "
-        f"{clock.loss + 1}-{clock.backward} backward, {clock.end} update"
+        f"lifetime: 0 reads the batch, 1-{order.loss - 1} forward, {order.loss} loss, "
+        f"{order.loss + 1}-{order.end - 1} backward, {order.end} update"
     )

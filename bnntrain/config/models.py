@@ -12,7 +12,7 @@
       - dense: 10          # short for  dense: {units: 10}
       - batch_norm
 
-A further kind of layer is a line in `schema.LAYER_OPTIONS` and its place in `_FOLLOWERS`.
+Which kinds of layers there are, their options and what may follow what, is in `bnntrain.graph`.
 """
 
 from __future__ import annotations
@@ -24,23 +24,9 @@ import msgspec
 from msgspec import Meta
 
 from bnntrain.config.check import Where, did_you_mean, read_struct, show
-from bnntrain.config.schema import LAYER_OPTIONS, LayerSpec, Model, Name
+from bnntrain.config.schema import Model, Name
+from bnntrain.graph import OPERATIONS, LayerSpec, OrderError, check_order
 
-# What may come after each kind; None is the start. Every binary product is normalised, every
-# normalised value binarised, and the last one feeds the loss as it is. What may come after a
-# max-pool is what may come after the layer in front of it.
-_FOLLOWERS: dict[str | None, tuple[str, ...]] = {
-    None: ("dense", "conv"),
-    "dense": ("batch_norm",),
-    "conv": ("batch_norm", "max_pool"),
-    "batch_norm": ("sign", "max_pool"),
-    "sign": ("dense", "conv", "flatten", "max_pool"),
-    "flatten": ("dense",),
-}
-_PRODUCTS = ("dense", "conv")
-# Positions end with the first dense layer, and none follow it.
-_SPATIAL = {"conv", "max_pool", "flatten"}
-_LAST = "batch_norm"
 _EXAMPLE = "as in '- dense: 256' or '- sign'"
 
 
@@ -83,7 +69,10 @@ def read_model(raw: object, default_name: str, where: Where, key: str) -> Model:
     layers = tuple(
         _read_layer(item, where, f"{key}[{index}]") for index, item in enumerate(head.layers)
     )
-    _check_order(layers, where, key)
+    try:
+        check_order([spec.kind for spec in layers])
+    except OrderError as error:
+        raise where.error(f"{key}[{error.layer}]", error.message) from None
     return Model(name=head.name or default_name, layers=layers)
 
 
@@ -98,9 +87,9 @@ def _read_layer(item: object, where: Where, key: str) -> LayerSpec:
     if not isinstance(item, Mapping) or len(item) != 1:
         raise where.error(key, f"{show(item)} is not one layer. Give one per list item, {_EXAMPLE}")
     ((kind, options),) = item.items()
-    if kind not in LAYER_OPTIONS:
-        raise where.error(key, f"unknown layer {show(kind)}. {did_you_mean(kind, LAYER_OPTIONS)}")
-    struct = LAYER_OPTIONS[kind]
+    if kind not in OPERATIONS:
+        raise where.error(key, f"unknown layer {show(kind)}. {did_you_mean(kind, OPERATIONS)}")
+    struct = OPERATIONS[kind].Options
     if options is not None and not isinstance(options, Mapping):
         if not struct.__struct_fields__:
             message = f"takes no value, given {show(options)}. Leave it out"
@@ -115,51 +104,3 @@ def _write_layer(spec: LayerSpec) -> object:
         return spec.kind
     values = list(spec.options.values())
     return {spec.kind: values[0] if len(values) == 1 else dict(spec.options)}
-
-
-def _check_order(layers: tuple[LayerSpec, ...], where: Where, key: str) -> None:
-    # The last layer that is no max-pool, the last product, and whether a max-pool has come since.
-    anchor, product, is_pooled = None, None, False
-    for index, spec in enumerate(layers):
-        allowed = _followers(anchor, product, is_pooled)
-        if spec.kind not in allowed:
-            before = layers[index - 1].kind if index else None
-            message = _misplaced(spec.kind, before, anchor, product, allowed)
-            raise where.error(f"{key}[{index}]", message)
-        if spec.kind in _PRODUCTS:
-            product, is_pooled = spec.kind, False
-        if spec.kind == "max_pool":
-            is_pooled = True
-        else:
-            anchor = spec.kind
-    last = layers[-1].kind
-    if last != _LAST or product != "dense":
-        message = f"{last} cannot be the last layer"
-        if last == _LAST:
-            message = "the last product is a conv, whose outputs are not scores of classes"
-        end = "flatten, dense" if product == "conv" else "dense"
-        message += f". End the list with {end} and {_LAST}, without sign"
-        raise where.error(f"{key}[{len(layers) - 1}]", message)
-
-
-def _followers(anchor: str | None, product: str | None, is_pooled: bool) -> tuple[str, ...]:
-    """Return what may stand next."""
-    barred = _SPATIAL if product == "dense" else set()
-    if product == "conv" and anchor != "flatten":
-        barred = {"dense", "max_pool"} if is_pooled else {"dense"}
-    return tuple(kind for kind in _FOLLOWERS[anchor] if kind not in barred)
-
-
-def _misplaced(
-    kind: str, before: str | None, anchor: str | None, product: str | None, allowed: tuple[str, ...]
-) -> str:
-    """Say why a layer cannot stand after `before`, and what can."""
-    if kind == "dense" and product == "conv" and anchor == "sign":
-        return "dense takes a list of values, and conv gives an image. Put flatten before it"
-    if kind in _SPATIAL and product == "dense":
-        reason = f"{kind} cannot stand behind dense, whose outputs have no height and width"
-    elif kind in _FOLLOWERS[anchor]:
-        reason = f"a second {kind} behind one conv"
-    else:
-        reason = f"{kind} cannot stand {f'after {before}' if before else 'as the first layer'}"
-    return f"{reason}. Put {' or '.join(allowed)} here"

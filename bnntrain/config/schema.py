@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bnntrain.graph import LayerSpec
+
 # Names become file and folder names, so they hold no separator and do not start with a dot.
 NAME_PATTERN = r"\A\w[\w .+=@-]*\Z"
 NAME_FORM = "a name of 1 to 100 letters, digits, spaces and _ . + = @ -"
@@ -216,68 +218,6 @@ class Representation(_Section):
     latent: Literal["float32", "float16", "int16", "int8"] | None = None
     latent_range: Positive | None = None
     momentum: Literal["float32", "float16", "int8"] | None = None
-
-
-class Dense(_Section):
-    """Options of a dense layer: binary weights, no bias.
-
-    Attributes
-    ----------
-    units : int or str
-        Output channels; ``classes`` stands for as many as the data set has classes.
-    """
-
-    units: Annotated[int, Meta(ge=1, le=65_536)] | Literal["classes"]
-
-
-class Conv(_Section):
-    """Options of a convolution: binary weights, no bias.
-
-    Attributes
-    ----------
-    channels : int
-        Output channels.
-    kernel : int
-        Side of the square window.
-    stride : int
-        Step of the window along height and width.
-    padding : str
-        ``same`` gives an output position for every `stride` input positions and skips the taps
-        that fall outside the image; ``valid`` keeps the window inside the image.
-    """
-
-    channels: Annotated[int, Meta(ge=1, le=65_536)]
-    kernel: Annotated[int, Meta(ge=1, le=7)] = 3
-    stride: Literal[1, 2] = 1
-    padding: Literal["same", "valid"] = "same"
-
-
-class MaxPool(_Section):
-    """Options of a max-pool: side and step of its window."""
-
-    size: Literal[2] = 2
-
-
-class NoOptions(_Section):
-    """Options of a layer that has none."""
-
-
-# One line per layer kind. The first field of the options is what `kind: value` gives.
-LAYER_OPTIONS: dict[str, type[msgspec.Struct]] = {
-    "dense": Dense,
-    "conv": Conv,
-    "batch_norm": NoOptions,
-    "sign": NoOptions,
-    "max_pool": MaxPool,
-    "flatten": NoOptions,
-}
-
-
-class LayerSpec(_Section):
-    """One item of a model: a key of `LAYER_OPTIONS` and its checked options, defaults filled in."""
-
-    kind: str
-    options: dict[str, object] = msgspec.field(default_factory=dict)
 
 
 class Model(_Section):

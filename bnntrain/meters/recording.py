@@ -85,6 +85,11 @@ class Recording:
         if meters.memory:
             load_library(meters)
 
+    @property
+    def marks(self) -> Marks | None:
+        """Where `mark` leaves its marks; None where nothing is recorded."""
+        return None if self.mark is ignore else self._marks
+
     def start(self) -> None:
         """Open the meters and begin; does not raise."""
         if self.meters.memory:

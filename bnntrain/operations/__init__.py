@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bnntrain.errors import UsageError
-from bnntrain.layers import Block, ConvBlock
-from bnntrain.layers.block import has_integer_update
 from bnntrain.method import Method
 from bnntrain.operations.calls import Call, Pass, Traffic, sizes_of
 from bnntrain.operations.conv import ConvCounter
 from bnntrain.operations.counter import pieces_of, shares_of
 from bnntrain.operations.dense import DenseCounter
 from bnntrain.plan import Plan
+from bnntrain.steps import ConvStep, Step
+from bnntrain.steps.step import has_integer_update
 
 __all__ = ["Call", "Pass", "Traffic", "check_method", "count_operations", "sizes_of"]
 
 _LOSS_ROWS = 256  # CHUNK of kernels/loss/loss.c
 
 
-def count_operations(blocks: Sequence[Block], plan: Plan) -> list[Pass]:
+def count_operations(blocks: Sequence[Step], plan: Plan) -> list[Pass]:
     """List what one training step does.
 
     Parameters
@@ -47,7 +47,7 @@ def count_operations(blocks: Sequence[Block], plan: Plan) -> list[Pass]:
     """
     check_method(plan.method)
     counted = [
-        (ConvCounter if isinstance(block, ConvBlock) else DenseCounter)(block, plan)
+        (ConvCounter if isinstance(block, ConvStep) else DenseCounter)(block, plan)
         for block in blocks
     ]
     found = [one for block in counted for one in block.forward()]
@@ -70,7 +70,7 @@ def check_method(method: Method) -> None:
         )
 
 
-def _loss(last: Block, plan: Plan) -> list[Pass]:
+def _loss(last: Step, plan: Plan) -> list[Pass]:
     classes, batch, threads = last.outputs, plan.batch_size, plan.threads
     shared, alone = Pass("all", "loss"), Pass("all", "loss", units=1)
     for rows, times in pieces_of(batch, _LOSS_ROWS):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnntrain.layers import GRADIENT_LIMITS, ConvBlock
 from bnntrain.operations.calls import GROUP, Pass
 from bnntrain.operations.counter import TILE, BlockCounter, ceil_div, pieces_of, shares_of
 from bnntrain.plan import Plan
+from bnntrain.steps import GRADIENT_LIMITS, ConvStep
 
 _ROWS = 192  # positions of a pass, BNN_CONV_ROWS
 _CHUNK = 256  # positions of a piece of dW, BNN_CONV_CHUNK
@@ -24,12 +24,12 @@ _DW_TAPS = 9  # larger windows take one word of channels at a time
 class ConvCounter(BlockCounter):
     """The calls of kernels/conv."""
 
-    block: ConvBlock
+    block: ConvStep
 
-    def __init__(self, block: ConvBlock, plan: Plan) -> None:
+    def __init__(self, block: ConvStep, plan: Plan) -> None:
         super().__init__(block, plan)
-        self.window, self.pool = block.window, block.shape.pool
-        self.taps, self.channels = block.shape.taps, block.shape.input[2]
+        self.window, self.pool = block.window, block.fused.pool
+        self.taps, self.channels = block.product.taps, block.fused.input.size[2]
         self.after = self.pool in ("before_sign", "after_sign")
         self.parts = 2 if self.limit > GRADIENT_LIMITS[6] else 1
         self.keeps_forward, self.keeps_backward = block.keeps_y(
@@ -79,7 +79,7 @@ class ConvCounter(BlockCounter):
             self.pack_rows(one)
         else:
             one.add("pack_i8_u1", self.taps, self.channels, times=self.outputs)
-            one.stream(self.block.weights)
+            one.stream(self.block.product.weights)
         return one
 
     def y(self, one: Pass, source: str, images: int) -> None:

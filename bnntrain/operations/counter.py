@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bnntrain.layers import GRADIENT_LIMITS, Block
 from bnntrain.operations.calls import Pass
 from bnntrain.plan import Plan
+from bnntrain.steps import GRADIENT_LIMITS, Step
 
 TILE = 64
 """Channels of a product (BNN_TILE)."""
@@ -34,7 +34,7 @@ def shares_of(count: int, threads: int, unit: int = 1) -> list[tuple[int, int]]:
 class BlockCounter:
     """What both kinds of block share."""
 
-    def __init__(self, block: Block, plan: Plan) -> None:
+    def __init__(self, block: Step, plan: Plan) -> None:
         self.block, self.plan, self.batch = block, plan, plan.batch_size
         self.inputs, self.outputs = block.fan_in, block.channels
         self.limit = GRADIENT_LIMITS[plan.method.gradient_bits]
@@ -55,13 +55,13 @@ class BlockCounter:
             one.add("pack_i8_u1", width, self.inputs, times=times)
             if self.block.is_first:
                 one.add("transpose_u1", width, self.inputs, times=times)
-        one.stream(self.block.weights)
+        one.stream(self.block.product.weights)
 
     def stream_weights(self, one: Pass) -> None:
         """Latent weights and momenta, read and written."""
-        one.stream(self.block.weights, 2)
+        one.stream(self.block.product.weights, 2)
         if self.momenta:
-            one.stream(self.block.weights * self.momenta, 2)
+            one.stream(self.block.product.weights * self.momenta, 2)
 
     def update(self) -> Pass:
         one = self.new("update", 1)

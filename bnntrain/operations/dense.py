@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnntrain.layers import GRADIENT_LIMITS
 from bnntrain.operations.calls import Pass
 from bnntrain.operations.counter import TILE, BlockCounter, ceil_div, pieces_of, shares_of
 from bnntrain.operations.lookup import SignedProduct
+from bnntrain.steps import GRADIENT_LIMITS
 
 
 class DenseCounter(BlockCounter):

@@ -51,7 +51,7 @@ def fold_norm(
     found = {"threshold": exact, "flip": flip}
     if method.activation == "float32":
         found["threshold"] = _rounded_threshold(scale, shift, flip, layer.largest)
-    if layer.shape.pool == "after_sign":
+    if layer.fused.pool == "after_sign":
         found["choice"] = exact
     return found
 

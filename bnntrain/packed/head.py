@@ -13,12 +13,13 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from bnntrain.config import Data, LayerSpec
+from bnntrain.config import Data
 from bnntrain.config.check import Where
 from bnntrain.config.models import read_model, write_model
 from bnntrain.config.schema import Model
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import ConfigError
+from bnntrain.graph import LayerSpec
 
 CHECKPOINTS = ("last", "best")
 """Weights of a run that there are: of its last epoch, or of its best one."""

@@ -16,8 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bnntrain import kernels
-from bnntrain.config import LayerSpec
-from bnntrain.layers import BlockShape, ShapeError, Size, infer_shapes
+from bnntrain.graph import PIXELS, Fused, LayerSpec, Product, ShapeError, Size, build_graph
 
 WORD = 64
 """Bits that packed signs are padded to."""
@@ -57,60 +56,77 @@ class PackedLayer:
 
     Attributes
     ----------
-    name : str
-        Prefix of its tensors, e.g. ``conv1``: as in checkpoints.
-    shape : BlockShape
-        Its sizes.
-    is_first, is_last : bool
-        It reads pixels; it gives scores.
+    fused : Fused
+        Its operations.
     """
 
-    name: str
-    shape: BlockShape
-    is_first: bool
-    is_last: bool
+    fused: Fused
+
+    @property
+    def name(self) -> str:
+        """Prefix of its tensors, e.g. ``conv1``: as in checkpoints."""
+        return self.fused.name
+
+    @property
+    def product(self) -> Product:
+        """The operation with weights."""
+        return self.fused.product
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it reads pixels."""
+        return self.fused.input.form.kind == PIXELS
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it gives scores."""
+        return not self.fused.is_binarised
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return self.fused.channels
 
     @property
     def largest(self) -> int:
         """Largest magnitude of its products."""
-        return self.shape.fan_in * (_LARGEST_PIXEL if self.is_first else 1)
+        return self.product.fan_in * (_LARGEST_PIXEL if self.is_first else 1)
 
     @property
     def is_flattened(self) -> bool:
-        """Whether a dense layer follows for which positions have to move together."""
-        return self.shape.flattened and bool(self.shape.channels % WORD)
+        """Whether positions have to move together for who reads its signs."""
+        return self.fused.is_flattened and bool(self.channels % WORD)
 
     @property
     def lines(self) -> tuple[int, int]:
         """Rows and columns of its packed signs."""
-        shape = self.shape
-        if shape.kind == "dense" or self.is_first:
-            return shape.channels, shape.fan_in
-        return shape.channels * shape.taps, shape.input[2]
+        taps = 1 if self.is_first else self.product.taps
+        return self.channels * taps, self.product.fan_in // taps
 
     @property
     def tensors(self) -> list[Tensor]:
         """Its tensors, see the module."""
-        channels = (self.shape.channels,)
+        channels = (self.channels,)
         found = [Tensor(f"{self.name}.weights", "bit", self.lines)]
         if self.is_last:
             reals = (Tensor(f"{self.name}.{name}", "float32", channels) for name in SCALING)
             return [*found, *reals]
         found.append(Tensor(f"{self.name}.threshold", "int32", channels))
-        if self.shape.pool == "after_sign":
+        if self.fused.pool == "after_sign":
             found.append(Tensor(f"{self.name}.choice", "int32", channels))
         return [*found, Tensor(f"{self.name}.flip", "uint8", channels)]
 
     def window(self) -> kernels.Window | None:
         """Return the geometry of a convolution."""
-        shape = self.shape
-        if shape.kind == "dense":
+        if self.fused.kind == "dense":
             return None
-        height, width, channels = shape.input
+        height, width, channels = self.fused.input.size
+        options, (top, left) = self.product.options, self.product.padding
+        out_height, out_width, _ = self.product.output.size
         return kernels.Window(
-            height=height, width=width, channels=channels, kernel=shape.kernel,
-            stride=shape.stride, pad_top=shape.pad_top, pad_left=shape.pad_left,
-            out_height=shape.product[0], out_width=shape.product[1], pool=shape.pool,
+            height=height, width=width, channels=channels, kernel=options.kernel,
+            stride=options.stride, pad_top=top, pad_left=left,
+            out_height=out_height, out_width=out_width, pool=self.fused.pool,
         )  # fmt: skip
 
 
@@ -127,21 +143,17 @@ def packed_layers(layers: Sequence[LayerSpec], sample: Size, classes: int) -> li
         The layers do not fit the sample or the number of classes, or are too wide.
     """
     try:
-        shapes = infer_shapes(layers, sample)
+        fused = build_graph(layers, sample).fused()
     except ShapeError as error:
         raise ValueError(f"model: layers[{error.layer}]: {error.message}") from None
-    for shape in shapes:
-        if shape.fan_in > kernels.MAX_INPUTS:
-            raise ValueError(f"model: layers[{shape.layer}]: {shape.fan_in} inputs are too many")
-        if shape.product[0] * shape.product[1] > kernels.MAX_POSITIONS:
-            raise ValueError(f"model: layers[{shape.layer}]: too many positions")
-    if shapes[-1].outputs != classes:
-        raise ValueError(f"classes: {classes} names of {shapes[-1].outputs} outputs")
-    last = len(shapes) - 1
-    return [
-        PackedLayer(f"{shape.kind}{index + 1}", shape, index == 0, index == last)
-        for index, shape in enumerate(shapes)
-    ]
+    for product in (each.product for each in fused):
+        if product.fan_in > kernels.MAX_INPUTS:
+            raise ValueError(f"model: layers[{product.layer}]: {product.fan_in} inputs, too many")
+        if product.output.size[0] * product.output.size[1] > kernels.MAX_POSITIONS:
+            raise ValueError(f"model: layers[{product.layer}]: too many positions")
+    if fused[-1].output.values != classes:
+        raise ValueError(f"classes: {classes} names of {fused[-1].output.values} outputs")
+    return [PackedLayer(each) for each in fused]
 
 
 def tensors_of(layers: Sequence[PackedLayer]) -> Iterator[Tensor]:

@@ -108,7 +108,7 @@ def _read(source: Source, layers: list[PackedLayer], views: dict[str, np.ndarray
     for layer in layers:
         window = layer.window()
         if window is not None:
-            window.sites(views[f"{layer.name}.sites"])
+            window.sites(views[f"{layer.name}.origins"])
         sums = views.get(f"{layer.name}.tap_sums")
         if sums is not None:
             _sum_taps(layer, views[f"{layer.name}.weights"], sums)
@@ -132,14 +132,15 @@ def _bound(layers: list[PackedLayer], views: dict[str, np.ndarray]) -> list[dict
             own["out"] = views["logits"]
         if own["choice"] is not None and np.array_equal(own["choice"], own["threshold"]):
             own["choice"] = None
-        sizes = {"inputs": layer.shape.fan_in, "outputs": layer.shape.channels}
+        sizes = {"inputs": layer.product.fan_in, "outputs": layer.channels}
         found.append({"window": layer.window(), "x": x, **sizes, **own})
         x = own["out"] if own["flat"] is None else own["flat"]
-        if layer.shape.flattened and own["flat"] is None:
+        if layer.fused.is_flattened and own["flat"] is None:
             x = x.reshape(len(views["batch.x"]), -1)
     return found
 
 
 _OWN = (
-    "weights", "threshold", "choice", "flip", "scale", "shift", "sites", "tap_sums", "out", "flat",
+    "weights", "threshold", "choice", "flip", "scale", "shift", "origins", "tap_sums", "out",
+    "flat",
 )  # fmt: skip

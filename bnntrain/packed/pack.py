@@ -62,7 +62,7 @@ def pack(
     """
     for layer in layers:
         _pack_weights(layer, method.latent, state, into[f"{layer.name}.weights"], digest)
-        channels = (layer.shape.channels,)
+        channels = (layer.channels,)
         names = ("gamma", "beta", "running_mean", "running_spread")
         norm = {
             name: _whole(state, f"{layer.name}.{name}", channels)
@@ -87,7 +87,7 @@ def _pack_weights(
     layer: PackedLayer, dtype: str, state: State, bits: np.ndarray, digest: Digest
 ) -> None:
     """Pack signs of latent weights [O, fan-in] into lines, of which an output has one or more."""
-    shape = (layer.shape.channels, layer.shape.fan_in)
+    shape = (layer.channels, layer.product.fan_in)
     lines, columns = layer.lines
     per_row = lines // shape[0]
     most = max(_PIECE // (shape[1] * np.dtype(dtype).itemsize), 1)

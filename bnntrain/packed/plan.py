@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bnntrain import kernels
-from bnntrain.layers import Buffer
 from bnntrain.packed.layers import PackedLayer
 from bnntrain.plan import MIB, Placed, largest_batch, place
+from bnntrain.steps import Buffer
 
 LARGEST_BATCH = 256
 """More samples at a time make nothing faster."""
@@ -44,7 +44,7 @@ class InferencePlan:
 def plan_inference(layers: Sequence[PackedLayer], batch: int, threads: int) -> InferencePlan:
     """Lay out a forward pass of `batch` samples."""
     last = len(layers) + 1
-    sample = layers[0].shape.inputs
+    sample = layers[0].fused.input.values
     buffers = [
         Buffer(_INPUT, "input", "all", (batch, sample), "int8", 0, 1),
         Buffer("batch.labels", "input", "all", (batch,), "uint8", 0, last),
@@ -53,7 +53,7 @@ def plan_inference(layers: Sequence[PackedLayer], batch: int, threads: int) -> I
     for number, layer in enumerate(layers):
         buffers += _lasting(layer, last) + _activations(layer, number + 1, batch)
         scratch = max(scratch, kernels.inference_scratch_bytes(
-            layer.shape.fan_in, layer.is_first, layer.window()
+            layer.product.fan_in, layer.is_first, layer.window()
         ))  # fmt: skip
     buffers.append(Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 1, last - 1))
     placed, total = place(buffers)
@@ -73,7 +73,7 @@ def usual_batch(layers: Sequence[PackedLayer], threads: int) -> int:
 
 def _lasting(layer: PackedLayer, last: int) -> list[Buffer]:
     """Return what is made when a network is loaded."""
-    name, shape, channels = layer.name, layer.shape, layer.shape.channels
+    name = layer.name
     found = [
         Buffer(tensor.name, "W" if tensor.dtype == "bit" else "statistics", name, tensor.shape,
                tensor.dtype, 0, last)
@@ -85,24 +85,23 @@ def _lasting(layer: PackedLayer, last: int) -> list[Buffer]:
     if window is None:
         return found
     found.append(
-        Buffer(f"{name}.sites", "scratch", name, (window.positions, 2), "int32", 0, last)
+        Buffer(f"{name}.origins", "scratch", name, (window.positions, 2), "int32", 0, last)
     )
     if window.skips and not layer.is_first:
-        sums = (shape.taps, channels)
+        sums = (layer.product.taps, layer.channels)
         found.append(Buffer(f"{name}.tap_sums", "scratch", name, sums, "int32", 0, last))
     return found
 
 
 def _activations(layer: PackedLayer, time: int, batch: int) -> list[Buffer]:
     """Return what a layer gives out, and where a dense layer follows also in its order."""
-    name, shape = layer.name, layer.shape
+    name, (height, width, channels) = layer.name, layer.fused.result
     if layer.is_last:
-        return [Buffer(_SCORES, "X", name, (batch, shape.channels), "float32", time, time + 1)]
-    positions = shape.output[0] * shape.output[1]
-    out = (batch * positions, shape.channels)
+        return [Buffer(_SCORES, "X", name, (batch, channels), "float32", time, time + 1)]
+    out = (batch * height * width, channels)
     until = time if layer.is_flattened else time + 1
     found = [Buffer(f"{name}.out", "X", name, out, "bit", time, until)]
     if layer.is_flattened:
-        flat = (batch, shape.outputs)
+        flat = (batch, layer.fused.output.values)
         found.append(Buffer(f"{name}.flat", "X", name, flat, "bit", time, time + 1))
     return found

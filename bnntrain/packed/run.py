@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnntrain import __version__
-from bnntrain.compatibility import check_fit, naming_the_key, train_count, with_classes
+from bnntrain.compatibility import fit_graph, naming_the_key, train_count, with_classes
 from bnntrain.config import Config, load_config
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import RunError
@@ -63,7 +63,7 @@ class PackedRun:
         shape, classes, trained = known
         self.config = with_classes(config, len(classes))
         self._method = resolve_method(self.config)
-        check_fit(self.config, shape, len(classes), train_count(self.config, trained))
+        fit_graph(self.config, shape, len(classes), train_count(self.config, trained))
         self.threads = self.config.train.threads
         epoch, crc32 = self._state(checkpoint, summary)
         self.head = Head(

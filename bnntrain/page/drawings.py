@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bnntrain.layers import ROLES
 from bnntrain.meters.phases import IDLE, PHASES, STEP_PHASES
 from bnntrain.page.figures import (
     DASHED,
@@ -29,6 +28,7 @@ from bnntrain.page.source import RunRecord
 from bnntrain.page.traces import Trace
 from bnntrain.plan import MIB
 from bnntrain.report import memory_name
+from bnntrain.steps import ROLES
 
 _MARKS = ("circle", "square", "triangle", "diamond")
 _STEP = "training"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bnntrain.layers import ROLES
 from bnntrain.meters.phases import PHASES
 from bnntrain.page.source import RunRecord
 from bnntrain.plan import MIB
 from bnntrain.records import METRICS
+from bnntrain.steps import ROLES
 
 Cell = str | float | int | None
 

@@ -40,6 +40,8 @@ static inline size_t bnn_max(size_t a, size_t b) { return a > b ? a : b; }
 static inline size_t bnn_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static inline size_t bnn_round_up(size_t a, size_t b) { return bnn_ceil_div(a, b) * b; }
 static inline size_t bnn_words(size_t bits) { return bnn_ceil_div(bits, BNN_WORD_BITS); }
+/* Columns of a tile. */
+static inline size_t bnn_tile_width(size_t columns, size_t tile) { return bnn_min(BNN_TILE, columns - tile * BNN_TILE); }
 
 /* The word with the lowest `bits` bits set, 0 <= bits <= 64. */
 static inline uint64_t bnn_low_bits(size_t bits)

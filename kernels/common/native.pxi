@@ -62,13 +62,15 @@ cdef extern from "norm/channel.h" nogil:
     bnn_affine bnn_channel_backward(bnn_norm_kind kind, const bnn_channel *channel, double n, double sum_g,
                                     double sum_gt, double mean_t, double magnitude) noexcept
 
-cdef extern from "update/update.h" nogil:
+cdef extern from "common/type.h" nogil:
     enum bnn_type:
         BNN_f32
         BNN_f16
         BNN_i16
         BNN_i8
         BNN_u1
+
+cdef extern from "update/update.h" nogil:
     enum bnn_optimizer:
         BNN_adam
         BNN_sgd

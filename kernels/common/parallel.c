@@ -15,54 +15,62 @@ static struct bnn_share run_of(size_t count)
     return (struct bnn_share){first, first + each + (own < longer)};
 }
 
-struct loop {
-    size_t count;
-    bnn_body *body;
-    const void *context;
-};
-
-static void run_loop(const void *context)
-{
-    const struct loop *loop = context;
-    const struct bnn_share share = run_of(loop->count);
-    for (size_t index = share.first; index < share.end; index++) loop->body(loop->context, index);
-}
-
 /* Threads that have an iteration to do. */
 static int needed(int threads, size_t count)
 {
     return count < (size_t)threads ? (count ? (int)count : 1) : threads;
 }
 
-void bnn_for(int threads, size_t count, bnn_body *body, const void *context)
+struct loop {
+    size_t count;
+    bnn_share_body *body;
+    const void *context;
+};
+
+static void run_loop(const void *context)
+{
+    const struct loop *loop = context;
+    loop->body(loop->context, run_of(loop->count));
+}
+
+void bnn_for_shares(int threads, size_t count, bnn_share_body *body, const void *context)
 {
     bnn_run(needed(threads, count), run_loop, &(struct loop){count, body, context});
 }
 
+struct each {
+    bnn_body *body;
+    const void *context;
+};
+
+static void run_each(const void *context, struct bnn_share share)
+{
+    const struct each *each = context;
+    for (size_t index = share.first; index < share.end; index++) each->body(each->context, index);
+}
+
+void bnn_for(int threads, size_t count, bnn_body *body, const void *context)
+{
+    bnn_for_shares(threads, count, run_each, &(struct each){body, context});
+}
+
 struct search {
-    size_t count;
-    bnn_measure *body;
+    bnn_share_measure *body;
     const void *context;
     double *largest; /* [threads] */
 };
 
-static void run_search(const void *context)
+static void search_share(const void *context, struct bnn_share share)
 {
     const struct search *search = context;
-    const struct bnn_share share = run_of(search->count);
-    double largest = 0.0;
-    for (size_t index = share.first; index < share.end; index++) {
-        const double value = search->body(search->context, index);
-        largest = value > largest ? value : largest;
-    }
-    search->largest[bnn_thread()] = largest;
+    search->largest[bnn_thread()] = search->body(search->context, share);
 }
 
-double bnn_for_max(int threads, size_t count, bnn_measure *body, const void *context)
+double bnn_max_of_shares(int threads, size_t count, bnn_share_measure *body, const void *context)
 {
     double of_share[BNN_MOST_THREADS], largest = 0.0;
     const int shares = needed(threads, count);
-    bnn_run(shares, run_search, &(struct search){count, body, context, of_share});
+    bnn_for_shares(threads, count, search_share, &(struct search){body, context, of_share});
     for (int i = 0; i < shares; i++) largest = of_share[i] > largest ? of_share[i] : largest;
     return largest;
 }

@@ -33,9 +33,13 @@ struct bnn_share bnn_own_share(size_t count, size_t unit);
 typedef void bnn_body(const void *context, size_t index);
 void bnn_for(int threads, size_t count, bnn_body *body, const void *context);
 
-/* The same; returns the largest value of an iteration, at least 0.  A double holds every float and int32 exactly. */
-typedef double bnn_measure(const void *context, size_t index);
-double bnn_for_max(int threads, size_t count, bnn_measure *body, const void *context);
+/* The same, a share at a time: what its iterations have in common is prepared once. */
+typedef void bnn_share_body(const void *context, struct bnn_share share);
+void bnn_for_shares(int threads, size_t count, bnn_share_body *body, const void *context);
+
+/* The same; returns the largest value of a share, at least 0.  A double holds every float and int32 exactly. */
+typedef double bnn_share_measure(const void *context, struct bnn_share share);
+double bnn_max_of_shares(int threads, size_t count, bnn_share_measure *body, const void *context);
 
 /* Adds to a place that threads share. */
 #define BNN_ATOMIC_ADD(place, value) ((void)__atomic_fetch_add(place, value, __ATOMIC_RELAXED))

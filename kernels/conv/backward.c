@@ -1,22 +1,19 @@
-#include "tile.h"
+#include "../block/weights.h"
+#include "pass.h"
 
 void bnn_conv_backward(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch,
-                       const struct bnn_dense_step *step, int threads)
+                       const struct bnn_block_step *step, int threads)
 {
-    bnn_conv_pack(k, c, batch, threads);
-    bnn_conv_output_gradient(k, c, batch, step, threads);
+    const struct conv_call call = {k, c, batch, step, threads};
+    bnn_conv_prepack(&call);
+    bnn_conv_output_gradient(&call);
     /* dX uses the packed signs of before the update, and takes the place of dY: dW comes first. */
-    bnn_conv_weight_gradient(k, c, batch, step, threads);
-    if (c->dense.dx) bnn_conv_input_gradient(k, c, batch, step, threads);
+    bnn_conv_weight_gradient(&call);
+    if (c->block.dx) bnn_conv_input_gradient(&call);
 }
 
-void bnn_conv_update(const struct bnn_kernels *k, const struct bnn_conv *c, const struct bnn_dense_step *step, int threads)
+void bnn_conv_update(const struct bnn_kernels *k, const struct bnn_conv *c, const struct bnn_block_step *step, int threads)
 {
-    struct bnn_dense lines = c->dense;
-    bnn_dense_update_norm(k, &c->dense, step);
-    if (!c->dense.x_i8) { /* packed signs of dW start on a word for every tap: a row per tap */
-        lines.outputs *= bnn_taps(&c->window);
-        lines.inputs = c->window.channels;
-    }
-    bnn_dense_update_weights(k, &lines, step, threads);
+    /* Packed signs of dW start on a word for every tap, those of the first layer for every output. */
+    bnn_update(k, &c->block, step, c->block.x_i8 ? c->block.inputs : c->window.channels, threads);
 }

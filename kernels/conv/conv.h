@@ -1,10 +1,9 @@
 /* conv.h: a convolution block, product -> (max-pool) -> batch norm -> sign, forward and backward.
  *
- * A convolution is a dense block over patches: struct bnn_conv holds one, whose inputs are the taps times the channels of
- * a window and whose batch is the positions of all images.  What is its own: patches are gathered a few hundred rows at a
- * time; y of a whole batch never exists in 32 bits, so passes over it multiply again or read 16-bit copies that lie in
- * bytes which nothing else needs then; and gradients of all convolution blocks share one region, in which a block's dX
- * takes the place of its dY, some images at a time.
+ * The inputs of an output are the taps times the channels of a window, the rows of y the positions of all images.  im2col
+ * patches are made a few hundred rows at a time; y of a whole batch never exists in 32 bits, so passes over it multiply
+ * again or read 16-bit copies that lie in bytes which nothing else needs then; and gradients of all convolution blocks share
+ * one region, in which a block's dX takes the place of its dY, some images at a time.
  *
  *   forward    sums of y; then signs.     backward   sums of g and g*y; dY in place of g; dW; dX in place of dY
  *
@@ -15,7 +14,7 @@
 #ifndef BNN_CONV_H
 #define BNN_CONV_H
 
-#include "../dense/dense.h"
+#include "../block/block.h"
 #include "window.h"
 
 /* Positions that a pass works on at a time: a multiple of the product kernels' six rows and of a pooling window. */
@@ -26,15 +25,14 @@
 #define BNN_CONV_DW_WORDS 2
 
 struct bnn_conv {
-    /* inputs = taps*I, outputs = O; x_* [B*H*W][I]; g, dx: the shared region; out_*, mask_u1 [B*out positions][O];
-     * dy_t is not used. */
-    struct bnn_dense dense;
+    /* inputs = taps*I, outputs = O; x_* [B*H*W][I]; g, dx: the shared region; out_*, mask_u1 [B*out positions][O]. */
+    struct bnn_block block;
     struct bnn_window window;
-    const struct bnn_site *sites;   /* [positions] */
+    const struct bnn_origin *origins; /* [positions] */
     const int32_t *neighbours;      /* [H*W][taps]; NULL without dX */
     int32_t *tap_sums;              /* [taps][O]: sums of the signs of W; NULL where no tap is skipped */
-    uint64_t *choice;               /* [B*positions][words(O)]: what pooling before the norm chose, from the pass for sums of
-                                     * the backward to its products */
+    uint64_t *argmax;               /* [B*positions][words(O)]: argmax mask of pooling before the norm, from the pass for sums
+                                     * of the backward to its products */
     int16_t *y_forward, *y_backward; /* [B*norm positions][O]: y from one pass to the next; NULL to multiply again */
     void *window_gradient;          /* pooling after the norm: g of a group of images */
     unsigned char *tables;          /* dX: look-up tables (int8) or dY (float32) of a group of images, a row per position;
@@ -53,8 +51,8 @@ size_t bnn_conv_group(const struct bnn_window *window, int threads);
 void bnn_conv_forward(const struct bnn_kernels *kernels, const struct bnn_conv *conv, size_t batch, int training, int first,
                       int threads);
 void bnn_conv_backward(const struct bnn_kernels *kernels, const struct bnn_conv *conv, size_t batch,
-                       const struct bnn_dense_step *step, int threads);
-void bnn_conv_update(const struct bnn_kernels *kernels, const struct bnn_conv *conv, const struct bnn_dense_step *step,
+                       const struct bnn_block_step *step, int threads);
+void bnn_conv_update(const struct bnn_kernels *kernels, const struct bnn_conv *conv, const struct bnn_block_step *step,
                      int threads);
 
 #endif

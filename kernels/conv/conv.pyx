@@ -17,24 +17,24 @@ cdef extern from "conv/window.h":
         size_t out_height
         size_t out_width
         bnn_pool pool
-    struct bnn_site:
+    struct bnn_origin:
         int32_t y
         int32_t x
     size_t bnn_windows(const bnn_window *window) noexcept nogil
     size_t bnn_positions(const bnn_window *window) noexcept nogil
     size_t bnn_norm_positions(const bnn_window *window) noexcept nogil
     size_t bnn_out_positions(const bnn_window *window) noexcept nogil
-    void bnn_window_sites(const bnn_window *window, bnn_site *sites) noexcept nogil
+    void bnn_window_origins(const bnn_window *window, bnn_origin *origins) noexcept nogil
     void bnn_window_neighbours(const bnn_window *window, int32_t *neighbours) noexcept nogil
 
 cdef extern from "conv/conv.h":
     struct bnn_conv:
-        bnn_dense dense
+        bnn_block block
         bnn_window window
-        const bnn_site *sites
+        const bnn_origin *origins
         const int32_t *neighbours
         int32_t *tap_sums
-        uint64_t *choice
+        uint64_t *argmax
         int16_t *y_forward
         int16_t *y_backward
         void *window_gradient
@@ -48,9 +48,9 @@ cdef extern from "conv/conv.h":
     size_t bnn_conv_group(const bnn_window *window, int threads) nogil
     void bnn_conv_forward(const bnn_kernels *kernels, const bnn_conv *conv, size_t batch, int training, int first,
                           int threads) nogil
-    void bnn_conv_backward(const bnn_kernels *kernels, const bnn_conv *conv, size_t batch, const bnn_dense_step *step,
+    void bnn_conv_backward(const bnn_kernels *kernels, const bnn_conv *conv, size_t batch, const bnn_block_step *step,
                            int threads) nogil
-    void bnn_conv_update(const bnn_kernels *kernels, const bnn_conv *conv, const bnn_dense_step *step,
+    void bnn_conv_update(const bnn_kernels *kernels, const bnn_conv *conv, const bnn_block_step *step,
                          int threads) nogil
 
 MAX_POSITIONS = 1 << 24
@@ -122,7 +122,7 @@ cdef class Window:
 
     def sites(self, out):
         """Write the upper left corner of every position's window: int32 [positions, 2], row and column."""
-        bnn_window_sites(&self.window, <bnn_site *>data(out, "int32", (self.positions, 2), True, "out"))
+        bnn_window_origins(&self.window, <bnn_origin *>data(out, "int32", (self.positions, 2), True, "out"))
 
     def neighbours(self, out):
         """Write the stored place of the position whose tap sees an input, or -1: int32 [inputs, taps]."""
@@ -155,10 +155,10 @@ cdef class Window:
         cdef int32_t place = 0
         memset(&c, 0, sizeof(c))
         c.window = self.window
-        c.dense.inputs, c.dense.outputs = self.taps * self.window.channels, outputs
-        c.dense.gradient_type = _TYPES[gradient]
+        c.block.inputs, c.block.outputs = self.taps * self.window.channels, outputs
+        c.block.gradient_type = _TYPES[gradient]
         if first:
-            c.dense.x_i8 = &pixel
+            c.block.x_i8 = &pixel
         else:
             c.neighbours = &place
         c.group = bnn_conv_group(&self.window, threads)
@@ -208,59 +208,59 @@ cdef class Conv(Block):
                  str weight_gradient, str momentum, int limit, bint integer_update, dict arrays, scratch, int threads,
                  str isa):
         cdef bnn_conv *c = &self.conv
-        cdef bnn_dense *d = &self.conv.dense
+        cdef bnn_block *b = &self.conv.block
         cdef size_t channels = window.window.channels, taps = window.taps
-        self.block = d
+        self.block = b
         self.arrays, self.scratch = arrays, scratch  # keep the memory alive
         self.batch, self.threads = batch, threads
         self.kernels = kernels_for(isa)
         c.window = window.window
-        d.inputs, d.outputs = taps * channels, outputs
+        b.inputs, b.outputs = taps * channels, outputs
         self.bind_types(norm, mask, latent, gradient, weight_gradient, integer_update)
         self.bind_inputs(window.inputs, channels)
-        first = d.x_i8 != NULL
+        first = b.x_i8 != NULL
         if first:
-            self.bind_weights(latent, momentum, outputs, d.inputs, outputs, d.inputs)
+            self.bind_weights(latent, momentum, outputs, b.inputs, outputs, b.inputs)
         else:
-            self.bind_weights(latent, momentum, outputs, d.inputs, outputs * taps, channels)
+            self.bind_weights(latent, momentum, outputs, b.inputs, outputs * taps, channels)
         self.bind_norm(norm, outputs)
         self.bind_outputs(batch * <size_t>window.out_positions, outputs)
         self.bind_scales()
         self.bind_working_memory(window, gradient, limit, first)
 
     cdef int bind_inputs(self, size_t positions, size_t channels) except -1:
-        cdef bnn_dense *d = self.block
+        cdef bnn_block *b = self.block
         rows, words = self.batch * positions, (channels + 63) // 64
-        d.x_i8 = <int8_t *>self.optional("x_int8", "int8", (self.batch, positions * channels))
-        d.x_f32 = <float *>self.optional("x_real", "float32", (rows, channels))
-        d.x_u1 = <uint64_t *>self.optional("x_bits", "uint64", (rows, words))
-        self.x_forward = self.x_backward = d.x_u1
-        if d.x_f32 != NULL:
+        b.x_i8 = <int8_t *>self.optional("x_int8", "int8", (self.batch, positions * channels))
+        b.x_f32 = <float *>self.optional("x_real", "float32", (rows, channels))
+        b.x_u1 = <uint64_t *>self.optional("x_bits", "uint64", (rows, words))
+        self.x_forward = self.x_backward = b.x_u1
+        if b.x_f32 != NULL:
             self.x_forward = <uint64_t *>self.required("X_signs", "uint64", (rows, words))
             self.x_backward = <uint64_t *>self.required("X_signs_again", "uint64", (rows, words))
         return 0
 
     cdef int bind_outputs(self, size_t rows, size_t outputs) except -1:
-        cdef bnn_dense *d = self.block
+        cdef bnn_block *b = self.block
         words = (outputs + 63) // 64
-        d.out_u1 = <uint64_t *>self.optional("out_bits", "uint64", (rows, words))
-        d.out_f32 = <float *>self.optional("out_real", "float32", (rows, outputs))
-        d.mask_u1 = <uint64_t *>self.optional("mask", "uint64", (rows, words))
+        b.out_u1 = <uint64_t *>self.optional("out_bits", "uint64", (rows, words))
+        b.out_f32 = <float *>self.optional("out_real", "float32", (rows, outputs))
+        b.mask_u1 = <uint64_t *>self.optional("mask", "uint64", (rows, words))
         self.conv.flat_u1 = <uint64_t *>self.optional("out_flat", "uint64", (self.batch, None))
         return 0
 
     cdef int bind_working_memory(self, Window window, str gradient, int limit, bint first) except -1:
         cdef bnn_conv *c = &self.conv
-        cdef size_t outputs = c.dense.outputs
+        cdef size_t outputs = c.block.outputs
         sizes = window.sizes(outputs, gradient=gradient, limit=limit, first=first, threads=self.threads)
         values = self.batch * window.norm_positions * outputs
         if not first:
             values = max(values, self.batch * window.inputs * window.window.channels)
-        c.dense.g = self.required("gradient", _dtype(gradient), (None,))
+        c.block.g = self.required("gradient", _dtype(gradient), (None,))
         if self.arrays["gradient"].size < values:
             raise ValueError(f"gradient: expected {values} values, got {self.arrays['gradient'].size}")
-        c.dense.dx = NULL if first else c.dense.g
-        c.sites = <bnn_site *>self.required("sites", "int32", (window.positions, 2))
+        c.block.dx = NULL if first else c.block.g
+        c.origins = <bnn_origin *>self.required("sites", "int32", (window.positions, 2))
         if not first:
             c.neighbours = <int32_t *>self.required("neighbours", "int32", (window.inputs, window.taps))
             c.tables = <unsigned char *>self.required("tables", "uint8", (sizes["tables"],))
@@ -270,7 +270,7 @@ cdef class Conv(Block):
             self.sums_backward = <int32_t *>self.required("tap_sums_again", "int32", (window.taps, outputs))
         if window.window.pool == BNN_pool_before_norm:
             words = (outputs + 63) // 64
-            c.choice = <uint64_t *>self.required("choice", "uint64", (self.batch * window.positions, words))
+            c.argmax = <uint64_t *>self.required("choice", "uint64", (self.batch * window.positions, words))
         elif window.window.pool != BNN_pool_none:
             rows = sizes["group"] * window.windows
             c.window_gradient = self.required("window_gradient", _dtype(gradient), (rows, outputs))
@@ -280,23 +280,15 @@ cdef class Conv(Block):
         c.group = sizes["group"]
         return self.bind_scratch(sizes["scratch"])
 
-    def forward(self, size_t batch, bint training, bint first_step):
-        """Compute the block's output for the first `batch` samples."""
-        assert 0 < batch <= self.batch
+    cdef void run_forward(self, size_t batch, bint training, bint first_step) noexcept nogil:
         self.turn_forward()
         self.conv.tap_sums = self.sums_forward
-        with nogil:
-            bnn_conv_forward(self.kernels, &self.conv, batch, training, first_step, self.threads)
+        bnn_conv_forward(self.kernels, &self.conv, batch, training, first_step, self.threads)
 
-    def backward(self, size_t batch, DenseStep step):
-        """Compute dY, dW and dX; a dW that is not stored moves the weights."""
-        assert 0 < batch <= self.batch
+    cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
         self.turn_backward()
         self.conv.tap_sums = self.sums_backward
-        with nogil:
-            bnn_conv_backward(self.kernels, &self.conv, batch, &step.step, self.threads)
+        bnn_conv_backward(self.kernels, &self.conv, batch, step, self.threads)
 
-    def update(self, DenseStep step):
-        """Apply a stored dW, and Adam to gamma and beta."""
-        with nogil:
-            bnn_conv_update(self.kernels, &self.conv, &step.step, self.threads)
+    cdef void run_update(self, const bnn_block_step *step) noexcept nogil:
+        bnn_conv_update(self.kernels, &self.conv, step, self.threads)

@@ -1,90 +1,41 @@
-#include "tile.h"
+#include "pass.h"
 
-static void sum_taps(const struct bnn_conv *c, size_t output)
+/* A pass over the pieces of a batch. */
+struct forward {
+    struct conv_call call;
+    int training;
+    const struct bnn_thresholds *thresholds;
+    struct conv_sums all; /* of the former pass */
+    enum source source;
+    enum bnn_phase phase;
+    /* What it does with y of a tile of channels. */
+    void (*look)(const struct forward *f, const struct pass *s, size_t tile);
+};
+
+/* Values per channel in the batch. */
+static size_t values_of(const struct conv_call *call) { return call->batch * bnn_norm_positions(&call->c->window); }
+
+static void sum_y(const struct forward *f, const struct pass *s, size_t tile)
 {
-    const size_t taps = bnn_taps(&c->window), words = bnn_words(c->window.channels);
-    const uint64_t *bits = c->dense.w_u1 + output * taps * words;
-    for (size_t tap = 0; tap < taps; tap++, bits += words) {
-        int32_t negative = 0;
-        for (size_t word = 0; word < words; word++) negative += __builtin_popcountll(bits[word]);
-        c->tap_sums[tap * c->dense.outputs + output] = (int32_t)c->window.channels - 2 * negative;
-    }
-}
-
-static void pack_output(const void *context, size_t output)
-{
-    const struct conv_call *call = context;
-    const struct bnn_conv *c = call->c;
-    const size_t taps = bnn_taps(&c->window), channels = c->window.channels, words = bnn_words(channels);
-    TIMED(&c->dense, BNN_phase_pack, {
-        bnn_pack_latent(call->k, &c->dense, output * c->dense.inputs, taps, channels, c->dense.w_u1 + output * taps * words);
-        if (c->tap_sums) sum_taps(c, output);
-    });
-}
-
-static void pack_image(const void *context, size_t image)
-{
-    const struct conv_call *call = context;
-    const struct bnn_dense *d = &call->c->dense;
-    const size_t rows = call->c->window.height * call->c->window.width, channels = call->c->window.channels;
-    const size_t words = bnn_words(channels);
-    TIMED(d, BNN_phase_pack, call->k->pack_f32_u1(d->x_f32 + image * rows * channels, rows, channels, channels,
-                                                  d->x_u1 + image * rows * words, words));
-}
-
-void bnn_conv_pack(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int threads)
-{
-    const struct bnn_dense *d = &c->dense;
-    if (d->x_i8) { /* few inputs: the channels of all taps in a row, as in a dense block */
-        bnn_dense_pack(k, d, batch, threads);
-        return;
-    }
-    const struct conv_call call = {.k = k, .c = c};
-    bnn_for(threads, d->outputs, pack_output, &call);
-    if (d->x_f32) bnn_for(threads, batch, pack_image, &call);
-}
-
-/* What a pass over the pieces does with y of a tile of channels; n: values per channel in the batch. */
-typedef void visit(const struct bnn_kernels *k, const struct bnn_conv *c, const struct pass *s, const struct piece *piece,
-                   size_t tile, int training, int64_t n);
-
-static void sum_y(const struct bnn_kernels *k, const struct bnn_conv *c, const struct pass *s, const struct piece *piece,
-                  size_t tile, int training, int64_t n)
-{
-    (void)training, (void)n;
-    k->norm_sums_i32(s->tile, piece->norm_rows, tile_width(c->dense.outputs, tile), BNN_TILE, s->sums[0] + tile * BNN_TILE,
-                     s->sums[1] + tile * BNN_TILE);
+    (void)f;
+    s->k->norm_sums_i32(s->tile, s->piece.norm_rows, bnn_tile_width(s->c->block.outputs, tile), BNN_TILE,
+                        s->sums.whole[0] + tile * BNN_TILE, s->sums.whole[1] + tile * BNN_TILE);
 }
 
 /* The sums of all threads lie in the first one's scratch; each adds its deviations to its own. */
-static void sum_deviations(const struct bnn_kernels *k, const struct bnn_conv *c, const struct pass *s,
-                           const struct piece *piece, size_t tile, int training, int64_t n)
+static void sum_deviations(const struct forward *f, const struct pass *s, size_t tile)
 {
-    (void)training;
-    const int64_t *sum = bnn_conv_pass(c, bnn_conv_own(c, 0)).sums[0] + tile * BNN_TILE;
-    k->norm_deviation_i32(s->tile, piece->norm_rows, tile_width(c->dense.outputs, tile), BNN_TILE, n, sum,
-                          s->sums[2] + tile * BNN_TILE);
+    s->k->norm_deviation_i32(s->tile, s->piece.norm_rows, bnn_tile_width(s->c->block.outputs, tile), BNN_TILE,
+                             (int64_t)values_of(&f->call), f->all.whole[0] + tile * BNN_TILE,
+                             s->sums.whole[2] + tile * BNN_TILE);
 }
 
-static void gains(const struct bnn_dense *d, size_t tile, float *scale, float *shift)
+static void sum_magnitudes(const struct forward *f, const struct pass *s, size_t tile)
 {
-    for (size_t o = 0; o < tile_width(d->outputs, tile); o++) {
-        const size_t at = tile * BNN_TILE + o;
-        const struct bnn_channel channel = channel_of(d, at, d->mean[at], d->inverse[at]);
-        const double gain = channel.gamma * channel.inverse;
-        scale[o] = (float)gain;
-        shift[o] = (float)(channel.beta - gain * channel.mean);
-    }
-}
-
-static void sum_magnitudes(const struct bnn_kernels *k, const struct bnn_conv *c, const struct pass *s,
-                           const struct piece *piece, size_t tile, int training, int64_t n)
-{
-    (void)training, (void)n;
-    float scale[BNN_TILE], shift[BNN_TILE];
-    gains(&c->dense, tile, scale, shift);
-    k->norm_magnitude_i32(s->tile, piece->norm_rows, tile_width(c->dense.outputs, tile), BNN_TILE, scale, shift,
-                          s->real_sums[0] + tile * BNN_TILE);
+    (void)f;
+    const struct bnn_gains z = bnn_gains_of(&s->c->block, tile);
+    s->k->norm_magnitude_i32(s->tile, s->piece.norm_rows, bnn_tile_width(s->c->block.outputs, tile), BNN_TILE, z.scale,
+                             z.shift, s->sums.real[0] + tile * BNN_TILE);
 }
 
 /* A word of the mask where pooling chose. */
@@ -92,101 +43,99 @@ static void pool_words(const struct pass *s, size_t windows, uint64_t *to, size_
 {
     for (size_t window = 0; window < windows; window++, to += stride) {
         uint64_t word = 0;
-        for (size_t j = 0; j < BNN_POOL_ROWS; j++) word |= s->choice[BNN_POOL_ROWS * window + j] & from[BNN_POOL_ROWS * window + j];
+        for (size_t j = 0; j < BNN_POOL_ROWS; j++)
+            word |= s->argmax[BNN_POOL_ROWS * window + j] & from[BNN_POOL_ROWS * window + j];
         *to = word;
     }
 }
 
-/* Signs, mask and real form of z that go out. */
-static void activate(const struct bnn_kernels *k, const struct bnn_conv *c, const struct pass *s, const struct piece *piece,
-                     size_t tile, int training, int64_t n)
+/* Signs and mask of pooling after the sign: a bit is set where all four signs are negative. */
+static void pool_signs(const struct pass *s, size_t rows, size_t tile, const struct bnn_thresholds *t, uint64_t *out,
+                       uint64_t *mask)
 {
-    (void)n;
-    const struct bnn_dense *d = &c->dense;
-    const size_t width = tile_width(d->outputs, tile), words = bnn_words(d->outputs);
-    const struct thresholds *t = bnn_conv_thresholds(c, tile);
-    const int after = c->window.pool == BNN_pool_before_sign || c->window.pool == BNN_pool_after_sign;
-    if (after && !piece->windows) return;
+    const size_t words = bnn_words(s->c->block.outputs);
+    for (size_t r = 0; out && r < rows; r++)
+        out[r * words] = s->bits[4 * r] & s->bits[4 * r + 1] & s->bits[4 * r + 2] & s->bits[4 * r + 3];
+    if (!mask) return;
+    s->k->within_i32_u1(s->tile, s->piece.rows, bnn_tile_width(s->c->block.outputs, tile), BNN_TILE, t->low, t->high, s->mask,
+                        1);
+    pool_words(s, rows, mask, words, s->mask);
+}
+
+/* Signs, mask and real form of z that go out. */
+static void activate(const struct forward *f, const struct pass *s, size_t tile)
+{
+    const struct bnn_kernels *k = s->k;
+    const struct bnn_block *b = &s->c->block;
+    const size_t width = bnn_tile_width(b->outputs, tile), words = bnn_words(b->outputs);
+    const size_t at = s->piece.out_first * words + tile;
+    const struct bnn_thresholds *t = f->thresholds + tile;
+    uint64_t *out = b->out_u1 ? b->out_u1 + at : NULL, *mask = f->training && b->mask_u1 ? b->mask_u1 + at : NULL;
     const int32_t *y = s->tile;
-    size_t rows = piece->norm_rows;
-    const int masked = training && d->mask_u1 != NULL;
-    if (after) {
-        bnn_conv_choose(k, c, s, piece, tile, t);
-        y = s->chosen, rows = piece->rows / BNN_POOL_ROWS;
+    size_t rows = s->piece.norm_rows;
+    if (is_pooled_after_norm(s->c)) {
+        if (!s->piece.windows) return;
+        bnn_conv_choose(s, tile, t);
+        y = s->chosen, rows = s->piece.rows / BNN_POOL_ROWS;
     }
-    uint64_t *out = d->out_u1 + piece->out_first * words + tile, *mask = d->mask_u1 + piece->out_first * words + tile;
-    if (c->window.pool == BNN_pool_after_sign) {
-        if (d->out_u1) /* a bit is set where all four signs are negative */
-            for (size_t r = 0; r < rows; r++)
-                out[r * words] = s->bits[4 * r] & s->bits[4 * r + 1] & s->bits[4 * r + 2] & s->bits[4 * r + 3];
-        if (masked) {
-            k->within_i32_u1(s->tile, piece->rows, width, BNN_TILE, t->low, t->high, s->mask, 1);
-            pool_words(s, rows, mask, words, s->mask);
-        }
+    if (s->c->window.pool == BNN_pool_after_sign) {
+        pool_signs(s, rows, tile, t, out, mask);
     } else {
-        if (d->out_u1) k->binarise_i32_u1(y, rows, width, BNN_TILE, t->threshold, t->flip, out, words);
-        if (masked) k->within_i32_u1(y, rows, width, BNN_TILE, t->low, t->high, mask, words);
+        if (out) k->binarise_i32_u1(y, rows, width, BNN_TILE, t->threshold, t->flip, out, words);
+        if (mask) k->within_i32_u1(y, rows, width, BNN_TILE, t->low, t->high, mask, words);
     }
-    if (d->out_f32) {
-        float scale[BNN_TILE], shift[BNN_TILE];
-        gains(d, tile, scale, shift);
-        k->normalise_i32_f32(y, rows, width, BNN_TILE, scale, shift,
-                             d->out_f32 + piece->out_first * d->outputs + tile * BNN_TILE, d->outputs);
+    if (b->out_f32) {
+        const struct bnn_gains z = bnn_gains_of(b, tile);
+        k->normalise_i32_f32(y, rows, width, BNN_TILE, z.scale, z.shift,
+                             b->out_f32 + s->piece.out_first * b->outputs + tile * BNN_TILE, b->outputs);
     }
 }
 
-struct forward {
-    const struct bnn_kernels *k;
-    const struct bnn_conv *c;
-    size_t batch;
-    enum source source;
-    enum bnn_phase phase;
-    visit *look;
-    int training;
-};
-
-static void pass_piece(const void *context, size_t number)
+static void look_at_pieces(const void *context, struct bnn_share pieces)
 {
     const struct forward *f = context;
-    const struct bnn_conv *c = f->c;
-    const struct pass s = bnn_conv_pass(c, bnn_conv_own(c, bnn_thread()));
-    const struct piece piece = bnn_piece(c, 0, f->batch, number);
-    const int64_t n = (int64_t)(f->batch * bnn_norm_positions(&c->window));
-    if (f->source != READ) TIMED(&c->dense, BNN_phase_gather, bnn_gather(c, &piece, s.patch));
-    for (size_t tile = 0; tile < bnn_words(c->dense.outputs); tile++) {
-        TIMED(&c->dense, BNN_phase_forward, bnn_conv_y(f->k, c, &s, &piece, tile, f->source, c->y_forward, 0));
-        TIMED(&c->dense, f->phase, f->look(f->k, c, &s, &piece, tile, f->training, n));
+    const struct bnn_conv *c = f->call.c;
+    const struct bnn_block *b = &c->block;
+    struct pass s = bnn_conv_pass(f->call.k, c);
+    for (size_t number = pieces.first; number < pieces.end; number++) {
+        s.piece = bnn_piece(c, 0, f->call.batch, number);
+        if (f->source != READ) TIMED(b, BNN_phase_gather, bnn_im2col(c, s.piece.first, s.piece.rows, s.patch));
+        for (size_t tile = 0; tile < bnn_words(b->outputs); tile++) {
+            TIMED(b, BNN_phase_forward, bnn_conv_y(&s, tile, f->source, c->y_forward, 0));
+            TIMED(b, f->phase, f->look(f, &s, tile));
+        }
     }
 }
 
-static void pass_over(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, enum source source,
-                      enum bnn_phase phase, visit *look, int training, int threads)
+static void pass_over(struct forward *f, enum bnn_phase phase,
+                      void (*look)(const struct forward *f, const struct pass *s, size_t tile))
 {
-    bnn_for(threads, bnn_pieces(c, batch), pass_piece,
-            &(struct forward){k, c, batch, source, phase, look, training});
+    f->phase = phase, f->look = look;
+    bnn_for_shares(f->call.threads, bnn_pieces(f->call.c, f->call.batch), look_at_pieces, f);
 }
 
-/* Batch statistics into dense.mean and dense.inverse. */
-static void measure(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int first, enum source again,
-                    int threads)
+/* Batch statistics into mean and inverse. */
+static void measure(struct forward *f, int first)
 {
-    const struct bnn_dense *d = &c->dense;
-    const double n = (double)(batch * bnn_norm_positions(&c->window));
-    bnn_conv_clear_sums(c, threads);
-    pass_over(k, c, batch, c->y_forward ? MULTIPLY_AND_KEEP : MULTIPLY, BNN_phase_statistics, sum_y, 1, threads);
-    struct pass all = bnn_conv_add_sums(c, threads);
-    if (d->norm != BNN_norm_l2) {
-        pass_over(k, c, batch, again, BNN_phase_statistics, sum_deviations, 1, threads);
-        for (int thread = 1; thread < threads; thread++)
-            for (size_t o = 0; o < d->outputs; o++)
-                all.sums[2][o] += bnn_conv_pass(c, bnn_conv_own(c, thread)).sums[2][o];
+    const struct conv_call *call = &f->call;
+    const struct bnn_block *b = &call->c->block;
+    const double n = (double)values_of(call);
+    const enum source again = f->source;
+    bnn_conv_clear_sums(call);
+    f->source = again == READ ? MULTIPLY_AND_KEEP : MULTIPLY;
+    pass_over(f, BNN_phase_statistics, sum_y);
+    f->source = again;
+    f->all = bnn_conv_reduce_sums(call);
+    if (b->norm != BNN_norm_l2) {
+        pass_over(f, BNN_phase_statistics, sum_deviations);
+        bnn_conv_reduce_sums(call);
     }
-    for (size_t o = 0; o < d->outputs; o++)
-        bnn_follow_statistics(d, o, n, all.sums[0][o], all.sums[d->norm == BNN_norm_l2 ? 1 : 2][o], first);
-    if (!d->magnitude) return;
-    pass_over(k, c, batch, again, BNN_phase_statistics, sum_magnitudes, 1, threads);
-    all = bnn_conv_add_sums(c, threads);
-    for (size_t o = 0; o < d->outputs; o++) d->magnitude[o] = all.real_sums[0][o] / n;
+    for (size_t o = 0; o < b->outputs; o++)
+        bnn_follow_statistics(b, o, n, f->all.whole[0][o], f->all.whole[b->norm == BNN_norm_l2 ? 1 : 2][o], first);
+    if (!b->magnitude) return;
+    pass_over(f, BNN_phase_statistics, sum_magnitudes);
+    f->all = bnn_conv_reduce_sums(call);
+    for (size_t o = 0; o < b->outputs; o++) b->magnitude[o] = f->all.real[0][o] / n;
 }
 
 void bnn_conv_flatten(const uint64_t *from, size_t rows, size_t bits, uint64_t *to)
@@ -205,26 +154,20 @@ void bnn_conv_flatten(const uint64_t *from, size_t rows, size_t bits, uint64_t *
 static void flatten_image(const void *context, size_t image)
 {
     const struct bnn_conv *c = ((const struct conv_call *)context)->c;
-    const size_t rows = bnn_out_positions(&c->window), bits = c->dense.outputs;
-    TIMED(&c->dense, BNN_phase_pack, bnn_conv_flatten(c->dense.out_u1 + image * rows * bnn_words(bits), rows, bits,
+    const size_t rows = bnn_out_positions(&c->window), bits = c->block.outputs;
+    TIMED(&c->block, BNN_phase_pack, bnn_conv_flatten(c->block.out_u1 + image * rows * bnn_words(bits), rows, bits,
                                                       c->flat_u1 + image * bnn_words(rows * bits)));
 }
 
 void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int training, int first,
                       int threads)
 {
-    const struct bnn_dense *d = &c->dense;
-    const enum source again = training && c->y_forward ? READ : MULTIPLY;
-    bnn_conv_pack(k, c, batch, threads);
-    if (training) {
-        measure(k, c, batch, first, again, threads);
-    } else {
-        for (size_t o = 0; o < d->outputs; o++) {
-            d->mean[o] = (double)d->running_mean[o];
-            d->inverse[o] = bnn_channel_inverse(d->norm, (double)d->running_spread[o]);
-        }
-    }
-    TIMED(d, BNN_phase_activate, bnn_conv_find_thresholds(c, threads));
-    pass_over(k, c, batch, again, BNN_phase_activate, activate, training, threads);
-    if (c->flat_u1) bnn_for(threads, batch, flatten_image, &(struct conv_call){.c = c});
+    struct forward f = {.call = {.k = k, .c = c, .batch = batch, .threads = threads}, .training = training,
+                        .source = training && c->y_forward ? READ : MULTIPLY};
+    bnn_conv_prepack(&f.call);
+    if (training) measure(&f, first);
+    else bnn_use_running(&c->block, 0, c->block.outputs);
+    TIMED(&c->block, BNN_phase_activate, f.thresholds = bnn_conv_thresholds(&f.call));
+    pass_over(&f, BNN_phase_activate, activate);
+    if (c->flat_u1) bnn_for(threads, batch, flatten_image, &f.call);
 }

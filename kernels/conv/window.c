@@ -12,13 +12,13 @@ ptrdiff_t bnn_position_place(const struct bnn_window *w, size_t y, size_t x)
     return (ptrdiff_t)(right + (w->out_width % 2 ? 2 * pooled_height : 0) + x);
 }
 
-void bnn_window_sites(const struct bnn_window *w, struct bnn_site *sites)
+void bnn_window_origins(const struct bnn_window *w, struct bnn_origin *origins)
 {
     for (size_t y = 0; y < w->out_height; y++)
         for (size_t x = 0; x < w->out_width; x++) {
             const ptrdiff_t place = bnn_position_place(w, y, x);
             if (place >= 0)
-                sites[place] = (struct bnn_site){(int32_t)(y * w->stride) - (int32_t)w->pad_top,
+                origins[place] = (struct bnn_origin){(int32_t)(y * w->stride) - (int32_t)w->pad_top,
                                                  (int32_t)(x * w->stride) - (int32_t)w->pad_left};
         }
 }

@@ -20,7 +20,7 @@ struct bnn_window {
 };
 
 /* Upper left corner of a position's window in the input; outside the image where it is padded. */
-struct bnn_site {
+struct bnn_origin {
     int32_t y, x;
 };
 
@@ -53,8 +53,8 @@ static inline size_t bnn_taps(const struct bnn_window *w) { return w->kernel * w
 /* The place of a position in the stored order, or -1 where it does not exist. */
 ptrdiff_t bnn_position_place(const struct bnn_window *w, size_t y, size_t x);
 
-/* sites [positions]: in the stored order. */
-void bnn_window_sites(const struct bnn_window *w, struct bnn_site *sites);
+/* origins [positions]: in the stored order. */
+void bnn_window_origins(const struct bnn_window *w, struct bnn_origin *origins);
 
 /* neighbours [height*width][taps]: the place of the position whose tap sees an input, or -1: the transposed convolution. */
 void bnn_window_neighbours(const struct bnn_window *w, int32_t *neighbours);

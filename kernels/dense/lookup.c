@@ -1,22 +1,27 @@
 /* Products of gradients of at most 6 bits with signs, by look-up, as convolutions have them (lookup/lookup.h): every
- * thread takes a share of the rows; their tables are made once for as many tiles of columns as there is room to lay
+ * thread takes a share of the rows; their tables are made once for as many tiles of columns as there is space to lay
  * indices for. */
-#include "tile.h"
+#include "pass.h"
 
 /* Tables lie where other products have their panel; behind them sums and laid indices. */
 #define TABLE_BYTES BNN_PANEL_BYTES
 /* Groups of a table row and of a tile's indices: more are multiplied in pieces. */
 #define MOST_GROUPS (BNN_LOOKUP_INDEX_BYTES / BNN_LOOKUP_PANEL_BYTES)
 
-struct room {
-    uint8_t *tables, *indices;
-    int32_t *sums;
-    const uint8_t *rows[BNN_LOOKUP_ROWS];
-};
-
 /* How a product is cut: depths of a piece, rows of a block, tiles of a group. */
 struct cut {
     size_t depth, pieces, row_bytes, tile_bytes, rows, tiles;
+};
+
+/* A product on its way, and where a thread works on it. */
+struct work {
+    const struct dense_call *call;
+    const struct bnn_signed_product *p;
+    struct cut cut;
+    size_t share; /* rows of a thread */
+    uint8_t *tables, *indices;
+    int32_t *sums;
+    const uint8_t *rows[BNN_LOOKUP_ROWS];
 };
 
 static struct cut cut_of(const struct bnn_signed_product *p, size_t batch)
@@ -31,90 +36,85 @@ static struct cut cut_of(const struct bnn_signed_product *p, size_t batch)
     return cut;
 }
 
-static void lay(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
-                const struct cut *cut, size_t piece, size_t tile, uint8_t *indices)
+static size_t depth_of(const struct work *w, size_t piece)
 {
-    const size_t first = piece * cut->depth, depth = bnn_min(cut->depth, p->depth - first);
-    TIMED(d, BNN_phase_tables,
-          k->lookup_lay_u1(p->b + first * p->b_stride_words + tile, p->b_stride_words, depth,
-                           tile_width(p->columns, tile), indices));
+    return bnn_min(w->cut.depth, w->p->depth - piece * w->cut.depth);
 }
 
-static void make_tables(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
-                        const struct cut *cut, size_t piece, size_t row, size_t rows, uint8_t *tables)
+static void lay(const struct work *w, size_t piece, size_t tile, uint8_t *indices)
 {
-    const size_t first = piece * cut->depth, depth = bnn_min(cut->depth, p->depth - first);
-    TIMED(d, BNN_phase_tables,
-          k->lookup_tables_i8(p->a + row * p->a_stride + first, rows, p->a_stride, depth, BNN_lookup_whole, tables,
-                              cut->row_bytes));
+    const struct bnn_signed_product *p = w->p;
+    TIMED(&w->call->d->block, BNN_phase_tables,
+          w->call->k->lookup_lay_u1(p->b + piece * w->cut.depth * p->b_stride_words + tile, p->b_stride_words,
+                                    depth_of(w, piece), bnn_tile_width(p->columns, tile), indices));
 }
 
-static void multiply(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
-                     const struct cut *cut, const struct room *room, size_t piece, size_t tile, size_t rows,
-                     const uint8_t *indices)
+static void make_tables(const struct work *w, size_t piece, size_t row, size_t rows)
 {
-    const size_t depth = bnn_min(cut->depth, p->depth - piece * cut->depth);
-    TIMED(d, p->phase,
-          k->lookup_gemm_i32(room->rows, rows, 1, bnn_lookup_groups(depth), indices, tile_width(p->columns, tile), 1,
-                             room->sums, BNN_TILE, piece != 0));
+    const struct bnn_signed_product *p = w->p;
+    TIMED(&w->call->d->block, BNN_phase_tables,
+          w->call->k->lookup_tables_i8(p->a + row * p->a_stride + piece * w->cut.depth, rows, p->a_stride, depth_of(w, piece),
+                                       BNN_lookup_whole, w->tables, w->cut.row_bytes));
 }
 
-/* Rows `first` ... `end` by the tiles `tile` ... of a group, whose indices have been laid unless the depth is in pieces;
- * the largest value of their use. */
-static int32_t group_rows(const struct bnn_kernels *k, const struct bnn_dense *d, const struct bnn_signed_product *p,
-                       const struct cut *cut, const struct room *room, size_t first, size_t end, size_t tile, size_t tiles)
+static void multiply(const struct work *w, size_t piece, size_t tile, size_t rows, const uint8_t *indices)
+{
+    TIMED(&w->call->d->block, w->p->phase,
+          w->call->k->lookup_gemm_i32(w->rows, rows, 1, bnn_lookup_groups(depth_of(w, piece)), indices,
+                                      bnn_tile_width(w->p->columns, tile), 1, w->sums, BNN_TILE, piece != 0));
+}
+
+/* Some rows by the tiles `tile` ... of a group, whose indices have been laid unless the depth is in pieces; the largest
+ * value of their use. */
+static int32_t multiply_group(const struct work *w, struct bnn_share all, size_t tile, size_t tiles)
 {
     int32_t largest = 0;
-    for (size_t row = first; row < end; row += cut->rows) {
-        const size_t rows = bnn_min(cut->rows, end - row);
-        if (cut->pieces == 1) make_tables(k, d, p, cut, 0, row, rows, room->tables);
+    for (size_t row = all.first; row < all.end; row += w->cut.rows) {
+        const size_t rows = bnn_min(w->cut.rows, all.end - row);
+        if (w->cut.pieces == 1) make_tables(w, 0, row, rows);
         for (size_t i = 0; i < tiles; i++) {
-            uint8_t *indices = room->indices + i * cut->tile_bytes;
-            for (size_t piece = 0; piece < cut->pieces; piece++) {
-                if (cut->pieces > 1) {
-                    make_tables(k, d, p, cut, piece, row, rows, room->tables);
-                    lay(k, d, p, cut, piece, tile + i, indices);
+            uint8_t *indices = w->indices + i * w->cut.tile_bytes;
+            for (size_t piece = 0; piece < w->cut.pieces; piece++) {
+                if (w->cut.pieces > 1) {
+                    make_tables(w, piece, row, rows);
+                    lay(w, piece, tile + i, indices);
                 }
-                multiply(k, d, p, cut, room, piece, tile + i, rows, indices);
+                multiply(w, piece, tile + i, rows, indices);
             }
-            const int32_t value = p->use(k, d, p, row, rows, tile + i, room->sums);
+            const int32_t value = w->p->use(w->call, row, rows, tile + i, w->sums);
             largest = value > largest ? value : largest;
         }
     }
     return largest;
 }
 
-struct call {
-    const struct bnn_kernels *k;
-    const struct bnn_dense *d;
-    const struct bnn_signed_product *p;
-    struct cut cut;
-    size_t share; /* rows of a thread */
-};
-
-static double multiply_rows(const void *context, size_t number)
+/* Rows by all tiles. */
+static int32_t multiply_rows(const struct work *w, struct bnn_share rows)
 {
-    const struct call *call = context;
-    const struct bnn_signed_product *p = call->p;
-    const struct cut *cut = &call->cut;
-    const size_t first = number * call->share, end = bnn_min(first + call->share, p->rows), all_tiles = bnn_words(p->columns);
-    unsigned char *base = call->d->scratch + (size_t)bnn_thread() * call->d->scratch_stride;
-    struct room room = {base, base + TABLE_BYTES + BNN_LOOKUP_SUM_BYTES, (int32_t *)(base + TABLE_BYTES), {0}};
+    const size_t all_tiles = bnn_words(w->p->columns);
     int32_t largest = 0;
-    for (size_t i = 0; i < cut->rows; i++) room.rows[i] = room.tables + i * cut->row_bytes;
-    for (size_t tile = 0; tile < all_tiles; tile += cut->tiles) {
-        const size_t tiles = bnn_min(cut->tiles, all_tiles - tile);
-        for (size_t i = 0; i < tiles && cut->pieces == 1; i++)
-            lay(call->k, call->d, p, cut, 0, tile + i, room.indices + i * cut->tile_bytes);
-        const int32_t of_group = group_rows(call->k, call->d, p, cut, &room, first, end, tile, tiles);
+    for (size_t tile = 0; tile < all_tiles; tile += w->cut.tiles) {
+        const size_t tiles = bnn_min(w->cut.tiles, all_tiles - tile);
+        for (size_t i = 0; i < tiles && w->cut.pieces == 1; i++) lay(w, 0, tile + i, w->indices + i * w->cut.tile_bytes);
+        const int32_t of_group = multiply_group(w, rows, tile, tiles);
         largest = of_group > largest ? of_group : largest;
     }
     return largest;
 }
 
-int32_t bnn_dense_multiply_signs(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch,
-                                 const struct bnn_signed_product *p, int threads)
+static double multiply_share(const void *context, struct bnn_share share)
 {
-    const struct call call = {k, d, p, cut_of(p, batch), bnn_ceil_div(p->rows, (size_t)threads)};
-    return (int32_t)bnn_for_max(threads, bnn_ceil_div(p->rows, call.share), multiply_rows, &call);
+    struct work w = *(const struct work *)context;
+    const struct bnn_share rows = {share.first * w.share, bnn_min(share.end * w.share, w.p->rows)};
+    const struct dense_scratch s = bnn_dense_own_scratch(w.call);
+    w.tables = s.panel, w.sums = s.tile, w.indices = (uint8_t *)s.tile + BNN_LOOKUP_SUM_BYTES;
+    for (size_t i = 0; i < w.cut.rows; i++) w.rows[i] = w.tables + i * w.cut.row_bytes;
+    return multiply_rows(&w, rows);
+}
+
+int32_t bnn_dense_multiply_signs(const struct dense_call *call, const struct bnn_signed_product *p)
+{
+    const struct work work = {.call = call, .p = p, .cut = cut_of(p, call->batch),
+                              .share = bnn_ceil_div(p->rows, (size_t)call->threads)};
+    return (int32_t)bnn_max_of_shares(call->threads, bnn_ceil_div(p->rows, work.share), multiply_share, &work);
 }

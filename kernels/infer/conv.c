@@ -1,5 +1,5 @@
 /* A convolution: im2col patches, products and skipped taps are those of conv/. */
-#include "../conv/tile.h"
+#include "../conv/pass.h"
 #include "passes.h"
 
 struct call {
@@ -14,9 +14,9 @@ static struct bnn_conv conv_of(const struct bnn_infer_layer *l)
 {
     uint64_t *weights = (uint64_t *)(uintptr_t)l->weights; /* which it only reads */
     return (struct bnn_conv){
-        .dense = {.inputs = l->inputs, .outputs = l->outputs, .x_i8 = l->x_i8, .x_u1 = (uint64_t *)(uintptr_t)l->x_u1,
+        .block = {.inputs = l->inputs, .outputs = l->outputs, .x_i8 = l->x_i8, .x_u1 = (uint64_t *)(uintptr_t)l->x_u1,
                   .w_u1 = weights, .w_t_u1 = weights},
-        .window = l->window, .sites = l->sites, .tap_sums = l->tap_sums,
+        .window = l->window, .origins = l->origins, .tap_sums = l->tap_sums,
     };
 }
 
@@ -29,11 +29,10 @@ static size_t patch_bytes(const struct bnn_infer_layer *l)
 static size_t cut_scratch(const struct bnn_infer_layer *l, unsigned char *base, struct pass *s)
 {
     unsigned char *at = base;
-    *s = (struct pass){0};
     s->panel = bnn_cut(&at, BNN_PANEL_BYTES);
     s->tile = bnn_cut(&at, BNN_CONV_ROWS * BNN_TILE * sizeof *s->tile);
     s->bits = bnn_cut(&at, BNN_CONV_ROWS * sizeof *s->bits);
-    s->choice = bnn_cut(&at, BNN_CONV_ROWS * sizeof *s->choice);
+    s->argmax = bnn_cut(&at, BNN_CONV_ROWS * sizeof *s->argmax);
     s->patch = bnn_cut(&at, BNN_CONV_ROWS * patch_bytes(l));
     return (size_t)(at - base);
 }
@@ -41,7 +40,7 @@ static size_t cut_scratch(const struct bnn_infer_layer *l, unsigned char *base, 
 size_t bnn_infer_conv_scratch(const struct bnn_infer_layer *layer)
 {
     struct pass s;
-    return cut_scratch(layer, (unsigned char *)64, &s);
+    return cut_scratch(layer, BNN_NOWHERE, &s);
 }
 
 /* The sign where pooling behind the sign chose: the first +1 (bit 0) by `by`, or else the first of all. */
@@ -56,16 +55,16 @@ static uint64_t chosen_bit(const uint64_t *by, const uint64_t *bits)
 }
 
 /* Pooling behind the norm or the sign: a bit is set where all four signs are negative. */
-static void pool_signs(const struct bnn_kernels *k, const struct bnn_infer_layer *l, const struct pass *s, size_t rows,
-                       size_t tile, uint64_t *out)
+static void pool_signs(const struct bnn_infer_layer *l, const struct pass *s, size_t tile, uint64_t *out)
 {
-    const size_t base = tile * BNN_TILE, width = tile_width(l->outputs, tile), words = bnn_words(l->outputs);
-    k->binarise_i32_u1(s->tile, rows, width, BNN_TILE, l->threshold + base, l->flip + base, s->bits, 1);
+    const size_t base = tile * BNN_TILE, width = bnn_tile_width(l->outputs, tile), words = bnn_words(l->outputs);
+    const size_t rows = s->piece.rows;
+    s->k->binarise_i32_u1(s->tile, rows, width, BNN_TILE, l->threshold + base, l->flip + base, s->bits, 1);
     if (l->choice)
-        k->binarise_i32_u1(s->tile, rows, width, BNN_TILE, l->choice + base, l->flip + base, s->choice, 1);
+        s->k->binarise_i32_u1(s->tile, rows, width, BNN_TILE, l->choice + base, l->flip + base, s->argmax, 1);
     for (size_t row = 0; row < rows; row += BNN_POOL_ROWS, out += words) {
         const uint64_t *b = s->bits + row;
-        *out = l->choice ? chosen_bit(s->choice + row, b) : b[0] & b[1] & b[2] & b[3];
+        *out = l->choice ? chosen_bit(s->argmax + row, b) : b[0] & b[1] & b[2] & b[3];
     }
 }
 
@@ -73,23 +72,22 @@ static void one_share(const void *context, size_t number)
 {
     const struct call *call = context;
     const struct bnn_infer_layer *l = call->layer;
-    const struct bnn_kernels *k = call->infer->kernels;
     const struct piece piece = bnn_piece(call->conv, 0, call->batch, number / call->groups);
-    const int pools_signs = l->window.pool == BNN_pool_before_sign || l->window.pool == BNN_pool_after_sign;
+    const int pools_signs = is_pooled_after_norm(call->conv);
     if (pools_signs && !piece.windows) return; /* what a floor leaves over */
-    struct pass s;
+    struct pass s = {.k = call->infer->kernels, .c = call->conv, .piece = piece};
     cut_scratch(l, call->infer->scratch + (size_t)bnn_thread() * call->infer->stride, &s);
-    bnn_gather(call->conv, &piece, s.patch);
+    bnn_im2col(call->conv, piece.first, piece.rows, s.patch);
     const size_t words = bnn_words(l->outputs), group = number % call->groups;
     for (size_t tile = group; tile < words; tile += call->groups) {
         const size_t base = tile * BNN_TILE;
         uint64_t *out = l->out_u1 + piece.out_first * words + tile;
-        bnn_conv_y(k, call->conv, &s, &piece, tile, MULTIPLY, NULL, 0);
+        bnn_conv_y(&s, tile, MULTIPLY, NULL, 0);
         if (pools_signs)
-            pool_signs(k, l, &s, piece.rows, tile, out);
+            pool_signs(l, &s, tile, out);
         else
-            k->binarise_i32_u1(s.tile, piece.norm_rows, tile_width(l->outputs, tile), BNN_TILE, l->threshold + base,
-                               l->flip + base, out, words);
+            s.k->binarise_i32_u1(s.tile, piece.norm_rows, bnn_tile_width(l->outputs, tile), BNN_TILE,
+                                 l->threshold + base, l->flip + base, out, words);
     }
 }
 

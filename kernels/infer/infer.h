@@ -27,9 +27,9 @@ struct bnn_infer_layer {
     /* The last layer: z = y * scale + shift [B][O]. */
     const float *scale, *shift;
     float *out_f32;
-    /* A convolution has sites; as in conv.h. */
+    /* A convolution has origins; as in conv.h. */
     struct bnn_window window;
-    const struct bnn_site *sites;
+    const struct bnn_origin *origins;
     int32_t *tap_sums;
     uint64_t *flat_u1;
 };

@@ -17,7 +17,7 @@ cdef extern from "infer/infer.h":
         const float *shift
         float *out_f32
         bnn_window window
-        const bnn_site *sites
+        const bnn_origin *origins
         int32_t *tap_sums
         uint64_t *flat_u1
     struct bnn_inference:
@@ -45,12 +45,12 @@ def inference_scratch_bytes(size_t inputs, bint first, Window window=None):
     """
     cdef bnn_infer_layer layer
     cdef int8_t pixel = 0
-    cdef bnn_site site
+    cdef bnn_origin origin
     memset(&layer, 0, sizeof(layer))
     layer.inputs = inputs
     layer.x_i8 = &pixel if first else NULL
     if window is not None:
-        layer.window, layer.sites = window.window, &site
+        layer.window, layer.origins = window.window, &origin
     return bnn_infer_scratch(&layer)
 
 
@@ -62,7 +62,7 @@ cdef class Inference:
     layers : list of dict
         First to last: ``inputs`` and ``outputs`` of a product, ``window`` (a `Window` or None) and arrays by name, types
         and shapes as in infer.h: ``x`` (int8: pixels, or uint64), ``weights``, ``threshold``, ``flip`` and ``out``, in the
-        last layer ``scale``, ``shift`` and ``out`` (float32); of a convolution ``sites``, and where needed ``choice``,
+        last layer ``scale``, ``shift`` and ``out`` (float32); of a convolution ``origins``, and where needed ``choice``,
         ``tap_sums`` and ``flat``.
     batch : int
         Most samples.
@@ -118,7 +118,7 @@ cdef int _bind_layer(bnn_infer_layer *layer, dict given, size_t batch) except -1
     if window is not None:
         layer.window, channels = window.window, window.window.channels
         rows_in, rows_out = batch * <size_t>window.inputs, batch * <size_t>window.out_positions
-        layer.sites = <bnn_site *>data(given["sites"], "int32", (window.positions, 2), False, "sites")
+        layer.origins = <bnn_origin *>data(given["origins"], "int32", (window.positions, 2), False, "origins")
     x = given["x"]
     if x.dtype == "int8":
         layer.x_i8 = <int8_t *>data(x, "int8", (batch, rows_in // batch * channels), False, "x")

@@ -5,7 +5,8 @@
 #ifndef BNN_LOSS_H
 #define BNN_LOSS_H
 
-#include "../dense/dense.h"
+#include "../block/scale.h"
+#include "../common/dispatch.h"
 
 struct bnn_loss_result {
     double loss;    /* summed over the rows, in order */

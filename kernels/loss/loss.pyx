@@ -58,6 +58,9 @@ cdef class Loss:
         cdef bnn_loss_result result
         assert rows <= self.batch
         with nogil:
-            result = bnn_loss(self.kernels, self.logits, self.labels, rows, self.classes, self.smoothing, self.type,
-                              self.gradient if training else NULL, self.scale, self.threads)
+            result = self.run(rows, training)
         return result.loss, result.hits
+
+    cdef bnn_loss_result run(self, size_t rows, bint training) noexcept nogil:
+        return bnn_loss(self.kernels, self.logits, self.labels, rows, self.classes, self.smoothing, self.type,
+                        self.gradient if training else NULL, self.scale, self.threads)

@@ -8,7 +8,10 @@
 #ifndef BNN_INIT_H
 #define BNN_INIT_H
 
-#include "update.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../common/type.h"
 
 void bnn_init_latent(void *latent, size_t count, enum bnn_type type, float range, float sigma, uint64_t key);
 

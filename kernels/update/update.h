@@ -27,6 +27,7 @@
 #define BNN_UPDATE_H
 
 #include "../common/base.h"
+#include "../common/type.h"
 
 struct bnn_sign_step {
     int32_t beta; /* 0 ... 2^15 */
@@ -53,7 +54,6 @@ typedef void bnn_update_channel_momentum_i8_fn(int8_t *latent, int8_t *momentum,
 typedef void bnn_update_sign_i8_fn(int8_t *latent, size_t stride, const int32_t *gradient, size_t g_stride,
                                    size_t rows, size_t columns, uint32_t index, const struct bnn_sign_step *step);
 
-enum bnn_type { BNN_f32, BNN_f16, BNN_i16, BNN_i8, BNN_u1 };
 enum bnn_optimizer { BNN_adam, BNN_sgd, BNN_sign_momentum, BNN_sign, BNN_bop };
 
 /* Momenta stay in units of `unit` times the gradient handed in: with binarised gradients +-1 of which the optimiser is to

@@ -49,7 +49,17 @@ static void count_index(const void *context, size_t index)
     seen[index] += 1 + bnn_thread();
 }
 
-static double turned(const void *context, size_t index) { return (double)(index * 11 % *(const size_t *)context); }
+static double turned(size_t index, size_t count) { return (double)(index * 11 % count); }
+
+static double largest_of(const void *context, struct bnn_share share)
+{
+    double largest = 0.0;
+    for (size_t i = share.first; i < share.end; i++) {
+        const double value = turned(i, *(const size_t *)context);
+        largest = value > largest ? value : largest;
+    }
+    return largest;
+}
 
 /* Shares are neighbours, and the first ones longer by one. */
 static void run_loops(void)
@@ -63,9 +73,8 @@ static void run_loops(void)
                 if (at == count / all + (share < count % all)) share++, at = 0;
                 check(seen[i] == 1 + (int)share, "a loop's index is not where it belongs");
             }
-            double largest = 0.0;
-            for (size_t i = 0; i < count; i++) largest = turned(&count, i) > largest ? turned(&count, i) : largest;
-            check(bnn_for_max(threads, count, turned, &count) == largest, "not the largest value");
+            check(bnn_max_of_shares(threads, count, largest_of, &count) == largest_of(&count, (struct bnn_share){0, count}),
+                  "not the largest value");
         }
 }
 

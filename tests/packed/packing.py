@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from harness import fill_batch, make_config, make_model, scramble_norms
+from harness import fill_batch, make_config, make_program, scramble_norms
 
 from bnntrain.config import Data
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.method import resolve_method
-from bnntrain.model import Model
 from bnntrain.packed.head import Head
 from bnntrain.packed.layers import packed_layers
 from bnntrain.packed.pack import pack
+from bnntrain.program import Program
 
 
 class Arrays:
@@ -38,11 +38,11 @@ class Memory:
 
     path, threads = Path("memory"), 1
 
-    def __init__(self, model: Model, config: object, sample: tuple[int, int, int]) -> None:
-        self._model, self._method = model, resolve_method(config)
+    def __init__(self, program: Program, config: object, sample: tuple[int, int, int]) -> None:
+        self.program, self._method = program, resolve_method(config)
         self.head = Head(
             name="test", model=config.model, preprocessing=Preprocessing(sample),
-            classes=tuple(map(str, range(model.classes))), method=config.method,
+            classes=tuple(map(str, range(program.classes))), method=config.method,
             checkpoint="last", epoch=1, data=Data("digits"), data_crc32={"train": 1, "test": 2},
             seed=0, batch_size=config.train.batch_size,
             label_smoothing=config.train.label_smoothing, weights_sha256="", version="0",
@@ -54,20 +54,20 @@ class Memory:
 
     def read(self, into: Mapping[str, np.ndarray]) -> None:
         """Pack the model."""
-        pack(self.layers(), self._method, Arrays(self._model.inference_state()), into)
+        pack(self.layers(), self._method, Arrays(self.program.inference_state()), into)
 
 
 def trained(
     layers: list[object], sample: tuple[int, int, int], method: str = "efficient", batch: int = 8,
     steps: int = 3, seed: int = 0, **options: object,
-) -> tuple[Model, Memory]:
-    """Return a model after some steps, with norms of both signs and zero, and its packed form."""
+) -> tuple[Program, Memory]:
+    """Return a program after some steps, with norms of both signs and zero, and its packed form."""
     random = np.random.default_rng(seed)
     config = make_config(layers, method, batch, seed=seed, **options)
-    model = make_model(config, sample)
+    program = make_program(config, sample)
     for step in range(steps):
-        fill_batch(model, random)
-        model.train_batch(batch, step, 1e-3)
-    scramble_norms(model, random)
-    fill_batch(model, random)
-    return model, Memory(model, config, sample)
+        fill_batch(program, random)
+        program.train_batch(batch, step, 1e-3)
+    scramble_norms(program, random)
+    fill_batch(program, random)
+    return program, Memory(program, config, sample)

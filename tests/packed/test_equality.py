@@ -1,4 +1,4 @@
-"""A packed network gives, bit for bit, what the training model gives with running statistics."""
+"""A packed network gives, bit for bit, what the training program gives with running statistics."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from packing import Memory, trained
 
 from bnntrain import kernels
-from bnntrain.layers.shapes import POOLS, ShapeError
-from bnntrain.model import Model
+from bnntrain.graph import POOLS, ShapeError
 from bnntrain.packed import Network
+from bnntrain.program import Program
 
 METHODS = ("standard", "wang2021", "efficient")
 BATCH = 13
@@ -35,18 +35,18 @@ def pooled(name: str, pool: str) -> tuple[list[object], tuple[int, int, int]]:
     return conv_layers(*convs, dense=(90, 7)), sample
 
 
-def check(model: Model, source: Memory, isa: str | None = None, threads: int = 1) -> None:
+def check(program: Program, source: Memory, isa: str | None = None, threads: int = 1) -> None:
     """Compare logits, scores, losses and correct samples of a batch."""
-    rows = len(model.x) - 2
-    network = Network(source, threads, isa or kernels.selected_isa(), len(model.x))
-    network.x[...], network.labels[...] = model.x, model.labels
-    wanted = model.evaluate_batch(rows)
-    logits = model.logits[:rows].copy()
+    rows = len(program.x) - 2
+    network = Network(source, threads, isa or kernels.selected_isa(), len(program.x))
+    network.x[...], network.labels[...] = program.x, program.labels
+    wanted = program.evaluate_batch(rows)
+    logits = program.logits[:rows].copy()
     losses, correct = network.losses(rows)
     assert network.logits[:rows].tobytes() == logits.tobytes()
     assert (sum(losses.tolist(), 0.0), correct) == wanted
-    network.x[...] = model.x  # `run` has overwritten it
-    assert network.scores(rows).tobytes() == model.scores(rows).tobytes()
+    network.x[...] = program.x  # `run` has overwritten it
+    assert network.scores(rows).tobytes() == program.scores(rows).tobytes()
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -88,22 +88,22 @@ def test_instruction_sets_and_threads(isa, threads):
 def test_batches(batch):
     """What is worked on together does not show; more rows than a tile of products has."""
     layers, sample = pooled("odd", "before_norm")
-    model, source = trained(layers, sample, batch=210)
-    model.evaluate_batch(210)
+    program, source = trained(layers, sample, batch=210)
+    program.evaluate_batch(210)
     network = Network(source, 2, kernels.selected_isa(), batch)
     for first in range(0, 210, batch):
         rows = min(batch, 210 - first)
-        network.x[:rows] = model.x[first : first + rows]
+        network.x[:rows] = program.x[first : first + rows]
         network.run(rows)
-        assert np.array_equal(network.logits[:rows], model.logits[first : first + rows])
+        assert np.array_equal(network.logits[:rows], program.logits[first : first + rows])
 
 
 # Where real activations and exact thresholds differ ----------------------------------------------
 
 
-def set_near_a_product(model: Model, name: str, random: np.random.Generator) -> None:
+def set_near_a_product(program: Program, name: str, random: np.random.Generator) -> None:
     """Let z of a block pass zero at a whole number, where its rounding decides the sign."""
-    views = own_views(model, name)
+    views = own_views(program, name)
     channels = len(views["beta"])
     views["gamma"][...] = random.uniform(0.3, 2, channels) * random.choice([-1, 1], channels)
     views["running_mean"][...] = random.normal(0, 3, channels)
@@ -117,10 +117,10 @@ def set_near_a_product(model: Model, name: str, random: np.random.Generator) -> 
 def test_signs_of_rounded_reals(pool):
     random = np.random.default_rng(5)
     layers = conv_layers({"channels": 512, "kernel": 2, "pool": pool}, dense=(256, 7))
-    model, source = trained(layers, (8, 8, 1), "standard", 32)
-    model.x[...] = random.integers(-1, 2, model.x.shape)
+    program, source = trained(layers, (8, 8, 1), "standard", 32)
+    program.x[...] = random.integers(-1, 2, program.x.shape)
     for name in ("conv1", "dense2"):
-        set_near_a_product(model, name, random)
+        set_near_a_product(program, name, random)
     into = {}
     for layer in source.layers():
         for tensor in layer.tensors:
@@ -128,20 +128,20 @@ def test_signs_of_rounded_reals(pool):
     source.read(into)
     if pool == "after_sign":
         assert not np.array_equal(into["conv1.choice"], into["conv1.threshold"])
-    check(model, source)
+    check(program, source)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("gamma", "beta"), [(0, 0), (0, -1), (-0.0, 1), (1e-38, -1), (-1e-38, 0)])
 def test_channels_that_are_constant(method, gamma, beta):
     layers, sample = pooled("odd", "before_sign")
-    model, source = trained(layers, sample, method, BATCH)
-    for block in model.blocks[:-1]:
-        views = own_views(model, block.name)
+    program, source = trained(layers, sample, method, BATCH)
+    for step in program.steps[:-1]:
+        views = own_views(program, step.name)
         views["beta"][...] = beta
         if "gamma" in views:
             views["gamma"][::2] = gamma
-    check(model, source)
+    check(program, source)
 
 
 def test_weights_lie_in_the_arena_once():
@@ -169,7 +169,7 @@ CONVOLUTIONS = st.fixed_dictionaries({
 def test_any_network(method, convs, dense, sample, seed, threads):
     layers = conv_layers(*convs, dense=tuple(dense)) if convs else dense
     try:
-        model, source = trained(layers, sample, method, BATCH, 1, seed)
+        program, source = trained(layers, sample, method, BATCH, 1, seed)
     except ShapeError:
         reject()
-    check(model, source, threads=threads)
+    check(program, source, threads=threads)

@@ -98,7 +98,7 @@ def test_signs_are_read_as_the_documentation_says(small):
     first, end = entry["data_offsets"]
     rows = np.frombuffer(content[8 + length :][first:end], np.uint8).reshape(entry["shape"])
     bits = np.unpackbits(rows, axis=1, bitorder="little")[:, :9]
-    assert np.array_equal(bits, source._model.arena.views["conv1.latent"] < 0)
+    assert np.array_equal(bits, source.program.arena.views["conv1.latent"] < 0)
 
 
 # Faults ------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from rounding import U
 from bnntrain import kernels
 from bnntrain.config import Optimizer
 from bnntrain.method import Method
-from bnntrain.model import Model
+from bnntrain.program import Program
 
 HALF, HALF_TINY, HALF_LARGEST = 2.0**-11, 2.0**-25, 65504.0
 """Of float16: relative, and absolute below its normal numbers; stores saturate at the largest."""
@@ -134,10 +134,10 @@ def incoming(t: Trace, z: np.ndarray, method: Method) -> np.ndarray:
 
 
 def check_norm_gradient(
-    t: Trace, n: reference.Normalised, model: Model, number: int, step: int
+    t: Trace, n: reference.Normalised, program: Program, number: int, step: int
 ) -> None:
     """Check dbeta, dgamma and dY, given the incoming gradient."""
-    method = model.method
+    method = program.method
     wanted, bound = check_parameter_gradients(t, n, incoming(t, n.z, method))
     if method.gradient != "int8":
         close_stored(t.dy, wanted.dy, bound, method.gradient)
@@ -147,7 +147,7 @@ def check_norm_gradient(
     assert np.abs(t.dy).max() <= limit
     scale = float(t.scales[1, 0])
     exact = wanted.dy / scale
-    u = rounding.noise(model, kernels.STREAM_DY, number, step, rounding.indices(exact))
+    u = rounding.noise(program, kernels.STREAM_DY, number, step, rounding.indices(exact))
     rounding.check(t.dy, exact, bound / scale, limit, u)
 
 
@@ -187,41 +187,41 @@ def check_scale(
         close(after[0] * limit, largest, error)
 
 
-def check_products(t: Trace, model: Model, number: int, step: int) -> np.ndarray:
+def check_products(t: Trace, program: Program, number: int, step: int) -> np.ndarray:
     """Check dX and dW as far as it can be seen; return what moves the weights, as below."""
-    method, dy = model.method, t.dy.astype(float)
+    method, dy = program.method, t.dy.astype(float)
     dw = dy.T @ t.x
     integer = method.gradient == "int8"
     dw_bound = np.zeros(dw.shape) if integer else len(dy) * U * (np.abs(dy).T @ np.abs(t.x))
     if t.dx is not None:
         bound = 0.0 if integer else t.outputs * U * np.abs(dy).sum(axis=1, keepdims=True)
-        check_input_gradient(t, model, number, step, dy @ t.signs, bound)
-    return check_weight_gradient(t, model, step, dw, dw_bound)
+        check_input_gradient(t, program, number, step, dy @ t.signs, bound)
+    return check_weight_gradient(t, program, step, dw, dw_bound)
 
 
 def check_input_gradient(
-    t: Trace, model: Model, number: int, step: int, dx: np.ndarray, bound: np.ndarray | float
+    t: Trace, program: Program, number: int, step: int, dx: np.ndarray, bound: np.ndarray | float
 ) -> None:
     """Check dX, given what it should be in units of dY and how far that may be off."""
-    method = model.method
+    method = program.method
     if method.gradient != "int8":
         close_stored(t.dx, dx, bound, method.gradient)
         return
     used = float(t.scales[1, 0])
     check_scale(t.dx_scale_before, t.dx_scale, dx * used, np.max(bound) * used, 127, method)
     ratio = used / float(t.dx_scale[0])
-    u = rounding.noise(model, kernels.STREAM_DX, number, step, rounding.indices(dx))
+    u = rounding.noise(program, kernels.STREAM_DX, number, step, rounding.indices(dx))
     rounding.check(t.dx, dx * ratio, bound * ratio + 2 * U * np.abs(dx) * ratio, 127, u)
 
 
 def check_weight_gradient(
-    t: Trace, model: Model, step: int, dw: np.ndarray, bound: np.ndarray
+    t: Trace, program: Program, step: int, dw: np.ndarray, bound: np.ndarray
 ) -> np.ndarray:
     """Check a stored dW, given in units of dY; return its signs or pushes, NaN where unsure."""
-    method = model.method
+    method = program.method
     if method.weight_gradient == "integer":
-        pushes.check_magnitude(t, model, len(t.x), dw, bound)
-        return pushes.pushes(t, model, step, len(t.x), dw, bound)
+        pushes.check_magnitude(t, program, len(t.x), dw, bound)
+        return pushes.pushes(t, program, step, len(t.x), dw, bound)
     if method.weight_gradient == "float32":
         unit = float(t.scales[1, 0]) if method.gradient == "int8" else 1.0
         close(t.made["dW"], dw * unit, (bound + 4 * U * np.abs(dw)) * unit)
@@ -250,18 +250,18 @@ def check_parameters(t: Trace, rows: int, step: int, rate: float) -> None:
         close(t.later[f"{name}_adam2"], wanted[2], 3e-5 * wanted[2] + 1e-38)
 
 
-def dither(model: Model, number: int, step: int, shape: tuple[int, int]) -> np.ndarray:
+def dither(program: Program, number: int, step: int, shape: tuple[int, int]) -> np.ndarray:
     """24 random bits of every weight, as int64."""
-    key = kernels.key(model.seed, kernels.STREAM_LATENT, number, step)
+    key = kernels.key(program.seed, kernels.STREAM_LATENT, number, step)
     return (hash32(np.arange(shape[0] * shape[1]), key).astype(np.int64) >> 8).reshape(shape)
 
 
 def check_integer_update(
-    t: Trace, push: np.ndarray, model: Model, number: int, step: int, rate: float
+    t: Trace, push: np.ndarray, program: Program, number: int, step: int, rate: float
 ) -> None:
     """Check the all-integer path: every bit of latent and momentum where `push` is no NaN."""
-    method, beta = model.method, model.optimizer.momentum
-    bits, sure = dither(model, number, step, push.shape), ~np.isnan(push)
+    method, beta = program.method, program.optimizer.momentum
+    bits, sure = dither(program, number, step, push.shape), ~np.isnan(push)
     latent, push = t.state["latent"].astype(np.int64), np.nan_to_num(push).astype(np.int64)
     if method.optimizer == "sign":
         wanted = reference.integer_sign(
@@ -271,7 +271,7 @@ def check_integer_update(
         exact = rate / method.latent_range / (1 - beta ** (step + 1))
         momentum, of_beta = t.state["momentum1"].astype(np.int64), int(beta * 2**15 + 0.5)
         if method.optimizer == "channel-momentum":
-            wanted, m = pushes.update(t, push, model, number, step, exact, of_beta)
+            wanted, m = pushes.update(t, push, program, number, step, exact, of_beta)
         else:
             wanted, m = reference.integer_sign_momentum(
                 latent, momentum, push, of_beta, int(exact * 2**24 + 0.5), bits
@@ -331,46 +331,46 @@ def real_update(
 
 
 def check_real_update(
-    t: Trace, signs: np.ndarray, model: Model, number: int, step: int, rate: float, rows: int
+    t: Trace, signs: np.ndarray, program: Program, number: int, step: int, rate: float, rows: int
 ) -> None:
     """Check the float path: moments and latents to their storage."""
-    method = model.method
+    method = program.method
     attenuation = 1 / np.sqrt(t.inputs)
     if method.weight_gradient == "float32":
         g, unit = t.made["dW"].astype(float) / rows, 1.0
     else:
         g = signs * attenuation
         unit = 1.0 if method.optimizer in ("sgd", "sign-momentum") else attenuation
-    w, moments = real_update(t, g, method, model.optimizer, step, rate, unit)
+    w, moments = real_update(t, g, method, program.optimizer, step, rate, unit)
     sure = ~np.isnan(g)
     for i, wanted in enumerate(moments, 1):
         got = t.later[f"momentum{i}"].astype(float) / UNITS[method.momentum]
         former = np.abs(t.state[f"momentum{i}"]) / UNITS[method.momentum]
         bound = 8 * U * (former + np.abs(wanted)) + 5e-5 * np.abs(wanted) * (i == 2) + 1e-38
-        bound = bound + (1 - model.optimizer.momentum) * 8 * U * np.abs(g) / unit
+        bound = bound + (1 - program.optimizer.momentum) * 8 * U * np.abs(g) / unit
         if method.momentum == "int8":
             bound = np.full(wanted.shape, 0.5 / 127 + 4 * U)
         close(got[sure], wanted[sure], (bound + storage_bound(method.momentum, wanted))[sure])
-    check_latent(t.later["latent"], w, sure, model, number, step, rate)
+    check_latent(t.later["latent"], w, sure, program, number, step, rate)
 
 
 def check_latent(
     got: np.ndarray,
     w: np.ndarray,
     sure: np.ndarray,
-    model: Model,
+    program: Program,
     number: int,
     step: int,
     rate: float,
 ) -> None:
     """Check stored latents: rounded to nearest (floats) or by the seeded dither (integers)."""
-    method = model.method
+    method = program.method
     error = 1e-3 * rate + 4 * U * np.abs(w)
     if method.latent in ("float32", "float16"):
         close(got[sure], w[sure], (error + storage_bound(method.latent, w))[sure])
         return
     most = 32767 if method.latent == "int16" else 127
-    exact = w * (most / method.latent_range) + dither(model, number, step, w.shape) * 2.0**-24
+    exact = w * (most / method.latent_range) + dither(program, number, step, w.shape) * 2.0**-24
     # Where float32 may fall on the other side of an integer, both neighbours are right.
     slack = error * (most / method.latent_range) + 4 * U * most
     low, high = np.floor(exact - slack), np.floor(exact + slack)
@@ -392,7 +392,7 @@ def has_integer_update(method: Method) -> bool:
 
 
 def check_step(
-    model: Model,
+    program: Program,
     traces: list[Trace],
     labels: np.ndarray,
     loss: float,
@@ -402,21 +402,21 @@ def check_step(
     smoothing: float,
 ) -> None:
     """Check a whole traced step."""
-    method = model.method
+    method = program.method
     check_loss(traces[-1], method, labels, smoothing, loss, hits)
     for number, trace in enumerate(traces):
         n = check_forward(trace, method, step == 0)
-        check_norm_gradient(trace, n, model, number, step)
-        signs = check_products(trace, model, number, step)
-        check_updates(trace, signs, model, number, step, rate, len(labels))
+        check_norm_gradient(trace, n, program, number, step)
+        signs = check_products(trace, program, number, step)
+        check_updates(trace, signs, program, number, step, rate, len(labels))
 
 
 def check_updates(
-    t: Trace, signs: np.ndarray, model: Model, number: int, step: int, rate: float, rows: int
+    t: Trace, signs: np.ndarray, program: Program, number: int, step: int, rate: float, rows: int
 ) -> None:
     """Check what the step did to a block's parameters, given sgn(dW)."""
     check_parameters(t, rows, step, rate)
-    if has_integer_update(model.method):
-        check_integer_update(t, signs, model, number, step, rate)
+    if has_integer_update(program.method):
+        check_integer_update(t, signs, program, number, step, rate)
     else:
-        check_real_update(t, signs, model, number, step, rate, rows)
+        check_real_update(t, signs, program, number, step, rate, rows)

@@ -20,11 +20,11 @@ from rounding import U
 
 from bnntrain import kernels
 from bnntrain.method import Method
-from bnntrain.model import Model
+from bnntrain.program import Program
 
 
 def check_step(
-    model: Model,
+    program: Program,
     traces: list[Trace],
     labels: np.ndarray,
     loss: float,
@@ -35,19 +35,19 @@ def check_step(
     degenerate: bool = False,
 ) -> None:
     """Check a whole traced step; in a `degenerate` one all of dW may be what rounding left of 0."""
-    method = model.method
+    method = program.method
     checks.check_loss(traces[-1], method, labels, smoothing, loss, hits)
     check_handover(traces)
     for number, trace in enumerate(traces):
         if trace.geometry is None:
             n = checks.check_forward(trace, method, step == 0)
-            checks.check_norm_gradient(trace, n, model, number, step)
-            signs = checks.check_products(trace, model, number, step)
+            checks.check_norm_gradient(trace, n, program, number, step)
+            signs = checks.check_products(trace, program, number, step)
         else:
             state = check_forward(trace, method, step == 0)
-            dy, error = check_norm_gradient(trace, state, model, number, step)
-            signs = check_products(trace, model, number, step, dy, error, degenerate)
-        checks.check_updates(trace, signs, model, number, step, rate, len(labels))
+            dy, error = check_norm_gradient(trace, state, program, number, step)
+            signs = check_products(trace, program, number, step, dy, error, degenerate)
+        checks.check_updates(trace, signs, program, number, step, rate, len(labels))
 
 
 def check_handover(traces: list[Trace]) -> None:
@@ -91,13 +91,13 @@ def check_forward(t: Trace, method: Method, first_step: bool) -> conv.State:
 
 
 def check_norm_gradient(
-    t: Trace, state: conv.State, model: Model, number: int, step: int
+    t: Trace, state: conv.State, program: Program, number: int, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Check dbeta, dgamma and the scale of dY; return dY as stored, and how far it may be off.
 
     Both at every position of the product; int8 gradients in units of their scale.
     """
-    method, geometry = model.method, t.geometry
+    method, geometry = program.method, t.geometry
     g = checks.incoming(t, rows(state.z), method)
     if geometry.pool in ("before_sign", "after_sign"):
         g = rows(conv.spread(g.reshape(state.z.shape), state.choice, geometry.product))
@@ -106,7 +106,7 @@ def check_norm_gradient(
         limit = 31 if method.gradient_bits == 6 else 127
         checks.check_scale(t.state["scales"][1], t.scales[1], wanted.dy, bound, limit, method)
         scale = float(t.scales[1, 0])
-        u = noise(t, model, number, step)
+        u = noise(t, program, number, step)
         dy, high = rounding.interval(wanted.dy / scale, bound / scale, limit, u)
         error = high - dy
     else:
@@ -130,12 +130,12 @@ def norm_order(geometry: conv.Geometry) -> list[int]:
     return [stored[place] for place in np.ndindex(geometry.product)]
 
 
-def noise(t: Trace, model: Model, number: int, step: int) -> np.ndarray | None:
+def noise(t: Trace, program: Program, number: int, step: int) -> np.ndarray | None:
     """The random bytes that round each dY, which are those of the places where dY is stored."""
     order = np.array(norm_order(t.geometry))
     places = (np.arange(len(t.x))[:, None] * len(order) + order).reshape(-1, 1)
     index = places * t.outputs + np.arange(t.outputs)
-    return rounding.noise(model, kernels.STREAM_DY, number, step, index)
+    return rounding.noise(program, kernels.STREAM_DY, number, step, index)
 
 
 def check_stored(t: Trace, method: Method, dy: np.ndarray, error: np.ndarray) -> None:
@@ -153,7 +153,7 @@ def check_stored(t: Trace, method: Method, dy: np.ndarray, error: np.ndarray) ->
 
 def check_products(
     t: Trace,
-    model: Model,
+    program: Program,
     number: int,
     step: int,
     dy: np.ndarray,
@@ -161,7 +161,7 @@ def check_products(
     degenerate: bool = False,
 ) -> np.ndarray:
     """Check dX and dW as far as it can be seen; return what moves the weights (see `checks`)."""
-    geometry, integer = t.geometry, model.method.gradient == "int8"
+    geometry, integer = t.geometry, program.method.gradient == "int8"
     size = np.abs(dy) + error
     if t.dx is not None:
         ones = np.ones(t.signs.shape)
@@ -170,7 +170,7 @@ def check_products(
             terms = geometry.kernel**2 * t.outputs
             bound += terms * U * conv.input_gradient(geometry, size, ones)
         dx = conv.input_gradient(geometry, dy, t.signs)
-        checks.check_input_gradient(t, model, number, step, rows(dx), rows(bound))
+        checks.check_input_gradient(t, program, number, step, rows(dx), rows(bound))
     dw = conv.weight_gradient(geometry, dy, t.x)
     bound = conv.weight_gradient(geometry, error, np.abs(t.x))
     if not integer:
@@ -178,8 +178,8 @@ def check_products(
         skipped = 0.0 if t.is_first else rows(size).sum(axis=0)[:, None]
         terms = conv.weight_gradient(geometry, size, np.abs(t.x)) + 2 * skipped
         bound += len(rows(dy)) * U * terms
-    moves = checks.check_weight_gradient(t, model, step, dw, bound)
-    if not degenerate and model.method.weight_gradient == "integer":
+    moves = checks.check_weight_gradient(t, program, step, dw, bound)
+    if not degenerate and program.method.weight_gradient == "integer":
         assert np.isnan(moves).mean() < 0.1
     elif not degenerate:
         # What rounding may decide are small values, or this would show nothing.

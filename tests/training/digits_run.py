@@ -13,7 +13,7 @@ from harness import conv_layers, persistent_bytes
 from bnntrain import api, kernels
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
-from bnntrain.evaluation import make_model
+from bnntrain.evaluation import make_program
 
 # 8 x 8 positions of one channel. Channels fill no whole words; some products leave a row and a
 # column over that no pooling window takes; flattened rows have gaps.
@@ -82,10 +82,8 @@ def train_steps(
     """Train any configuration for some steps at a constant rate."""
     prepared = api.prepare(reference, {"train.seed": 0, "train.threads": threads, **overrides})
     config, batch = prepared.config, prepared.plan.batch_size
-    model = make_model(
-        config, prepared.method, prepared.plan, prepared.shape, isa or kernels.selected_isa()
-    )
-    model.initialise()
+    program = make_program(prepared, isa or kernels.selected_isa())
+    program.initialise()
     data = config.data
     feeds = Feeds(
         open_dataset(data.dataset), data.validation_fraction, config.train.seed, data.augment
@@ -97,11 +95,11 @@ def train_steps(
             epoch, place = divmod(step, per_epoch)
             if place == 0:
                 feeds.shuffle(epoch)
-            feeds.train.read(place * batch, model.x, model.labels)
-            loss, found = model.train_batch(batch, step, rate)
+            feeds.train.read(place * batch, program.x, program.labels)
+            loss, found = program.train_batch(batch, step, rate)
             losses.append(loss / batch)
             hits.append(found)
     finally:
         feeds.close()
-    state = hashlib.sha256(persistent_bytes(model)).hexdigest()
-    return Steps(losses, hits, model.weights_sha256(), state)
+    state = hashlib.sha256(persistent_bytes(program)).hexdigest()
+    return Steps(losses, hits, program.weights_sha256(), state)

@@ -1,7 +1,8 @@
-"""Networks of any size, and what every block of one saw and made in a training step.
+"""Networks of any size, and what every step of one saw and made.
 
-`traced_step` runs the product's own `Model.train_batch` with each block wrapped, so that buffers,
-which share bytes, are copied while they are live.
+`traced_step` runs the passes of the product's own program one by one, so that buffers, which share
+bytes, are copied while they are live; `test_step.py` holds that they are those of
+`Program.train_batch`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from bnntrain import kernels
 from bnntrain.config import Config, Data, Optimizer, Representation, Train
 from bnntrain.config.check import Where
 from bnntrain.config.models import read_model
-from bnntrain.layers import Size, build_blocks
-from bnntrain.layers.shapes import POOLS
+from bnntrain.graph import POOLS, Size, build_graph
 from bnntrain.method import resolve_method
-from bnntrain.model import Model
 from bnntrain.plan import Plan, make_plan
+from bnntrain.program import Program
+from bnntrain.steps import Step, make_steps
 
 WORD_BITS = 64
 
@@ -35,7 +36,7 @@ def make_config(
     seed: int = 0,
     **representation: object,
 ) -> Config:
-    """Describe a network: outputs of dense blocks, or a model file's list of layers."""
+    """Describe a network: outputs of dense layers, or a model file's list of layers."""
     if all(isinstance(units, int) for units in sizes):
         sizes = [item for units in sizes for item in ({"dense": units}, "batch_norm", "sign")][:-1]
     return Config(
@@ -58,7 +59,7 @@ def make_config(
 def conv_layers(*convs: dict, dense: tuple[int, ...] = (7,)) -> list[object]:
     """List the layers of convolutions (their options, and `pool`) and of the dense blocks behind.
 
-    `pool` is a place of `bnntrain.layers.shapes.POOLS`.
+    `pool` is a place of `bnntrain.graph.POOLS`.
     """
     found = []
     for options in convs:
@@ -74,27 +75,30 @@ def conv_layers(*convs: dict, dense: tuple[int, ...] = (7,)) -> list[object]:
     return found[:-1]
 
 
-def make_model(
+def steps_of(config: Config, sample: int | Size) -> list[Step]:
+    """Return what runs of a configuration's network."""
+    return make_steps(build_graph(config.model.layers, as_size(sample)), resolve_method(config))
+
+
+def make_program(
     config: Config,
     sample: int | Size,
     threads: int = 1,
     isa: str | None = None,
     plan: Plan | None = None,
-) -> Model:
+) -> Program:
     """Bind a configuration to memory and draw its weights."""
-    method, train = resolve_method(config), config.train
-    blocks = build_blocks(config.model.layers, as_size(sample), method)
-    model = Model(
-        blocks,
-        method,
-        plan or make_plan(blocks, method, train.batch_size, threads),
+    method, train, steps = resolve_method(config), config.train, steps_of(config, sample)
+    program = Program(
+        steps,
+        plan or make_plan(steps, method, train.batch_size, threads),
         train.optimizer,
         train.label_smoothing,
         train.seed,
         isa or kernels.selected_isa(),
     )
-    model.initialise()
-    return model
+    program.initialise()
+    return program
 
 
 def as_size(sample: int | Size) -> Size:
@@ -102,27 +106,27 @@ def as_size(sample: int | Size) -> Size:
     return (1, 1, sample) if isinstance(sample, int) else sample
 
 
-def fill_batch(model: Model, random: np.random.Generator) -> None:
+def fill_batch(program: Program, random: np.random.Generator) -> None:
     """Put random pixels and labels into the batch buffers."""
-    model.x[...] = random.integers(-128, 128, model.x.shape)
-    model.labels[...] = random.integers(0, model.classes, model.labels.shape)
+    program.x[...] = random.integers(-128, 128, program.x.shape)
+    program.labels[...] = random.integers(0, program.classes, program.labels.shape)
 
 
-def scramble_norms(model: Model, random: np.random.Generator) -> None:
+def scramble_norms(program: Program, random: np.random.Generator) -> None:
     """Draw gamma and beta, gamma of both signs and sometimes zero."""
-    for block in model.blocks:
-        views = own_views(model, block.name)
-        views["beta"][...] = random.normal(0, 0.3, block.channels)
+    for step in program.steps:
+        views = own_views(program, step.name)
+        views["beta"][...] = random.normal(0, 0.3, step.channels)
         if "gamma" in views:
-            gamma = random.uniform(0.4, 1.6, block.channels)
-            gamma *= random.choice([-1, 1], block.channels)
-            gamma[random.random(block.channels) < 0.1] = 0
+            gamma = random.uniform(0.4, 1.6, step.channels)
+            gamma *= random.choice([-1, 1], step.channels)
+            gamma[random.random(step.channels) < 0.1] = 0
             views["gamma"][...] = gamma
 
 
-def own_views(model: Model, name: str) -> dict[str, np.ndarray]:
-    """Views of a block's buffers by tensor."""
-    views = model.arena.views
+def own_views(program: Program, name: str) -> dict[str, np.ndarray]:
+    """Views of a step's buffers by tensor."""
+    views = program.arena.views
     return {
         key.removeprefix(f"{name}."): view
         for key, view in views.items()
@@ -130,9 +134,9 @@ def own_views(model: Model, name: str) -> dict[str, np.ndarray]:
     }
 
 
-def persistent_bytes(model: Model) -> bytes:
+def persistent_bytes(program: Program) -> bytes:
     """Everything that a checkpoint holds, as bytes."""
-    return b"".join(view.tobytes() for view in model.arena.persistent().values())
+    return b"".join(view.tobytes() for view in program.arena.persistent().values())
 
 
 def unpack(words: np.ndarray, columns: int) -> np.ndarray:
@@ -149,11 +153,11 @@ def as_signs(view: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 @dataclass
 class Trace:
-    """One block in one step: what it read, kept and wrote, copied.
+    """One step in one batch: what it read, kept and wrote, copied.
 
     `inputs` are those of one product, `outputs` channels. A convolution has a `geometry`; its x is
     an image [batch][row][column][channel], its other tensors have a row per sample and position,
-    and its dY is seen in the first block alone, as elsewhere dX takes its place.
+    and its dY is seen in the first step alone, as elsewhere dX takes its place.
 
     `state` and `later` hold its persistent tensors before and after the step, `kept` what its
     forward pass left (``out``, ``mean``, ``inverse``, ``mask``, ``magnitude``), `made` what its
@@ -185,24 +189,20 @@ class Trace:
 
 
 class Recorder:
-    """A block that copies its buffers as they go by; everything else is the block's own."""
+    """Copies a step's buffers as its passes go by."""
 
-    def __init__(
-        self, block: object, below: object | None, model: Model, geometry: Geometry | None
-    ) -> None:
-        self._block, self._model, self._geometry = block, model, geometry
-        self._below = below
-        self._views = own_views(model, block.name)
-        self._below_views = None if below is None else own_views(model, below.name)
-        self._rows = 1 if geometry is None else math.prod(geometry.output)
+    def __init__(self, program: Program, step: Step) -> None:
+        self.step, self._program = step, program
+        self._geometry = geometry_of(step)
+        self._views = own_views(program, step.name)
+        below = step.producer
+        self._below_views = {} if below is None else own_views(program, below.name)
+        self._rows = 1 if self._geometry is None else math.prod(self._geometry.output)
         self.trace: Trace | None = None
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._block, name)
-
     def _persistent(self) -> dict[str, np.ndarray]:
-        prefix = f"{self._block.name}."
-        kept = self._model.arena.persistent()
+        prefix = f"{self.step.name}."
+        kept = self._program.arena.persistent()
         return {
             key.removeprefix(prefix): view.copy()
             for key, view in kept.items()
@@ -210,63 +210,69 @@ class Recorder:
         }
 
     def _read(self, batch: int) -> np.ndarray:
-        """Return x as the block reads it."""
-        if self._below is None:
-            x = self._model.x[:batch].astype(float)
+        """Return x as the step reads it."""
+        below = self.step.producer
+        if below is None:
+            x = self._program.x[:batch].astype(float)
         else:
-            retained = self._below.output(self._model.arena.views)
-            lines = retained.reshape(self._model.x.shape[0], -1, retained.shape[-1])[:batch]
+            retained = below.output(self._program.arena.views)
+            lines = retained.reshape(self._program.x.shape[0], -1, retained.shape[-1])[:batch]
             # A line of bits has no gaps within a sample, or one behind the channels of a position.
-            columns = self._block.inputs // lines.shape[1]
+            columns = self.step.inputs // lines.shape[1]
             x = as_signs(lines.reshape(-1, lines.shape[2]), batch * lines.shape[1], columns)
         geometry = self._geometry
         if geometry is None:
             return x.reshape(batch, -1)
         return x.reshape(batch, geometry.height, geometry.width, geometry.channels)
 
-    def _gradient_of(self, block: object, batch: int, values: int, columns: int) -> np.ndarray:
-        """Return a gradient of `values` a sample where it arrives at a block's output."""
-        flat = block.incoming(self._model.arena.views).reshape(-1)
+    def _gradient_of(self, step: Step, batch: int, values: int, columns: int) -> np.ndarray:
+        """Return a gradient of `values` a sample where it arrives at a step's output."""
+        flat = step.incoming(self._program.arena.views).reshape(-1)
         return flat[: batch * values].reshape(-1, columns).copy()
 
-    def forward(self, batch: int, training: bool, first_step: bool = False) -> None:
-        """Run the forward pass and copy what it read and left."""
-        block = self._block
+    def before_forward(self, batch: int) -> None:
+        """Copy what the forward pass reads."""
+        step = self.step
         self.trace = Trace(
-            block.fan_in,
-            block.channels,
-            block.is_first,
-            block.is_last,
+            step.fan_in,
+            step.channels,
+            step.is_first,
+            step.is_last,
             self._read(batch),
             self._persistent(),
             self._geometry,
         )
-        block.forward(batch, training, first_step)
+
+    def after_forward(self, batch: int) -> None:
+        """Copy what the forward pass left."""
         rows = batch * self._rows
-        kept = {"out": self._views["logits" if block.is_last else "X_out"][:rows].copy()}
+        kept = {"out": self._views["logits" if self.step.is_last else "X_out"][:rows].copy()}
         for tensor in ("mean", "inverse", "magnitude"):
             if tensor in self._views:
                 kept[tensor] = self._views[tensor].copy()
         if "mask" in self._views:
-            kept["mask"] = unpack(self._views["mask"][:rows], block.channels)
+            kept["mask"] = unpack(self._views["mask"][:rows], self.step.channels)
         self.trace.kept = kept
 
-    def backward(self, batch: int, step: object) -> None:
-        """Run the backward pass and copy incoming and outgoing gradients."""
-        block, below, views, trace = self._block, self._below, self._views, self.trace
-        trace.g = self._gradient_of(block, batch, block.outputs, block.channels)
-        if below is not None and "scales" in self._below_views:
-            trace.dx_scale_before = self._below_views["scales"][0].copy()
-        block.backward(batch, step)
+    def before_backward(self, batch: int) -> None:
+        """Copy the incoming gradient."""
+        step = self.step
+        self.trace.g = self._gradient_of(step, batch, step.outputs, step.channels)
+        if "scales" in self._below_views:
+            self.trace.dx_scale_before = self._below_views["scales"][0].copy()
+
+    def after_backward(self, batch: int) -> None:
+        """Copy outgoing gradients, and what the pass made."""
+        step, below, views, trace = self.step, self.step.producer, self._views, self.trace
         if self._geometry is None:
-            trace.dy = self._gradient_of(block, batch, block.outputs, block.channels)
+            trace.dy = self._gradient_of(step, batch, step.outputs, step.channels)
         elif below is None:
-            trace.dy = self._gradient_of(block, batch, block.norm_values, block.channels)
+            trace.dy = self._gradient_of(step, batch, step.norm_values, step.channels)
         if "scales" in views:
             trace.scales = views["scales"].copy()
         if below is not None:
-            columns = block.shape.input[2]
-            trace.dx = self._gradient_of(below, batch, block.inputs, columns)
+            columns = step.fused.input.size[2]
+            trace.dx = self._gradient_of(below, batch, step.inputs, columns)
             if "scales" in self._below_views:
                 trace.dx_scale = self._below_views["scales"][0].copy()
         made = ("d_gamma", "d_beta", "dW", "dW_magnitude")
@@ -281,33 +287,89 @@ class Recorder:
             stored = as_signs(stored, len(stored), math.prod(shape) // len(stored))
         return stored.reshape(shape).copy()
 
-    def update(self, step: object) -> None:
-        """Run the update and copy what persists."""
-        self._block.update(step)
+    def before_update(self, batch: int) -> None:
+        """Copy nothing: dW and the gradients of the norm have been."""
+
+    def after_update(self, batch: int) -> None:
+        """Copy what persists."""
         self.trace.later = self._persistent()
 
 
-def geometry_of(block: object) -> Geometry | None:
-    """Sizes of a convolution block, by the reference's own rules from the product's options."""
-    shape = block.shape
-    if shape.kind != "conv":
+def geometry_of(step: Step) -> Geometry | None:
+    """Sizes of a convolution step, by the reference's own rules from the product's options."""
+    fused, product = step.fused, step.product
+    if fused.kind != "conv":
         return None
-    same = Geometry(*shape.input, shape.channels, shape.kernel, shape.stride, "same", shape.pool)
+    options = product.options
+    same = Geometry(
+        *fused.input.size, step.channels, options.kernel, options.stride, "same", fused.pool
+    )
     valid = replace(same, padding="valid")
-    return same if shape.product[:2] == same.product else valid
+    return same if product.output.size[:2] == same.product else valid
+
+
+class Watcher:
+    """Told about every pass of a training step; does nothing."""
+
+    def before(self, step: Step | None, name: str, rows: int) -> None:
+        """A pass (``forward``, ``loss``, ``backward``, ``update``) of a step begins."""
+
+    def after(self, step: Step | None, name: str, rows: int) -> None:
+        """It has ended."""
+
+
+def time_of(program: Program, step: Step | None, name: str) -> int:
+    """Return when the plan says that a pass runs."""
+    order = program.steps[0].order
+    if step is None:
+        return order.loss
+    return {"forward": step.forward, "backward": step.backward, "update": order.end}[name]
+
+
+def train_by_pass(
+    program: Program, rows: int, number: int, rate: float, watcher: Watcher
+) -> tuple[float, int]:
+    """Take the step that `Program.train_batch` takes, pass by pass; return loss and hits."""
+    passes = list(zip(program.steps, program.blocks, program.updates, strict=True))
+
+    def run(step: Step | None, name: str, call: object, *arguments: object) -> object:
+        watcher.before(step, name, rows)
+        result = call(*arguments)
+        watcher.after(step, name, rows)
+        return result
+
+    for step, block, _ in passes:
+        run(step, "forward", block.forward, rows, True, number == 0)
+    result = run(None, "loss", program.loss, rows, True)
+    for step, block, update in reversed(passes):
+        update.set(number, rate, rows)
+        run(step, "backward", block.backward, rows, update)
+    for step, block, update in passes:
+        run(step, "update", block.update, update)
+    return result
+
+
+class Recorders(Watcher):
+    """A recorder for every step."""
+
+    def __init__(self, program: Program) -> None:
+        self.of = {step.name: Recorder(program, step) for step in program.steps}
+
+    def before(self, step: Step | None, name: str, rows: int) -> None:
+        """Copy what the pass reads."""
+        if step is not None:
+            getattr(self.of[step.name], f"before_{name}")(rows)
+
+    def after(self, step: Step | None, name: str, rows: int) -> None:
+        """Copy what the pass left."""
+        if step is not None:
+            getattr(self.of[step.name], f"after_{name}")(rows)
 
 
 def traced_step(
-    model: Model, rows: int, step: int, rate: float = 1e-3
+    program: Program, rows: int, step: int, rate: float = 1e-3
 ) -> tuple[list[Trace], float, int]:
-    """Train one batch; return the blocks' traces, the loss and the hits."""
-    blocks = model.blocks
-    model.blocks = [
-        Recorder(block, below, model, geometry_of(block))
-        for below, block in zip([None, *blocks], blocks, strict=False)
-    ]
-    try:
-        loss, hits = model.train_batch(rows, step, rate)
-        return [recorder.trace for recorder in model.blocks], loss, hits
-    finally:
-        model.blocks = blocks
+    """Train one batch; return the steps' traces, the loss and the hits."""
+    recorders = Recorders(program)
+    loss, hits = train_by_pass(program, rows, step, rate, recorders)
+    return [recorder.trace for recorder in recorders.of.values()], loss, hits

@@ -6,22 +6,22 @@ import numpy as np
 from kernel_oracles import byte_of_four
 
 from bnntrain import kernels
-from bnntrain.model import Model
+from bnntrain.program import Program
 
 U = 2.0**-24
 """Unit roundoff of float32."""
 
 
 def noise(
-    model: Model, stream: int, number: int, step: int, index: np.ndarray
+    program: Program, stream: int, number: int, step: int, index: np.ndarray
 ) -> np.ndarray | None:
     """The random bytes that decide the rounding of a layer's gradients, or None to nearest.
 
     `index` numbers the elements [rows, columns] in the order in which they are stored.
     """
-    if model.method.gradient_rounding == "nearest":
+    if program.method.gradient_rounding == "nearest":
         return None
-    key = kernels.key(model.seed, stream, number, step)
+    key = kernels.key(program.seed, stream, number, step)
     return byte_of_four(index, np.arange(index.shape[-1]), key)
 
 

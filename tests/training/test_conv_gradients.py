@@ -16,7 +16,7 @@ from harness import (
     conv_layers,
     fill_batch,
     make_config,
-    make_model,
+    make_program,
     scramble_norms,
     traced_step,
 )
@@ -40,12 +40,12 @@ def traced(blocks, method, batch, sample, dense=(3,), seed=0, **representation):
     """Trace one step of a scrambled network; return traces and labels."""
     layers = conv_layers(*blocks, dense=dense)
     config = make_config(layers, method, batch, seed=seed, **representation)
-    model = make_model(config, sample)
+    program = make_program(config, sample)
     random = np.random.default_rng(seed)
-    fill_batch(model, random)
-    scramble_norms(model, random)
-    labels = model.labels.copy()
-    traces, _, _ = traced_step(model, batch, 0)
+    fill_batch(program, random)
+    scramble_norms(program, random)
+    labels = program.labels.copy()
+    traces, _, _ = traced_step(program, batch, 0)
     return traces, labels
 
 

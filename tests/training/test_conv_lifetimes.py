@@ -11,13 +11,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from harness import conv_layers, fill_batch, make_config, make_model, persistent_bytes
+from harness import (
+    Watcher,
+    conv_layers,
+    fill_batch,
+    make_config,
+    make_program,
+    persistent_bytes,
+    time_of,
+    train_by_pass,
+)
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from bnntrain.layers import ConvBlock, ShapeError
-from bnntrain.layers.conv import GRADIENT, KEPT_Y
+from bnntrain.graph import ShapeError
 from bnntrain.plan import ALIGNMENT
+from bnntrain.steps import ConvStep
+from bnntrain.steps.conv import GRADIENT, KEPT_Y
 
 STEPS = 3
 POISON = (0xFF, 0x7F, 0x80)
@@ -62,17 +72,17 @@ WIDE = ([conv(5), conv(130, pool="before_sign"), conv(9, 2, 2, "valid")], (9, 10
 
 
 def build(convs, sample, method="efficient", batch=6, threads=1, shared=True):
-    """Return a model, or give the example up where images are too small for it.
+    """Return a program, or give the example up where images are too small for it.
 
     Unless `shared`, every buffer has bytes of its own.
     """
     name, cells = METHODS[method]
     config = make_config(conv_layers(*convs, dense=(33, 10)), name, batch, **cells)
     try:
-        model = make_model(config, sample, threads)
+        program = make_program(config, sample, threads)
     except ShapeError:
         return assume(False)
-    return model if shared else make_model(config, sample, threads, plan=apart(model.plan))
+    return program if shared else make_program(config, sample, threads, plan=apart(program.plan))
 
 
 def apart(plan):
@@ -84,64 +94,47 @@ def apart(plan):
     return replace(plan, placed=tuple(placed), total_bytes=offset)
 
 
-def live_bytes(model, now, rows):
+def live_bytes(program, now, rows):
     """Whether each byte of the arena is of use to the calls at a time, before they are made."""
-    live = np.zeros(model.arena.bytes, bool)
-    for item in model.plan.placed:
+    live = np.zeros(program.arena.bytes, bool)
+    for item in program.plan.placed:
         buffer, end = item.buffer, item.end
         if not buffer.first_use < now <= buffer.last_use or buffer.name in ("scratch", KEPT_Y):
             continue
         if buffer.name == GRADIENT:
-            (block,) = (block for block in model.blocks if block.times.backward == now)
-            itemsize = model.arena.views[GRADIENT].itemsize
-            end = item.offset + rows * block.outputs * itemsize
+            (step,) = (step for step in program.steps if step.backward == now)
+            itemsize = program.arena.views[GRADIENT].itemsize
+            end = item.offset + rows * step.outputs * itemsize
             assert end <= item.end
         assert not live[item.offset : end].any(), buffer.name
         live[item.offset : end] = True
     return live
 
 
-class Poisoner:
-    """A block, or the loss, before whose every call all dead bytes of the arena are overwritten."""
+class Poisoner(Watcher):
+    """Overwrites all dead bytes of the arena before every pass."""
 
-    def __init__(self, wrapped, model, when=None):
-        self._wrapped, self._model, self._when = wrapped, model, when
-        self._memory = np.frombuffer(model.arena._memory, np.uint8)
-        self._calls = 0
+    def __init__(self, program):
+        self._program, self._passes = program, 0
+        self._memory = np.frombuffer(program.arena._memory, np.uint8)
 
-    def __getattr__(self, name):
-        return getattr(self._wrapped, name)
-
-    def _poison(self, now, rows):
-        self._memory[~live_bytes(self._model, now, rows)] = POISON[self._calls % len(POISON)]
-        self._calls += 1
-
-    def forward(self, rows, *arguments):
-        self._poison(self._wrapped.times.forward, rows)
-        self._wrapped.forward(rows, *arguments)
-
-    def backward(self, rows, step):
-        self._poison(self._wrapped.times.backward, rows)
-        self._wrapped.backward(rows, step)
-
-    def update(self, step):
-        self._poison(self._wrapped.times.end, 0)
-        self._wrapped.update(step)
-
-    def __call__(self, rows, training):
-        self._poison(self._when, rows)
-        return self._wrapped(rows, training)
+    def before(self, step, name, rows):
+        now = time_of(self._program, step, name)
+        rows = 0 if name == "update" else rows
+        poison = POISON[self._passes % len(POISON)]
+        self._memory[~live_bytes(self._program, now, rows)] = poison
+        self._passes += 1
 
 
-def train(model, rows):
+def train(program, rows, watcher=None):
     """Train and evaluate on random data; return losses, hits and the persistent bytes."""
     random, found = np.random.default_rng(3), []
     for step in range(STEPS):
-        fill_batch(model, random)
-        found.append(model.train_batch(rows, step, 1e-3))
-        fill_batch(model, random)
-        found.append(model.evaluate_batch(rows))
-    return found, persistent_bytes(model)
+        fill_batch(program, random)
+        found.append(train_by_pass(program, rows, step, 1e-3, watcher or Watcher()))
+        fill_batch(program, random)
+        found.append(program.evaluate_batch(rows))
+    return found, persistent_bytes(program)
 
 
 @settings(max_examples=60)
@@ -160,10 +153,8 @@ def train(model, rows):
 def test_dead_bytes_are_not_read(convs, sample, method, batch, threads, missing):
     network, rows = (convs, sample, method, batch, threads), max(1, batch - missing)
     wanted = train(build(*network, shared=False), rows)
-    model = build(*network)
-    model.loss = Poisoner(model.loss, model, model.blocks[-1].times.loss)
-    model.blocks = [Poisoner(block, model) for block in model.blocks]
-    assert train(model, rows) == wanted
+    program = build(*network)
+    assert train(program, rows, Poisoner(program)) == wanted
 
 
 @settings(max_examples=40)
@@ -174,19 +165,19 @@ def test_copies_of_y_change_nothing(convs, sample, method, batch):
     """A copy that had been overwritten would differ from a product that is multiplied again."""
     wanted = train(build(convs, sample, method, batch), batch)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ConvBlock, "kept_bytes", lambda block: 0)
-        model = build(convs, sample, method, batch)
-    assert KEPT_Y not in model.arena.views
-    assert train(model, batch) == wanted
+        patch.setattr(ConvStep, "kept_bytes", lambda block: 0)
+        program = build(convs, sample, method, batch)
+    assert KEPT_Y not in program.arena.views
+    assert train(program, batch) == wanted
 
 
-def copies_of_y(model):
+def copies_of_y(program):
     """Return where each convolution block keeps y, forward and backward, in bytes of its buffer."""
     found = []
-    for block in model.blocks:
-        if not isinstance(block, ConvBlock):
+    for block in program.steps:
+        if not isinstance(block, ConvStep):
             continue
-        batch, views = len(model.x), model.arena.views
+        batch, views = len(program.x), program.arena.views
         places = []
         for name, start in ((KEPT_Y, 0), (GRADIENT, batch * block.norm_values)):
             copy = block._kept(views.get(name), start, batch)
@@ -206,9 +197,9 @@ def copies_of_y(model):
 @example(*SMALL, "efficient", 9)
 @example(*WIDE, "float16", 9)
 def test_a_copy_of_y_lies_behind_the_gradient(convs, sample, method, batch):
-    model = build(convs, sample, method, batch)
-    region = model.arena.views[GRADIENT]
-    for block, _, backward in copies_of_y(model):
+    program = build(convs, sample, method, batch)
+    region = program.arena.views[GRADIENT]
+    for block, _, backward in copies_of_y(program):
         most = max(block.norm_values, block.outputs, 0 if block.is_first else block.inputs)
         assert batch * most <= region.size
         if backward is not None:

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import reference
 
-from bnntrain.config import LayerSpec
-from bnntrain.layers.shapes import infer_shapes
+from bnntrain.graph import LayerSpec, build_graph
 
 POOLS = ("none", "before_norm", "before_sign", "after_sign")
 STEP = 2e-5
@@ -45,14 +44,14 @@ def layer_list(geometry):
 def test_sizes_are_those_of_the_product(kernel, stride, padding, pool):
     for height, width in itertools.product((12, 14, 15, 21), (13, 16)):
         geometry = conv.Geometry(height, width, 3, 5, kernel, stride, padding, pool)
-        (shape,) = infer_shapes(layer_list(geometry), (height, width, 3))
+        (step,) = build_graph(layer_list(geometry), (height, width, 3)).fused()
         if min(geometry.product) < 2:
             continue
-        assert shape.product == (*geometry.product, 5)
-        assert shape.output == (*geometry.output, 5)
-        assert (shape.pad_top, shape.pad_left) == geometry.before
-        assert shape.fan_in == geometry.fan_in
-        assert shape.pool == pool
+        assert step.product.output.size == (*geometry.product, 5)
+        assert step.output.size == (*geometry.output, 5)
+        assert step.product.padding == geometry.before
+        assert step.product.fan_in == geometry.fan_in
+        assert step.pool == pool
 
 
 # Extent, kernel, stride, windows, and how far the first sticks out: what TensorFlow's "SAME" gives.

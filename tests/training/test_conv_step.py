@@ -19,7 +19,7 @@ from harness import (
     fill_batch,
     geometry_of,
     make_config,
-    make_model,
+    make_program,
     own_views,
     scramble_norms,
     traced_step,
@@ -45,17 +45,17 @@ def run_checked(
     degenerate=False,
 ):
     """Train a few steps on random data, each checked; return the model and the last traces."""
-    model = make_model(config, shape, threads, isa)
+    program = make_program(config, shape, threads, isa)
     random = np.random.default_rng(1)
-    prepare(model, random)
+    prepare(program, random)
     rate, smoothing = config.train.learning_rate, config.train.label_smoothing
     for step in range(steps):
-        fill(model, random)
+        fill(program, random)
         count = rows or config.train.batch_size
-        labels = model.labels[:count].copy()  # the buffer is another's after the loss
-        traces, loss, hits = traced_step(model, count, step, rate)
-        check_step(model, traces, labels, loss, hits, step, rate, smoothing, degenerate)
-    return model, traces
+        labels = program.labels[:count].copy()  # the buffer is another's after the loss
+        traces, loss, hits = traced_step(program, count, step, rate)
+        check_step(program, traces, labels, loss, hits, step, rate, smoothing, degenerate)
+    return program, traces
 
 
 def title(value):
@@ -142,8 +142,8 @@ def test_a_small_binarynet_over_many_steps(method):
     ]
     layers = conv_layers(*blocks, dense=(33, 10))
     config = make_config(layers, method, 24, rate=4e-3, smoothing=0.1)
-    model, _ = run_checked(config, (12, 13, 3), steps=8)
-    assert all(np.isfinite(view).all() for view in model.arena.persistent().values())
+    program, _ = run_checked(config, (12, 13, 3), steps=8)
+    assert all(np.isfinite(view).all() for view in program.arena.persistent().values())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -155,8 +155,8 @@ def test_a_small_cnv_over_many_steps(method):
     ]
     layers = conv_layers(*blocks, dense=(33, 10))
     config = make_config(layers, method, 24, rate=4e-3)
-    model, _ = run_checked(config, (13, 14, 3), steps=8)
-    assert all(np.isfinite(view).all() for view in model.arena.persistent().values())
+    program, _ = run_checked(config, (13, 14, 3), steps=8)
+    assert all(np.isfinite(view).all() for view in program.arena.persistent().values())
 
 
 # Cells of the forward and backward passes: retained activations, norm, gradients -----------------
@@ -255,8 +255,8 @@ def test_channel_momentum(bits):
         {"momentum": 0.7, "beta2": 0.9},
         gradient_bits=bits,
     )
-    model, _ = run_checked(config, (5, 4, 3), steps=5)
-    assert model.method.optimizer == "channel-momentum"
+    program, _ = run_checked(config, (5, 4, 3), steps=5)
+    assert program.method.optimizer == "channel-momentum"
 
 
 # Batches, threads, instruction sets ---------------------------------------------------------------
@@ -304,10 +304,10 @@ def test_images_larger_than_a_pass(method, pool):
 # Degenerate channels ------------------------------------------------------------------------------
 
 
-def equal_samples(model, random):
+def equal_samples(program, random):
     """Fill the batch with flat images of one colour."""
-    fill_batch(model, random)
-    model.x[...] = 17
+    fill_batch(program, random)
+    program.x[...] = 17
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -317,16 +317,16 @@ def test_constant_channels(method, norm, pool):
     # Batch norm divides by epsilon alone there.
     block = {"channels": 9, "kernel": 3, "padding": "valid", "pool": pool}
     config = make_config(conv_layers(block, block), method, 3, norm=norm)
-    model, traces = run_checked(config, (13, 12, 2), fill=equal_samples, degenerate=True)
-    assert all(np.isfinite(view).all() for view in model.arena.persistent().values())
+    program, traces = run_checked(config, (13, 12, 2), fill=equal_samples, degenerate=True)
+    assert all(np.isfinite(view).all() for view in program.arena.persistent().values())
     for trace in traces[:-1]:
         assert not state_of(trace, norm).normalised.spread.any()
 
 
-def edge_norms(model, random):
+def edge_norms(program, random):
     """Give gamma the values 0, -1, 1, tiny and large, beta the values at which signs turn."""
-    for block in model.blocks:
-        views = own_views(model, block.name)
+    for block in program.steps:
+        views = own_views(program, block.name)
         views["gamma"][...] = np.resize([0.0, -1.0, 1.0, 1e-30, -1e-30, 50.0], block.channels)
         views["beta"][...] = np.resize([0.0, -0.5, 0.5, 0.0, 2.0, 1.5, -1.5], block.channels)
 
@@ -367,25 +367,25 @@ def evaluated(block, state, norm, x):
 def test_evaluation_normalises_with_the_running_statistics(method, norm, pools):
     blocks = [{"channels": 20, "kernel": 3, "pool": pool} for pool in pools]
     config = make_config(conv_layers(*blocks, dense=(30, 7)), method, 12, norm=norm)
-    model, _ = run_checked(config, (9, 10, 3), steps=3)
+    program, _ = run_checked(config, (9, 10, 3), steps=3)
     random = np.random.default_rng(5)
-    fill_batch(model, random)
-    labels, x = model.labels.copy(), model.x.astype(float)
-    before = {name: view.copy() for name, view in model.arena.persistent().items()}
-    loss, hits = model.evaluate_batch(12)
-    for block in model.blocks:
+    fill_batch(program, random)
+    labels, x = program.labels.copy(), program.x.astype(float)
+    before = {name: view.copy() for name, view in program.arena.persistent().items()}
+    loss, hits = program.evaluate_batch(12)
+    for block in program.steps:
         state = {
             tensor: view.astype(float)
-            for tensor, view in own_views(model, block.name).items()
+            for tensor, view in own_views(program, block.name).items()
             if f"{block.name}.{tensor}" in before
         }
         z = evaluated(block, state, norm, x)
         x = reference.sign(z)
     z = z.reshape(12, -1)
-    np.testing.assert_allclose(model.logits, z, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(program.logits, z, rtol=1e-4, atol=1e-4)
     wanted, _ = reference.cross_entropy(z, labels)
     assert loss == pytest.approx(wanted, rel=1e-4)
     assert hits == (z.argmax(axis=1) == labels).sum()
     assert all(
-        np.array_equal(before[name], view) for name, view in model.arena.persistent().items()
+        np.array_equal(before[name], view) for name, view in program.arena.persistent().items()
     )

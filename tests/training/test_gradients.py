@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
-from harness import fill_batch, make_config, make_model, scramble_norms, traced_step
+from harness import fill_batch, make_config, make_program, scramble_norms, traced_step
 
 INPUTS, SIZES, ROWS = 23, [19, 13, 5], 11
 STEP = 2e-5
@@ -22,12 +22,12 @@ STEP = 2e-5
 
 def traced(method, batch=ROWS, sizes=SIZES, inputs=INPUTS, seed=0, **representation):
     """Trace one step of a scrambled network; return traces and labels."""
-    model = make_model(make_config(sizes, method, batch, seed=seed, **representation), inputs)
+    program = make_program(make_config(sizes, method, batch, seed=seed, **representation), inputs)
     random = np.random.default_rng(seed)
-    fill_batch(model, random)
-    scramble_norms(model, random)
-    labels = model.labels.copy()
-    traces, _, _ = traced_step(model, batch, 0)
+    fill_batch(program, random)
+    scramble_norms(program, random)
+    labels = program.labels.copy()
+    traces, _, _ = traced_step(program, batch, 0)
     return traces, labels
 
 

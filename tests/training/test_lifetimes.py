@@ -6,9 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from harness import as_size, conv_layers, fill_batch, make_config, make_model, persistent_bytes
+from harness import (
+    Watcher,
+    conv_layers,
+    fill_batch,
+    make_config,
+    make_program,
+    persistent_bytes,
+    steps_of,
+    time_of,
+    train_by_pass,
+)
 
-from bnntrain.layers import build_blocks
 from bnntrain.method import resolve_method
 from bnntrain.plan import ALIGNMENT, Placed, Plan, make_plan
 
@@ -54,8 +63,7 @@ def plan_of(network, case, shared):
     """The product's plan, or one in which every buffer has bytes of its own."""
     config = config_of(network, case)
     method, (_, sample, batch) = resolve_method(config), NETWORKS[network]
-    blocks = build_blocks(config.model.layers, as_size(sample), method)
-    plan = make_plan(blocks, method, batch, 1)
+    plan = make_plan(steps_of(config, sample), method, batch, 1)
     if shared:
         return plan
     placed, offset = [], 0
@@ -70,59 +78,38 @@ def is_scratch(buffer):
     return buffer.role == "scratch" or buffer.name == "conv.y"
 
 
-class Spoiler:
-    """A block, or the loss, before whose every call all that is not live at that time is spoilt."""
+class Spoiler(Watcher):
+    """Spoils all that is not live before every pass."""
 
-    def __init__(self, wrapped, model, when=None):
-        self._wrapped, self._model, self._when = wrapped, model, when
+    def __init__(self, program):
+        self._program = program
 
-    def __getattr__(self, name):
-        return getattr(self._wrapped, name)
-
-    def _spoil(self, now):
-        for item in self._model.plan.placed:
+    def before(self, step, name, rows):
+        now = time_of(self._program, step, name)
+        for item in self._program.plan.placed:
             buffer = item.buffer
             if buffer.name.endswith(TABLES):
                 continue
             # What is first used now is still to be written; scratch carries nothing between calls.
             if not buffer.first_use < now <= buffer.last_use or is_scratch(buffer):
-                self._model.arena.views[buffer.name].view(np.uint8)[...] = 0xFF
-
-    def forward(self, *arguments):
-        self._spoil(self._wrapped.times.forward)
-        self._wrapped.forward(*arguments)
-
-    def backward(self, *arguments):
-        self._spoil(self._wrapped.times.backward)
-        self._wrapped.backward(*arguments)
-
-    def update(self, *arguments):
-        self._spoil(self._wrapped.times.end)
-        self._wrapped.update(*arguments)
-
-    def __call__(self, *arguments):
-        self._spoil(self._when)
-        return self._wrapped(*arguments)
+                self._program.arena.views[buffer.name].view(np.uint8)[...] = 0xFF
 
 
 def train(network, case, shared=True, spoilt=False, evaluate=False, plan=None):
     """Train on random data; return losses, hits and the persistent bytes."""
     _, sample, batch = NETWORKS[network]
-    model = make_model(
+    program = make_program(
         config_of(network, case), sample, plan=plan or plan_of(network, case, shared)
     )
-    if spoilt:
-        when = model.blocks[-1].times.loss
-        model.blocks = [Spoiler(block, model) for block in model.blocks]
-        model.loss = Spoiler(model.loss, model, when)
+    watcher = Spoiler(program) if spoilt else Watcher()
     random, found = np.random.default_rng(3), []
     for step in range(STEPS):
-        fill_batch(model, random)
-        found.append(model.train_batch(batch, step, 1e-3))
+        fill_batch(program, random)
+        found.append(train_by_pass(program, batch, step, 1e-3, watcher))
         if evaluate:
-            fill_batch(model, np.random.default_rng(step))
-            found.append(model.evaluate_batch(batch - 4))
-    return found, persistent_bytes(model)
+            fill_batch(program, np.random.default_rng(step))
+            found.append(program.evaluate_batch(batch - 4))
+    return found, persistent_bytes(program)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -6,12 +6,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from harness import conv_layers, make_config, make_model
+from harness import conv_layers, make_config, make_program
 from recorded_calls import fields, recorded, signatures
 
 from bnntrain import kernels
 from bnntrain.errors import UsageError
-from bnntrain.layers.shapes import POOLS
+from bnntrain.graph import POOLS
 from bnntrain.operations import Call, Traffic, count_operations, sizes_of
 
 NETWORKS = {
@@ -46,49 +46,49 @@ NETWORKS = {
 }  # fmt: skip
 
 
-def model_of(layers, sample, options, threads=1):
+def program_of(layers, sample, options, threads=1):
     """Return a model on the portable kernels, with random data in its batch."""
-    model = make_model(make_config(layers, **options), sample, threads=threads, isa="portable")
+    program = make_program(make_config(layers, **options), sample, threads=threads, isa="portable")
     rng = np.random.default_rng(0)
-    model.x[...] = rng.integers(-128, 128, model.x.shape)
-    model.labels[...] = rng.integers(0, model.classes, model.labels.shape)
-    return model
+    program.x[...] = rng.integers(-128, 128, program.x.shape)
+    program.labels[...] = rng.integers(0, program.classes, program.labels.shape)
+    return program
 
 
-def counted(model):
+def counted(program):
     """Sum the counted calls of all passes."""
-    return sum((one.calls for one in count_operations(model.blocks, model.plan)), Counter())
+    return sum((one.calls for one in count_operations(program.steps, program.plan)), Counter())
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_counted_operations_are_the_calls_of_a_step(network, threads):
-    model = model_of(*NETWORKS[network], threads=threads)
-    batch = len(model.x)
-    model.train_batch(batch, 0, 1e-3)  # the run's first step also measures scales
+    program = program_of(*NETWORKS[network], threads=threads)
+    batch = len(program.x)
+    program.train_batch(batch, 0, 1e-3)  # the run's first step also measures scales
     with recorded() as calls:
-        model.train_batch(batch, 1, 1e-3)
-    assert counted(model) == calls
+        program.train_batch(batch, 1, 1e-3)
+    assert counted(program) == calls
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_passes_are_the_phases_whose_time_is_measured(network):
-    model = model_of(*NETWORKS[network])
-    batch = len(model.x)
-    model.train_batch(batch, 0, 1e-3)
-    for block in model.blocks:
+    program = program_of(*NETWORKS[network])
+    batch = len(program.x)
+    program.train_batch(batch, 0, 1e-3)
+    for block in program.steps:
         block.set_profiling(True)
-    model.train_batch(batch, 1, 1e-3)
+    program.train_batch(batch, 1, 1e-3)
     measured = {
         (block.name, phase)
-        for block in model.blocks
+        for block in program.steps
         for phase, seconds in zip(kernels.PHASES, block.profile.tolist(), strict=True)
         if seconds > 0
     }
-    passes = count_operations(model.blocks, model.plan)
+    passes = count_operations(program.steps, program.plan)
     names = {(one.layer, one.name) for one in passes if one.calls}
     # Patches are gathered by code of the block itself.
-    gathered = {(block.name, "gather") for block in model.blocks if block.kind == "conv"}
+    gathered = {(block.name, "gather") for block in program.steps if block.kind == "conv"}
     assert measured == names - {("all", "loss")} | gathered
 
 
@@ -108,20 +108,20 @@ def test_work_of_calls():
 
 
 def test_products_of_a_dense_network_are_three_and_a_recompute():
-    model = model_of([64, 16], 100, {"batch": 16})
-    macs = sum(call.macs * times for call, times in counted(model).items())
+    program = program_of([64, 16], 100, {"batch": 16})
+    macs = sum(call.macs * times for call, times in counted(program).items())
     first, last = 16 * 100 * 64, 16 * 64 * 16
     assert macs == 3 * first + 4 * last  # no dX of the first block
 
 
 def test_arrays_that_fit_a_cache_cost_no_traffic():
-    (one, *_) = count_operations((model := model_of([64, 10], 100, {})).blocks, model.plan)
+    (one, *_) = count_operations((program := program_of([64, 10], 100, {})).steps, program.plan)
     one.traffic = [Traffic(1000, 5000), Traffic(100, 900)]
     assert one.bytes_beyond(500) == 5000
     assert one.bytes_beyond(1000) == 0
 
 
 def test_other_methods_are_refused():
-    model = model_of([64, 10], 100, {"method": "wang2021"})
+    program = program_of([64, 10], 100, {"method": "wang2021"})
     with pytest.raises(UsageError, match="Give 'efficient'"):
-        count_operations(model.blocks, model.plan)
+        count_operations(program.steps, program.plan)

@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 import reference
 from checks import check_step, normalised, z_bound
-from harness import fill_batch, make_config, make_model, own_views, scramble_norms, traced_step
+from harness import (
+    Watcher,
+    fill_batch,
+    make_config,
+    make_program,
+    own_views,
+    persistent_bytes,
+    scramble_norms,
+    traced_step,
+    train_by_pass,
+)
 
 from bnntrain.errors import ConfigError
 from bnntrain.method import resolve_method
@@ -24,24 +34,24 @@ def run_checked(
     config, inputs, steps=2, rows=None, threads=1, prepare=scramble_norms, fill=fill_batch
 ):
     """Train a few steps on random data, each checked; return the model and the last traces."""
-    model = make_model(config, inputs, threads)
+    program = make_program(config, inputs, threads)
     random = np.random.default_rng(1)
-    prepare(model, random)
+    prepare(program, random)
     rate, smoothing = config.train.learning_rate, config.train.label_smoothing
     for step in range(steps):
-        fill(model, random)
+        fill(program, random)
         count = rows or config.train.batch_size
-        labels = model.labels[:count].copy()  # the buffer is another's after the loss
-        traces, loss, hits = traced_step(model, count, step, rate)
-        check_step(model, traces, labels, loss, hits, step, rate, smoothing)
-    return model, traces
+        labels = program.labels[:count].copy()  # the buffer is another's after the loss
+        traces, loss, hits = traced_step(program, count, step, rate)
+        check_step(program, traces, labels, loss, hits, step, rate, smoothing)
+    return program, traces
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_over_many_steps(method):
     config = make_config([70, 65, 33, 10], method, 48, rate=4e-3, smoothing=0.1)
-    model, _ = run_checked(config, 100, steps=12, threads=2)
-    assert all(np.isfinite(view).all() for view in model.arena.persistent().values())
+    program, _ = run_checked(config, 100, steps=12, threads=2)
+    assert all(np.isfinite(view).all() for view in program.arena.persistent().values())
 
 
 # Cells of the forward and backward passes: retained activations, norm, gradients -----------------
@@ -147,8 +157,8 @@ def test_updates(update):
 def test_channel_momentum(sizes, batch):
     """Steps that follow the size of each channel's gradients, the first of which only measures."""
     config = make_config(list(sizes), "efficient", 9, {"momentum": 0.7, "beta2": 0.9})
-    model, _ = run_checked(config, batch, steps=5)
-    assert model.method.optimizer == "channel-momentum"
+    program, _ = run_checked(config, batch, steps=5)
+    assert program.method.optimizer == "channel-momentum"
 
 
 def test_products_of_long_depth_come_in_pieces():
@@ -160,13 +170,13 @@ def test_products_of_long_depth_come_in_pieces():
 def test_a_channel_long_without_gradients_is_not_moved(left):
     """What is left of its usual gradient after 10**5 steps has no inverse in float32."""
     config = make_config([33, 5], "efficient", 9)
-    model = make_model(config, 33, 1)
+    program = make_program(config, 33, 1)
     random = np.random.default_rng(1)
     for step in range(2):
-        fill_batch(model, random)
-        model.arena.views["dense1.dW_magnitude"][...] = left
-        model.train_batch(9, step + 1, 1e-3)
-    assert not model.arena.views["dense1.momentum1"].any()
+        fill_batch(program, random)
+        program.arena.views["dense1.dW_magnitude"][...] = left
+        program.train_batch(9, step + 1, 1e-3)
+    assert not program.arena.views["dense1.momentum1"].any()
 
 
 @pytest.mark.parametrize("latent", ["float32", "float16", "int16", "int8"])
@@ -174,8 +184,8 @@ def test_a_channel_long_without_gradients_is_not_moved(left):
 def test_latents_stay_in_their_range(latent, optimizer):
     # Steps of a tenth of the range reach its ends soon; both ends are stored exactly.
     config = update_config(optimizer, latent, "sign", "int8", rate=0.02, latent_range=0.25)
-    model, _ = run_checked(config, 31, steps=30)
-    view = model.arena.views["dense1.latent"]
+    program, _ = run_checked(config, 31, steps=30)
+    view = program.arena.views["dense1.latent"]
     limit = {"int16": 32767, "int8": 127}.get(latent, 0.25)
     assert np.abs(view.astype(float)).max() == limit
 
@@ -213,10 +223,10 @@ def test_fewer_rows_than_planned(method, rows):
 # Degenerate channels ------------------------------------------------------------------------------
 
 
-def equal_samples(model, random):
+def equal_samples(program, random):
     """Fill the batch with copies of one sample."""
-    fill_batch(model, random)
-    model.x[...] = model.x[0]
+    fill_batch(program, random)
+    program.x[...] = program.x[0]
 
 
 @pytest.mark.parametrize("norm", ["l2", "l1", "l1-binary"])
@@ -224,8 +234,8 @@ def equal_samples(model, random):
 def test_constant_channels(method, norm):
     # Batch norm divides by epsilon alone there: l1 by 1e-5, so that float16 gradients saturate.
     config = make_config([65, 10], method, 16, norm=norm)
-    model, traces = run_checked(config, 63, fill=equal_samples)
-    assert all(np.isfinite(view).all() for view in model.arena.persistent().values())
+    program, traces = run_checked(config, 63, fill=equal_samples)
+    assert all(np.isfinite(view).all() for view in program.arena.persistent().values())
     for trace in traces:
         n = normalised(trace, norm)
         assert not n.spread.any()
@@ -234,10 +244,10 @@ def test_constant_channels(method, norm):
             assert np.all(np.abs(trace.kept["out"] - beta) <= z_bound(n))
 
 
-def edge_norms(model, random):
+def edge_norms(program, random):
     """Give gamma the values 0, -1, 1, tiny and large, beta the values at which signs turn."""
-    for block in model.blocks:
-        views = own_views(model, block.name)
+    for block in program.steps:
+        views = own_views(program, block.name)
         views["gamma"][...] = np.resize([0.0, -1.0, 1.0, 1e-30, -1e-30, 50.0], block.outputs)
         views["beta"][...] = np.resize([0.0, -0.5, 0.5, 0.0, 2.0, 1.5, -1.5], block.outputs)
 
@@ -261,26 +271,57 @@ def test_edges_of_gamma_and_beta(mask, norm, gradient):
 @pytest.mark.parametrize("method", METHODS)
 def test_evaluation_normalises_with_the_running_statistics(method, norm):
     config = make_config([65, 10], method, 32, norm=norm)
-    model, _ = run_checked(config, 70, steps=3)
+    program, _ = run_checked(config, 70, steps=3)
     random = np.random.default_rng(5)
-    fill_batch(model, random)
-    labels, x = model.labels.copy(), model.x.astype(float)
-    before = {name: view.copy() for name, view in model.arena.persistent().items()}
-    loss, hits = model.evaluate_batch(32)
-    for block in model.blocks:
+    fill_batch(program, random)
+    labels, x = program.labels.copy(), program.x.astype(float)
+    before = {name: view.copy() for name, view in program.arena.persistent().items()}
+    loss, hits = program.evaluate_batch(32)
+    for block in program.steps:
         state = {
             tensor: view.astype(float)
-            for tensor, view in own_views(model, block.name).items()
+            for tensor, view in own_views(program, block.name).items()
             if f"{block.name}.{tensor}" in before
         }
         y = x @ reference.sign(state["latent"]).T
         inverse = reference.inverse_of(norm, state["running_spread"])
         z = state.get("gamma", 1.0) * (y - state["running_mean"]) * inverse + state["beta"]
         x = reference.sign(z)
-    np.testing.assert_allclose(model.logits, z, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(program.logits, z, rtol=1e-4, atol=1e-4)
     wanted, _ = reference.cross_entropy(z, labels)
     assert loss == pytest.approx(wanted, rel=1e-4)
     assert hits == (z.argmax(axis=1) == labels).sum()
     assert all(
-        np.array_equal(before[name], view) for name, view in model.arena.persistent().items()
+        np.array_equal(before[name], view) for name, view in program.arena.persistent().items()
     )
+
+
+class Listed(Watcher):
+    """Lists the passes."""
+
+    def __init__(self):
+        self.passes = []
+
+    def after(self, step, name, rows):
+        self.passes.append((step and step.name, name))
+
+
+@pytest.mark.parametrize("method", ["standard", "wang2021", "efficient"])
+def test_one_call_runs_the_passes_in_their_order(method):
+    sizes, rows, listed = [70, 33, 10], 21, Listed()
+    together, apart = (make_program(make_config(sizes, method, rows), 40) for _ in range(2))
+    random = np.random.default_rng(5)
+    for step in range(4):
+        fill_batch(together, random)
+        apart.x[...], apart.labels[...] = together.x, together.labels
+        watcher = listed if step == 0 else Watcher()
+        wanted = train_by_pass(apart, rows - step, step, 1e-3, watcher)
+        assert together.train_batch(rows - step, step, 1e-3) == wanted
+        assert persistent_bytes(together) == persistent_bytes(apart)
+    names = ["dense1", "dense2", "dense3"]
+    assert listed.passes == [
+        *((name, "forward") for name in names), (None, "loss"),
+        *((name, "backward") for name in reversed(names)), *((name, "update") for name in names),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="rows: expected 1 to 21, got 22"):
+        together.train_batch(22, 5, 1e-3)

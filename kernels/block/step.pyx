@@ -1,4 +1,4 @@
-# step.pyx: what changes from step to step in a dense block.
+# step.pyx: what changes from step to step in a block.
 
 cdef double _power(double base, uint64_t exponent) noexcept nogil:
     """base ** exponent by squaring: multiplications alone, hence the same on every machine."""
@@ -16,7 +16,7 @@ cdef double _correction(double decay, uint64_t time) noexcept nogil:
     return 1.0 / (1.0 - _power(decay, time))
 
 
-cdef class DenseStep:
+cdef class BlockStep:
     """Rates, bias corrections and rounding keys of one block; `set` makes those of a step.
 
     Parameters
@@ -39,7 +39,7 @@ cdef class DenseStep:
         With the step they fix all random numbers.
     """
 
-    cdef bnn_dense_step step
+    cdef bnn_block_step step
     cdef bint mean_gradient, corrects_sign, stochastic
     cdef uint64_t seed, layer
     cdef double beta1, beta2, latent_range
@@ -66,13 +66,16 @@ cdef class DenseStep:
 
     def set(self, uint64_t number, double learning_rate, size_t rows):
         """Prepare step `number`, counted from 0 over the run, on `rows` samples."""
+        self.prepare(number, learning_rate, rows)
+
+    cdef void prepare(self, uint64_t number, double learning_rate, size_t rows) noexcept nogil:
         cdef uint64_t time = number + 1
         cdef double correction = _correction(self.beta1, time)
         # lr/R in units of 2**-24; a rate that does not fit saturates (momenta are then small, see update.h).
         cdef double rate = learning_rate / self.latent_range * (correction if self.corrects_sign else 1.0)
         self.step.sign.rate = <int32_t>min(rate * 16777216.0 + 0.5, 2147483647.0)
         # 127/R times the rate is a step of the channel's usual gradient, for which the momentum is TYPICAL_PUSH.
-        rate = rate * 127.0 / TYPICAL_PUSH * 65536.0
+        rate = rate * 127.0 / BNN_TYPICAL_PUSH * 65536.0
         self.step.channel.shift = 0
         while rate > 32767.0 and self.step.channel.shift < BNN_LARGEST_SHIFT:
             rate, self.step.channel.shift = rate / 2.0, self.step.channel.shift + 1

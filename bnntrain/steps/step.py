@@ -1,8 +1,8 @@
-"""What dense and convolution blocks share: their name and place, weights, batch norm, and one step.
+"""What dense and convolution steps share: their name and place, weights, batch norm, and one order.
 
-A block is a product with packed weights, batch norm, and, but for the last block, sign. The
+A step runs a product with packed weights, batch norm, and, but for the last one, sign. The
 arithmetic is in `bnntrain.kernels`; these files say which tensors exist in which representation,
-and for how long.
+and which passes read and write them.
 
 Source: docs/methods.md; Wang et al., arXiv 2102.04270, algorithms 1 and 2.
 """
@@ -14,14 +14,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnntrain import kernels
-from bnntrain.layers.buffers import Buffer, Times
-from bnntrain.layers.shapes import BlockShape
+from bnntrain.graph import PIXELS, Fused
 from bnntrain.method import CONSUMED, Method
+from bnntrain.steps.buffers import Buffer
+from bnntrain.steps.order import Order
 
 GRADIENT_LIMITS = {8: 127, 6: 31}
 """Largest magnitude of dY by `Method.gradient_bits`."""
 
-# Tensors that every kind of block binds by its own name; those it does without are None.
+# Tensors that every kind of step binds by its own name; those it does without are None.
 _OWN = (
     "latent", "momentum1", "momentum2", "dW", "dW_magnitude", "dW_sums",
     "gamma", "gamma_adam1", "gamma_adam2", "beta", "beta_adam1", "beta_adam2",
@@ -31,71 +32,57 @@ _OWN = (
 )  # fmt: skip
 
 
-class Block:
-    """One block of a network; subclasses add activations, gradients and the binding.
+class Step:
+    """One step of a network; subclasses add activations, gradients and the binding.
 
     Parameters
     ----------
-    name : str
-        Prefix of its buffers, e.g. ``dense1``.
-    shape : BlockShape
-        Its sizes.
-    times : Times
-        Its place in the step.
+    fused : Fused
+        Its operations.
+    order : Order
+        When its passes run, and who reads its output.
     method : Method
         Representation of every tensor.
+    producer : Step or None
+        The step whose output it reads; None for the first, which reads the batch.
     """
 
-    def __init__(self, name: str, shape: BlockShape, times: Times, method: Method) -> None:
-        self.name, self.shape = name, shape
-        self.times, self.method = times, method
-        self.is_first = times.index == 0
-        self.is_last = times.index == times.blocks - 1
+    def __init__(
+        self, fused: Fused, order: Order, method: Method, producer: Step | None
+    ) -> None:
+        self.fused, self.order, self.method, self.producer = fused, order, method, producer
+        self.name, self.product = fused.name, fused.product
+        self.is_first = fused.input.form.kind == PIXELS
+        self.is_last = not fused.is_binarised
         self.has_gamma = method.norm != "l1-binary"
-        self.native: kernels.Block | None = None
-        self.profile = np.zeros(len(kernels.PHASES))
+        self.forward, self.backward = order.forward(fused), order.backward(fused)
 
     # What it needs ------------------------------------------------------------------------------
 
     @property
-    def kind(self) -> str:
-        """``dense`` or ``conv``."""
-        return self.shape.kind
-
-    @property
     def inputs(self) -> int:
         """Values per sample that come in."""
-        return self.shape.inputs
+        return self.fused.input.values
 
     @property
     def outputs(self) -> int:
         """Values per sample that go out."""
-        return self.shape.outputs
+        return self.fused.output.values
 
     @property
     def channels(self) -> int:
         """Output channels."""
-        return self.shape.channels
+        return self.product.channels
 
     @property
     def fan_in(self) -> int:
         """Inputs of one product."""
-        return self.shape.fan_in
+        return self.product.fan_in
 
     @property
-    def weights(self) -> int:
-        """Binary weights."""
-        return self.shape.weights
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates per sample."""
-        return self.shape.macs
-
-    @property
-    def norm_parameters(self) -> int:
-        """Real parameters: beta, and gamma where the norm has one."""
-        return self.channels * (2 if self.has_gamma else 1)
+    def _reads_real(self) -> bool:
+        """Whether X is retained as real numbers, whose signs are packed when they are needed."""
+        return self.producer is not None and self.producer.method.activation == "float32"
 
     def buffers(self, batch: int, threads: int) -> list[Buffer]:
         """List the tensors that live in the arena, apart from what the network shares.
@@ -129,30 +116,29 @@ class Block:
         raise NotImplementedError
 
     def _buffer(
-        self, tensor: str, role: str, shape: tuple[int, ...], dtype: str, first: int, last: int
+        self, tensor: str, role: str, shape: tuple[int, ...], dtype: str, *uses: int
     ) -> Buffer:
-        return Buffer(f"{self.name}.{tensor}", role, self.name, shape, dtype, first, last)
+        """Describe a tensor by the passes that write or read it."""
+        name = f"{self.name}.{tensor}"
+        return Buffer(name, role, self.name, shape, dtype, min(uses), max(uses))
 
     def _persistent(self, tensor: str, role: str, shape: tuple[int, ...], dtype: str) -> Buffer:
-        return Buffer(
-            f"{self.name}.{tensor}", role, self.name, shape, dtype, 0, self.times.end, True
-        )
+        name = f"{self.name}.{tensor}"
+        return Buffer(name, role, self.name, shape, dtype, 0, self.order.end, True)
 
-    def _retained_until(self) -> int:
-        """Return when X_out is last used: by the next block's backward pass, or, where the mask is
-        read off it, by this block's."""
-        t = self.times
-        return t.backward if self.method.activation == "float32" else t.backward - 1
+    def _output_uses(self) -> list[int]:
+        """Return when X_out is written and read: by readers, and for a mask that it holds."""
+        is_mask = self.method.mask == "retained"
+        own = [self.forward, self.backward] if is_mask else [self.forward]
+        return own + self.order.reads(self.fused.output)
 
     def _sign_buffers(self, rows: int, columns: int) -> list[Buffer]:
         """Return room for the signs of a retained real X [rows, columns]."""
-        if self.method.activation != "float32" or self.is_first:
+        if not self._reads_real:
             return []
-        t = self.times
-        times = (("X_signs", t.forward), ("X_signs_again", t.backward))
+        times = (("X_signs", self.forward), ("X_signs_again", self.backward))
         return [
-            self._buffer(tensor, "scratch", (rows, columns), "bit", when, when)
-            for tensor, when in times
+            self._buffer(tensor, "scratch", (rows, columns), "bit", when) for tensor, when in times
         ]
 
     @property
@@ -161,94 +147,95 @@ class Block:
         return self.channels, self.fan_in
 
     def _weight_buffers(self) -> list[Buffer]:
-        t, method, shape = self.times, self.method, (self.channels, self.fan_in)
+        method, shape, end = self.method, (self.channels, self.fan_in), self.order.end
         found = [self._persistent("latent", "W", shape, method.latent)]
         for number in range(1, method.momenta + 1):
             found.append(self._persistent(f"momentum{number}", "momenta", shape, method.momentum))
         if method.optimizer == "channel-momentum":
             channels = shape[:1]
             found.append(self._persistent("dW_magnitude", "statistics", channels, "float32"))
-            found.append(
-                self._buffer("dW_sums", "statistics", channels, "int64", t.backward, t.backward)
-            )
+            found.append(self._buffer("dW_sums", "statistics", channels, "int64", self.backward))
         if method.weight_gradient not in CONSUMED:
             dw_shape = self._lines if method.weight_gradient == "bit" else shape
             found.append(
-                self._buffer("dW", "dW", dw_shape, method.weight_gradient, t.backward, t.end)
+                self._buffer("dW", "dW", dw_shape, method.weight_gradient, self.backward, end)
             )
         # The packed signs are cheap to make again, so they live only while a product needs them.
-        for when, tensor in ((t.forward, "W_signs"), (t.backward, "W_signs_again")):
-            found.append(self._buffer(tensor, "W", self._lines, "bit", when, when))
+        for when, tensor in ((self.forward, "W_signs"), (self.backward, "W_signs_again")):
+            found.append(self._buffer(tensor, "W", self._lines, "bit", when))
             if self.is_first:
-                found.append(
-                    self._buffer(f"{tensor}_transposed", "W", shape[::-1], "bit", when, when)
-                )
+                found.append(self._buffer(f"{tensor}_transposed", "W", shape[::-1], "bit", when))
         return found
 
     def _norm_buffers(self) -> list[Buffer]:
-        t, channels = self.times, (self.channels,)
-        found = []
+        channels, found = (self.channels,), []
         for parameter in ("gamma", "beta") if self.has_gamma else ("beta",):
             for tensor in (parameter, f"{parameter}_adam1", f"{parameter}_adam2"):
                 found.append(self._persistent(tensor, "statistics", channels, "float32"))
-            # Read by the update at the end of the step.
-            found.append(
-                self._buffer(f"d_{parameter}", "statistics", channels, "float32", t.backward, t.end)
-            )
+            uses = self.backward, self.order.end
+            found.append(self._buffer(f"d_{parameter}", "statistics", channels, "float32", *uses))
         for tensor in ("running_mean", "running_spread"):
             found.append(self._persistent(tensor, "statistics", channels, "float32"))
         of_batch = ("mean", "inverse") + (("magnitude",) if self.method.norm == "l1-binary" else ())
         for tensor in of_batch:
-            found.append(
-                self._buffer(tensor, "statistics", channels, "float64", t.forward, t.backward)
-            )
+            uses = self.forward, self.backward
+            found.append(self._buffer(tensor, "statistics", channels, "float64", *uses))
         if self.method.gradient == "int8":
             found.append(self._persistent("scales", "statistics", (2, 2), "float32"))
         return found
 
-    # What it does -------------------------------------------------------------------------------
+    # What it is bound to ------------------------------------------------------------------------
 
-    def bind(
-        self, views: Mapping[str, np.ndarray], below: Block | None, isa: str, threads: int
-    ) -> None:
+    def bind(self, views: Mapping[str, np.ndarray], isa: str, threads: int) -> kernels.Block:
         """Connect to the arena.
 
         Parameters
         ----------
         views : mapping of str to ndarray
             The arena's views by buffer name.
-        below : Block or None
-            The block whose output this one reads; None for the first, which reads the batch.
         isa : str
             Instruction set of the kernels.
         threads : int
             Threads of every pass.
+
+        Returns
+        -------
+        kernels.Block
+            Its passes.
         """
         raise NotImplementedError
 
     def output(self, views: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return X_out as the next block retains it: words of signs, or float32."""
+        """Return X_out as its readers take it: words of signs, or float32."""
         return views[f"{self.name}.X_out"]
 
     def incoming(self, views: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return where the gradient with respect to the output arrives."""
         return views[f"{self.name}.gradient"]
 
-    def _shared_arrays(
-        self, views: Mapping[str, np.ndarray], below: Block | None
-    ) -> dict[str, np.ndarray | None]:
-        """Return the buffers that every kind of block has."""
+    def _input_arrays(self, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return X, under the name of its representation."""
+        if self.producer is None:
+            return {"x_int8": views["batch.x"]}
+        retained = self.producer.output(views)
+        return {"x_bits" if retained.dtype == np.uint64 else "x_real": retained}
+
+    def _shared_arrays(self, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+        """Return the buffers that every kind of step has."""
         arrays = {tensor: views.get(f"{self.name}.{tensor}") for tensor in _OWN}
+        out = views[f"{self.name}.{'logits' if self.is_last else 'X_out'}"]
+        arrays["out_bits" if out.dtype == np.uint64 else "out_real"] = out
         scales = views.get(f"{self.name}.scales")
         if scales is not None:
-            # Row 0: of the incoming gradient, written by the block above; 1: of dY. That of dX is
-            # the incoming one of the block below.
+            # Row 0: of the incoming gradient, written by who reads the output; 1: of dY. That of
+            # dX is the incoming one of the producer.
             arrays["g_scale"], arrays["dY_scale"] = scales[0], scales[1]
+            below = self.producer
             arrays["dX_scale"] = None if below is None else views[f"{below.name}.scales"][0]
-        return arrays
+        return arrays | self._input_arrays(views)
 
     def _representations(self) -> dict[str, object]:
-        """Return the arguments of the native block that come from the method."""
+        """Return the arguments of the native step that come from the method."""
         method = self.method
         return {
             "norm": method.norm,
@@ -259,23 +246,6 @@ class Block:
             "momentum": method.momentum,
             "integer_update": has_integer_update(method),
         }
-
-    def forward(self, batch: int, training: bool, first_step: bool = False) -> None:
-        """Compute X_out or the logits of `batch` samples; training moves the running statistics."""
-        self.native.forward(batch, training, first_step)
-
-    def backward(self, batch: int, step: kernels.DenseStep) -> None:
-        """Turn the incoming gradient into dY, write dX for the block below, consume or store dW."""
-        self.native.backward(batch, step)
-
-    def update(self, step: kernels.DenseStep) -> None:
-        """Apply a stored dW, and Adam to gamma and beta."""
-        self.native.update(step)
-
-    def set_profiling(self, on: bool) -> None:
-        """Measure the seconds of each phase of `kernels.PHASES` into `profile`, or stop."""
-        self.profile[:] = 0
-        self.native.set_profile(self.profile if on else None)
 
 
 def has_integer_update(method: Method) -> bool:

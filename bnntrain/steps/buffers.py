@@ -1,9 +1,4 @@
-"""What a layer asks of the memory plan, and when.
-
-Time within a training step is a small integer: 0 reads the batch, 1 ... L are the forward passes of
-the L blocks, L + 1 is the loss, L + 2 ... 2L + 1 are the backward passes from the last block to the
-first, 2L + 2 is the update of stored weight gradients.
-"""
+"""What a step asks of the memory plan, and for how long (see `bnntrain.steps.order`)."""
 
 from __future__ import annotations
 
@@ -48,7 +43,7 @@ class Buffer:
     role : str
         One of `ROLES`.
     layer : str
-        Name of the block that it belongs to, or ``all``.
+        Name of the step that it belongs to, or ``all``.
     shape : tuple of int
         Elements.
     dtype : str
@@ -88,31 +83,3 @@ class Buffer:
         for extent in shape:
             size *= extent
         return size
-
-
-@dataclass(frozen=True)
-class Times:
-    """The clock of one block in a network of `blocks` blocks; `index` counts from 0."""
-
-    index: int
-    blocks: int
-
-    @property
-    def forward(self) -> int:
-        """When its forward pass runs."""
-        return 1 + self.index
-
-    @property
-    def loss(self) -> int:
-        """When the loss is computed."""
-        return 1 + self.blocks
-
-    @property
-    def backward(self) -> int:
-        """When its backward pass runs."""
-        return 1 + 2 * self.blocks - self.index
-
-    @property
-    def end(self) -> int:
-        """The last time of a step: the update of stored weight gradients."""
-        return 2 + 2 * self.blocks

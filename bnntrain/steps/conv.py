@@ -1,9 +1,9 @@
-"""A binary convolution block: convolution, batch norm and sign, and a max-pool among them.
+"""A convolution step: convolution, batch norm and sign, and a max-pool among them.
 
-As `bnntrain.layers.dense`, with y = X * sgn(W) over height and width (NHWC). Three things keep it
+As `bnntrain.steps.dense`, with y = X * sgn(W) over height and width (NHWC). Three things keep it
 small. Activations are signs, a bit each. y of a batch never exists in 32 bits: passes over it
 multiply again, or read a 16-bit copy where one fits into bytes that are not used then. And all
-gradients share one region, `GRADIENT`, in which each block turns g into dY and dY into dX in place.
+gradients share one region, `GRADIENT`, in which each step turns g into dY and dY into dX in place.
 
 Source: docs/methods.md; Wang et al., arXiv 2102.04270.
 """
@@ -15,29 +15,34 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bnntrain import kernels
-from bnntrain.layers.block import GRADIENT_LIMITS, Block
-from bnntrain.layers.buffers import Buffer, Times
-from bnntrain.layers.shapes import BlockShape
+from bnntrain.graph import Fused
 from bnntrain.method import Method
+from bnntrain.steps.buffers import Buffer
+from bnntrain.steps.order import Order
+from bnntrain.steps.step import GRADIENT_LIMITS, Step
 
 GRADIENT, KEPT_Y = "conv.gradient", "conv.y"
-"""Buffers that all convolution blocks of a network share."""
+"""Buffers that all convolution steps of a network share."""
 
 _BYTES = {"int8": 1, "float16": 2, "float32": 4}
 _LARGEST_INT16 = 32767
 _LARGEST_PIXEL = 128
 
 
-class ConvBlock(Block):
-    """A convolution block of a network, see `Block`."""
+class ConvStep(Step):
+    """A convolution step of a network, see `Step`."""
 
-    def __init__(self, name: str, shape: BlockShape, times: Times, method: Method) -> None:
-        super().__init__(name, shape, times, method)
-        height, width, channels = shape.input
+    def __init__(
+        self, fused: Fused, order: Order, method: Method, producer: Step | None
+    ) -> None:
+        super().__init__(fused, order, method, producer)
+        height, width, channels = fused.input.size
+        options, (pad_top, pad_left) = self.product.options, self.product.padding
+        out_height, out_width, _ = self.product.output.size
         self.window = kernels.Window(
-            height=height, width=width, channels=channels, kernel=shape.kernel,
-            stride=shape.stride, pad_top=shape.pad_top, pad_left=shape.pad_left,
-            out_height=shape.product[0], out_width=shape.product[1], pool=shape.pool,
+            height=height, width=width, channels=channels, kernel=options.kernel,
+            stride=options.stride, pad_top=pad_top, pad_left=pad_left,
+            out_height=out_height, out_width=out_width, pool=fused.pool,
         )  # fmt: skip
 
     # What it needs ------------------------------------------------------------------------------
@@ -60,26 +65,30 @@ class ConvBlock(Block):
     def _lines(self) -> tuple[int, int]:
         if self.is_first:
             return super()._lines
-        return self.channels * self.shape.taps, self.shape.input[2]
+        return self.channels * self.product.taps, self.fused.input.size[2]
 
     @property
     def _is_flattened(self) -> bool:
-        """Whether a dense block follows for which positions have to move together."""
-        return self.method.activation == "bit" and self.shape.flattened and bool(self.channels % 64)
+        """Whether positions have to move together for who reads the output."""
+        is_needed = self.fused.is_flattened and self.method.activation == "bit"
+        return is_needed and bool(self.channels % 64)
 
     def _activation_buffers(self, batch: int) -> list[Buffer]:
-        t, method = self.times, self.method
+        method, uses = self.method, self._output_uses()
         shape = (batch * self.window.out_positions, self.channels)
-        last = t.forward if self._is_flattened else self._retained_until()
-        found = [self._buffer("X_out", "X", shape, method.activation, t.forward, last)]
         if self._is_flattened:
             flat = (batch, self.outputs)
-            last = self._retained_until()
-            found.append(self._buffer("X_flat", "X", flat, "bit", t.forward, last))
+            found = [
+                self._buffer("X_out", "X", shape, "bit", self.forward),
+                self._buffer("X_flat", "X", flat, "bit", *uses),
+            ]
+        else:
+            found = [self._buffer("X_out", "X", shape, method.activation, *uses)]
         if method.mask == "bit":
-            found.append(self._buffer("mask", "masks", shape, "bit", t.forward, t.backward))
-        rows = batch * self.window.inputs
-        return [*found, *self._sign_buffers(rows, self.shape.input[2]), *self._static_buffers()]
+            uses = self.forward, self.backward
+            found.append(self._buffer("mask", "masks", shape, "bit", *uses))
+        rows, columns = batch * self.window.inputs, self.fused.input.size[2]
+        return [*found, *self._sign_buffers(rows, columns), *self._static_buffers()]
 
     def _static_buffers(self) -> list[Buffer]:
         """Return the tables of places, which are computed once."""
@@ -88,29 +97,27 @@ class ConvBlock(Block):
         if not self.is_first:
             shapes["neighbours"] = (window.inputs, window.taps)
         return [
-            self._buffer(tensor, "scratch", shape, "int32", 0, self.times.end)
+            self._buffer(tensor, "scratch", shape, "int32", 0, self.order.end)
             for tensor, shape in shapes.items()
         ]
 
     def _gradient_buffers(self, batch: int, threads: int) -> list[Buffer]:
-        t, window, sizes = self.times, self.window, self._sizes(threads)
-        now = (t.backward, t.backward)
-        found = []
-        if self.shape.pool == "before_norm":
+        window, sizes, now, found = self.window, self._sizes(threads), self.backward, []
+        if self.fused.pool == "before_norm":
             shape = (batch * window.positions, self.channels)
-            found.append(self._buffer("choice", "masks", shape, "bit", *now))
-        elif self.shape.pool != "none":
+            found.append(self._buffer("choice", "masks", shape, "bit", now))
+        elif self.fused.pool != "none":
             shape = (sizes["group"] * window.windows, self.channels)
-            found.append(self._buffer("window_gradient", "dY", shape, self.method.gradient, *now))
+            found.append(self._buffer("window_gradient", "dY", shape, self.method.gradient, now))
         if self.is_first:
             return found
         if window.skips:
             shape = (window.taps, self.channels)
-            for tensor, when in (("tap_sums", t.forward), ("tap_sums_again", t.backward)):
-                found.append(self._buffer(tensor, "scratch", shape, "int32", when, when))
-        found.append(self._buffer("tables", "scratch", (sizes["tables"],), "uint8", *now))
+            for tensor, when in (("tap_sums", self.forward), ("tap_sums_again", now)):
+                found.append(self._buffer(tensor, "scratch", shape, "int32", when))
+        found.append(self._buffer("tables", "scratch", (sizes["tables"],), "uint8", now))
         if sizes["lookup"]:
-            found.append(self._buffer("lookup", "W", (sizes["lookup"],), "uint8", *now))
+            found.append(self._buffer("lookup", "W", (sizes["lookup"],), "uint8", now))
         return found
 
     def _sizes(self, threads: int) -> dict[str, int]:
@@ -149,22 +156,13 @@ class ConvBlock(Block):
 
     # What it does -------------------------------------------------------------------------------
 
-    def bind(
-        self, views: Mapping[str, np.ndarray], below: Block | None, isa: str, threads: int
-    ) -> None:
-        """Connect to the arena, see `Block.bind`."""
+    def bind(self, views: Mapping[str, np.ndarray], isa: str, threads: int) -> kernels.Block:
+        """Connect to the arena, see `Step.bind`."""
         batch, region = views["batch.x"].shape[0], views[GRADIENT]
-        arrays = self._shared_arrays(views, below)
+        arrays = self._shared_arrays(views)
         own = ("sites", "neighbours", "tap_sums", "tap_sums_again", "choice", "window_gradient")
         for tensor in (*own, "tables", "lookup"):
             arrays[tensor] = views.get(f"{self.name}.{tensor}")
-        if below is None:
-            arrays["x_int8"] = views["batch.x"]
-        else:
-            retained = below.output(views)
-            arrays["x_bits" if retained.dtype == np.uint64 else "x_real"] = retained
-        out = views[f"{self.name}.X_out"]
-        arrays["out_bits" if out.dtype == np.uint64 else "out_real"] = out
         arrays["out_flat"] = views.get(f"{self.name}.X_flat")
         arrays["gradient"] = region
         arrays["y_forward"] = self._kept(views.get(KEPT_Y), 0, batch)
@@ -173,7 +171,7 @@ class ConvBlock(Block):
         self.window.sites(arrays["sites"])
         if not self.is_first:
             self.window.neighbours(arrays["neighbours"])
-        self.native = kernels.Conv(
+        return kernels.Conv(
             window=self.window,
             outputs=self.channels,
             batch=batch,
@@ -202,20 +200,20 @@ class ConvBlock(Block):
         return first if size and first + size <= room else None
 
     def output(self, views: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return X_out as the next block retains it."""
+        """Return X_out as its readers take it."""
         return views[f"{self.name}.{'X_flat' if self._is_flattened else 'X_out'}"]
 
     def incoming(self, views: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the region that all gradients of convolution blocks share."""
+        """Return the region that all gradients of convolution steps share."""
         return views[GRADIENT]
 
 
-def shared_buffers(blocks: Sequence[Block], batch: int) -> list[Buffer]:
-    """Return the buffers that the convolution blocks of a network share.
+def shared_buffers(steps: Sequence[Step], batch: int) -> list[Buffer]:
+    """Return the buffers that the convolution steps of a network share.
 
     Parameters
     ----------
-    blocks : sequence of Block
+    steps : sequence of Step
         The network.
     batch : int
         Samples per step.
@@ -224,20 +222,19 @@ def shared_buffers(blocks: Sequence[Block], batch: int) -> list[Buffer]:
     -------
     list of Buffer
         The gradients' region, and, of the same size at most, room for y in the forward pass. Which
-        block's y fits is decided here: those whose 16-bit copy is no larger than the region.
+        step's y fits is decided here: those whose 16-bit copy is no larger than the region.
     """
-    convs = [block for block in blocks if isinstance(block, ConvBlock)]
+    convs = [step for step in steps if isinstance(step, ConvStep)]
     if not convs:
         return []
     dtype = convs[0].method.gradient
-    values = batch * max(block.gradient_values for block in convs)
-    first, last = convs[0].times, convs[-1].times
-    # dX of the block above the last convolution is the first that arrives.
-    found = [
-        Buffer(GRADIENT, "dX/Y", "all", (values,), dtype, last.backward - 1, first.backward)
-    ]
-    sizes = [batch * block.kept_bytes() for block in convs]
+    values = batch * max(step.gradient_values for step in convs)
+    uses = [step.backward for step in convs]
+    uses += [when for step in convs for when in step.order.gradient_writes(step.fused.output)]
+    found = [Buffer(GRADIENT, "dX/Y", "all", (values,), dtype, min(uses), max(uses))]
+    sizes = [batch * step.kept_bytes() for step in convs]
     kept = max((size for size in sizes if size <= values * _BYTES[dtype]), default=0)
     if kept:
-        found.append(Buffer(KEPT_Y, "dX/Y", "all", (kept,), "uint8", first.forward, last.forward))
+        uses = [step.forward for step in convs]
+        found.append(Buffer(KEPT_Y, "dX/Y", "all", (kept,), "uint8", min(uses), max(uses)))
     return found

@@ -1,6 +1,6 @@
 /* gradient.h: float32 and float16 gradients to a float32 tile and back. */
-#ifndef BNN_DENSE_GRADIENT_H
-#define BNN_DENSE_GRADIENT_H
+#ifndef BNN_GRADIENT_H
+#define BNN_GRADIENT_H
 
 #include "../common/dispatch.h"
 #include "../common/number.h"

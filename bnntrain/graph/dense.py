@@ -1,0 +1,49 @@
+"""A fully connected layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from bnntrain.graph.operation import Options, images, lists
+from bnntrain.graph.product import Product
+from bnntrain.graph.tensor import PIXELS, PRODUCTS, SIGNS, Form, Size
+
+
+class DenseOptions(Options, frozen=True):
+    """Options of a dense layer: binary weights, no bias.
+
+    Attributes
+    ----------
+    units : int or str
+        Output channels; ``classes`` stands for as many as the data set has classes.
+    """
+
+    units: Annotated[int, Meta(ge=1, le=65_536)] | Literal["classes"]
+
+
+@dataclass(frozen=True)
+class Dense(Product):
+    """Every output sees every input; a sample's height and width are flattened."""
+
+    kind = "dense"
+    Options = DenseOptions
+    reads = (*images(PIXELS), *lists(SIGNS))
+
+    @classmethod
+    def form_after(cls, form: Form) -> Form:
+        """Return the form of what it makes: a list of sums."""
+        return Form(PRODUCTS, False)
+
+    @classmethod
+    def size_after(cls, options: DenseOptions, size: Size, layer: int) -> Size:
+        """Return the size of what it makes of a tensor of a size."""
+        return 1, 1, options.units
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of one product."""
+        return math.prod(self.input.size)

@@ -1,0 +1,135 @@
+"""Which sequences of operations have kernels that run them as one step.
+
+A product, the norm behind it, the sign and a max-pool among them share every tile of y, so that y
+never exists as a whole (see `kernels/dense/dense.h` and `kernels/conv/conv.h`). This is the only
+place that knows which sequences there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product as choices
+
+from bnntrain.graph.batch_norm import BatchNorm
+from bnntrain.graph.max_pool import MaxPool
+from bnntrain.graph.operation import Operation
+from bnntrain.graph.product import Product
+from bnntrain.graph.tensor import SIGNS, Size, Tensor
+
+PATTERNS = {
+    "dense": ("dense", "batch_norm", "sign?"),
+    "conv": ("conv", "max_pool?", "batch_norm", "max_pool?", "sign", "max_pool?", "flatten?"),
+}
+"""By the name of the step: operations in their order, those with ``?`` where they are wanted; of
+pools only one."""
+
+POOLS = ("none", "before_norm", "before_sign", "after_sign")
+"""Where the max-pool of a step stands."""
+
+
+def _sequences(pattern: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return every sequence that a pattern stands for."""
+    options = [((), (word[:-1],)) if word.endswith("?") else ((word,),) for word in pattern]
+    found = [sum(chosen, ()) for chosen in choices(*options)]
+    return [sequence for sequence in found if sequence.count("max_pool") <= 1]
+
+
+_SEQUENCES = {kind: _sequences(pattern) for kind, pattern in PATTERNS.items()}
+
+
+def extends(before: Sequence[str], kind: str) -> bool:
+    """Whether a layer can go on with, or begin a step behind, layers that have steps so far."""
+    group = _last_group(before)
+    if kind in _SEQUENCES:
+        return not group or group in _SEQUENCES[group[0]]
+    wanted = (*group, kind)
+    return bool(group) and any(
+        sequence[: len(wanted)] == wanted for sequence in _SEQUENCES[group[0]]
+    )
+
+
+def _last_group(kinds: Sequence[str]) -> tuple[str, ...]:
+    starts = [index for index, kind in enumerate(kinds) if kind in _SEQUENCES]
+    return tuple(kinds[starts[-1] :]) if starts else ()
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Operations that run as one step.
+
+    Attributes
+    ----------
+    operations : tuple of Operation
+        In their order.
+    """
+
+    operations: tuple[Operation, ...]
+
+    @property
+    def name(self) -> str:
+        """What the step and its buffers are called: ``conv1``, ``dense2``."""
+        return self.operations[0].name
+
+    @property
+    def kind(self) -> str:
+        """Key of `PATTERNS`."""
+        return self.operations[0].kind
+
+    @property
+    def product(self) -> Product:
+        """The operation with weights."""
+        return self.operations[0]
+
+    @property
+    def input(self) -> Tensor:
+        """What the step reads."""
+        return self.operations[0].input
+
+    @property
+    def output(self) -> Tensor:
+        """What it writes: the last tensor, as the next step reads it."""
+        return self.operations[-1].output
+
+    @property
+    def result(self) -> Size:
+        """Height, width and channels of the output before it is flattened."""
+        last = self.operations[-1]
+        return (last.input if last.kind == "flatten" else last.output).size
+
+    @property
+    def is_binarised(self) -> bool:
+        """Whether the output are signs."""
+        return self.output.form.kind == SIGNS
+
+    @property
+    def is_flattened(self) -> bool:
+        """Whether positions are one behind the other in the output."""
+        return self.operations[-1].kind == "flatten"
+
+    @property
+    def pool(self) -> str:
+        """Where the max-pool stands, one of `POOLS`."""
+        before = [each.kind for each in self.operations]
+        if MaxPool.kind not in before:
+            return POOLS[0]
+        return POOLS[before.index(MaxPool.kind)]
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return self.product.channels
+
+    @property
+    def norm(self) -> BatchNorm:
+        """The batch norm."""
+        return next(each for each in self.operations if isinstance(each, BatchNorm))
+
+
+def fuse(operations: Sequence[Operation]) -> list[Fused]:
+    """Cut a graph's operations into steps, at every product."""
+    starts = [index for index, each in enumerate(operations) if each.kind in PATTERNS]
+    ends = [*starts[1:], len(operations)]
+    return [
+        Fused(tuple(operations[start:end])) for start, end in zip(starts, ends, strict=True)
+    ]

@@ -1,0 +1,26 @@
+"""Steps: one file per kind of fused sequence, each with its buffers and its binding to kernels.
+
+A model is a graph of operations; what runs are *steps*, a product with the batch norm, sign and
+max-pool that follow it, because they share every tile of y (see `kernels/dense/dense.h` and
+`kernels/conv/conv.h`).
+"""
+
+from bnntrain.steps.buffers import ROLES, Buffer
+from bnntrain.steps.conv import ConvStep, shared_buffers
+from bnntrain.steps.dense import DenseStep
+from bnntrain.steps.network import make_steps
+from bnntrain.steps.order import READ, Order
+from bnntrain.steps.step import GRADIENT_LIMITS, Step
+
+__all__ = [
+    "GRADIENT_LIMITS",
+    "READ",
+    "ROLES",
+    "Buffer",
+    "ConvStep",
+    "DenseStep",
+    "Order",
+    "Step",
+    "make_steps",
+    "shared_buffers",
+]

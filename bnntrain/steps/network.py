@@ -1,0 +1,36 @@
+"""From a graph to the steps that run."""
+
+from __future__ import annotations
+
+from bnntrain.graph import Graph
+from bnntrain.method import Method
+from bnntrain.steps.conv import ConvStep
+from bnntrain.steps.dense import DenseStep
+from bnntrain.steps.order import Order
+from bnntrain.steps.step import Step
+
+_KINDS: dict[str, type[Step]] = {"dense": DenseStep, "conv": ConvStep}
+
+
+def make_steps(graph: Graph, method: Method) -> list[Step]:
+    """Make a step of every sequence of operations that runs as one.
+
+    Parameters
+    ----------
+    graph : Graph
+        The network, for samples of one size.
+    method : Method
+        Representations of its tensors.
+
+    Returns
+    -------
+    list of Step
+        In the order in which their forward passes run.
+    """
+    fused = graph.fused()
+    order = Order(fused)
+    steps: dict[str, Step] = {}  # by the tensor that they make
+    for one in fused:
+        producer = steps.get(one.input.name)
+        steps[one.output.name] = _KINDS[one.kind](one, order, method, producer)
+    return list(steps.values())

@@ -1,0 +1,115 @@
+/* Batch norm's backward of a tile: cancellation, sums, coefficients, dY.  Sums of int8 gradients are exact, floats only in the
+ * per-channel coefficients and the rounding; those of real gradients are double. */
+#include "batch_norm.h"
+
+/* An interval that holds every y. */
+#define EIGHT(x) x, x, x, x, x, x, x, x
+static const int32_t lowest[BNN_TILE] = {EIGHT(EIGHT(INT32_MIN))}, highest[BNN_TILE] = {EIGHT(EIGHT(INT32_MAX))};
+#undef EIGHT
+
+/* Cancels an int8 g outside of an interval of y, and adds sums of what is left, of it and times y. */
+static void cancel_i8(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n,
+                      const int32_t *low, const int32_t *high, int64_t *sum_g, int64_t *sum_gy)
+{
+    k->norm_cancel_i8(n->y, n->rows, bnn_tile_width(b->outputs, n->tile), BNN_TILE, low, high, n->g, n->g_stride, sum_g,
+                      sum_gy);
+}
+
+void bnn_norm_cancel(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n)
+{
+    const struct bnn_thresholds *t = n->thresholds;
+    int64_t ignored[2][BNN_TILE] = {{0}};
+    if (b->mask != BNN_mask_recompute) return;
+    if (b->gradient_type == BNN_i8)
+        cancel_i8(k, b, n, t->low, t->high, ignored[0], ignored[1]);
+    else
+        k->norm_cancel_f32(n->y, n->rows, bnn_tile_width(b->outputs, n->tile), BNN_TILE, t->low, t->high, n->g, n->g_stride);
+}
+
+void bnn_norm_factor(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n)
+{
+    const size_t width = bnn_tile_width(b->outputs, n->tile);
+    const struct bnn_thresholds *t = n->thresholds;
+    if (b->norm == BNN_norm_l2) return;
+    if (b->norm == BNN_norm_l1_binary) {
+        k->sign_tile_i32(n->y, n->rows, width, BNN_TILE, t->threshold, t->flip);
+        return;
+    }
+    int32_t threshold[BNN_TILE];
+    uint8_t flip[BNN_TILE];
+    for (size_t c = 0; c < width; c++) {
+        const struct bnn_channel plain = {b->mean[n->tile * BNN_TILE + c], 1.0, 1.0, 0.0};
+        bnn_channel_threshold(&plain, &threshold[c], &flip[c]);
+    }
+    k->sign_tile_i32(n->y, n->rows, width, BNN_TILE, threshold, flip);
+}
+
+/* Sums of g and g*y. */
+static void sum_products(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n,
+                         const struct bnn_norm_sums *sums)
+{
+    if (b->gradient_type == BNN_i8)
+        cancel_i8(k, b, n, lowest, highest, sums->g, sums->gt);
+    else
+        k->norm_sums_f32(n->y, n->rows, bnn_tile_width(b->outputs, n->tile), BNN_TILE, n->g, n->g_stride, sums->g, sums->gt);
+}
+
+void bnn_norm_sum(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n,
+                  const struct bnn_norm_sums *sums)
+{
+    int64_t ignored[BNN_TILE] = {0};
+    const int by_y = b->norm != BNN_norm_l1_binary; /* whose second sum is over g*t */
+    if (by_y && b->gradient_type == BNN_i8 && b->mask == BNN_mask_recompute) {
+        cancel_i8(k, b, n, n->thresholds->low, n->thresholds->high, sums->g, sums->gt);
+    } else {
+        bnn_norm_cancel(k, b, n);
+        if (by_y) sum_products(k, b, n, sums);
+    }
+    bnn_norm_factor(k, b, n);
+    if (!by_y) sum_products(k, b, n, sums);
+    if (b->norm == BNN_norm_l1)
+        k->norm_sums_i32(n->y, n->rows, bnn_tile_width(b->outputs, n->tile), BNN_TILE, sums->t, ignored);
+}
+
+void bnn_norm_coefficients(const struct bnn_block *b, size_t first, size_t channels, double count,
+                           const struct bnn_norm_sums *sums, const struct bnn_norm_affine *affine)
+{
+    const int whole = b->gradient_type == BNN_i8;
+    const double unit = whole ? (double)b->g_scale->used : 1.0;
+    for (size_t c = 0; c < channels; c++) {
+        const size_t at = first + c;
+        const struct bnn_channel channel = bnn_channel_of(b, at);
+        const double sum_g = whole ? (double)((const int64_t *)sums->g)[c] : ((const double *)sums->g)[c];
+        const double sum_gt = whole ? (double)((const int64_t *)sums->gt)[c] : ((const double *)sums->gt)[c];
+        const double mean_t = b->norm == BNN_norm_l1 ? (double)sums->t[c] / count : 0.0;
+        const struct bnn_affine of_channel = bnn_channel_backward(b->norm, &channel, count, sum_g, sum_gt, mean_t,
+                                                                  b->magnitude ? b->magnitude[at] : 0.0);
+        affine->a[c] = of_channel.a, affine->b[c] = of_channel.b, affine->c[c] = of_channel.c;
+        b->grad_beta[at] = (float)(of_channel.grad_beta * unit);
+        if (b->gamma) b->grad_gamma[at] = (float)(of_channel.grad_gamma * unit);
+    }
+}
+
+float bnn_norm_write(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n,
+                     const struct bnn_norm_affine *affine, const struct bnn_block_step *step, uint32_t index, int measure)
+{
+    const size_t width = bnn_tile_width(b->outputs, n->tile);
+    const int whole = b->gradient_type == BNN_i8;
+    /* Of a dY that is an integer; measured, it is not yet one. */
+    const double quantum = whole && !measure ? (double)b->dy_scale->used : 1.0;
+    const double unit = whole ? (double)b->g_scale->used / quantum : 1.0;
+    float slope[BNN_TILE], factor[BNN_TILE], shift[BNN_TILE], amax = 0.0f;
+    for (size_t c = 0; c < width; c++) {
+        slope[c] = (float)(affine->a[c] * unit);
+        factor[c] = (float)(affine->b[c] * unit);
+        shift[c] = (float)(affine->c[c] * unit);
+    }
+    if (!whole)
+        k->norm_affine_f32(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->g, n->g_stride);
+    else if (measure)
+        k->norm_measure_i8(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->g, n->g_stride, &amax);
+    else
+        k->norm_affine_i8(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->g, n->g_stride, step->limit, step->dy_key,
+                          index, &amax);
+    return amax * (float)quantum;
+}

@@ -1,0 +1,43 @@
+/* weights.h: latent weights W [O][I] of a block: their packed signs, and the ways of dW into them. */
+#ifndef BNN_WEIGHTS_H
+#define BNN_WEIGHTS_H
+
+#include "block.h"
+
+/* An integer push of this size is a channel's usual gradient: pushes are limited to four times that. */
+#define BNN_TYPICAL_PUSH 32.0f
+
+/* Packed signs of rows of latent weights, from element `at`. */
+void bnn_prepack_latent(const struct bnn_kernels *k, const struct bnn_block *b, size_t at, size_t rows, size_t columns,
+                        uint64_t *bits);
+
+/* Packed signs of W as [O][words(I)], transposed as well where the input is int8. */
+void bnn_prepack_weights(const struct bnn_kernels *k, const struct bnn_block *b, int threads);
+
+/* Where a piece of dW lies: its first element and the elements from row to row; the same in words of packed signs. */
+struct bnn_place {
+    size_t at, stride, word, word_stride;
+};
+
+static inline struct bnn_place bnn_place_of(const struct bnn_block *b, size_t row, size_t column)
+{
+    const size_t words = bnn_words(b->inputs);
+    return (struct bnn_place){row * b->inputs + column, b->inputs, row * words + column / BNN_TILE, words};
+}
+
+/* A piece of dW [rows][width], width <= BNN_TILE: into its storage, or into the weights at once.  The float32 one may be
+ * overwritten; that of exact sums also takes more columns where the update is one of integers. */
+void bnn_consume(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_block_step *step,
+                 struct bnn_place place, size_t rows, size_t width, float *gradient);
+void bnn_consume_i32(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_block_step *step,
+                     struct bnn_place place, size_t rows, size_t width, const int32_t *sums, size_t sums_stride);
+
+/* Around all of a step's dW: the sums of its magnitudes at zero, and what they make of the running means. */
+void bnn_clear_magnitudes(const struct bnn_block *b);
+void bnn_follow_magnitudes(const struct bnn_block *b, const struct bnn_block_step *step);
+
+/* Adam on gamma and beta, and the optimiser step of a stored dW, of which `line` elements of a row start on a word. */
+void bnn_update(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_block_step *step, size_t line,
+                int threads);
+
+#endif

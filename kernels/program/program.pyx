@@ -1,0 +1,134 @@
+# program.pyx: the passes of a network as one call.
+
+from libc.stdlib cimport calloc, free
+
+cdef extern from "block/profile.h":
+    double bnn_seconds() nogil
+
+
+cdef class Program:
+    """A network's blocks, their updates and the loss, run as one call without the GIL.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        In the order of their forward passes.
+    updates : sequence of BlockStep
+        One for each block.
+    loss : Loss
+        Reads what the last block writes.
+    """
+
+    cdef tuple blocks, updates
+    cdef Loss loss
+    cdef size_t count
+    cdef void **block
+    cdef void **of_block
+    cdef bint is_profiled
+    cdef double loss_time
+
+    def __init__(self, *, blocks, updates, Loss loss):
+        self.blocks, self.updates, self.loss = tuple(blocks), tuple(updates), loss
+        self.count = len(self.blocks)
+        if <size_t>len(self.updates) != self.count:
+            raise ValueError(f"updates: expected {self.count}, got {len(self.updates)}")
+        self.block = <void **>calloc(self.count, sizeof(void *))
+        self.of_block = <void **>calloc(self.count, sizeof(void *))
+        if self.block == NULL or self.of_block == NULL:
+            raise MemoryError
+        # Borrowed from the tuples: without the GIL no reference can be counted.
+        for place in range(self.count):
+            self.block[place] = <void *>(<Block?>self.blocks[place])
+            self.of_block[place] = <void *>(<BlockStep?>self.updates[place])
+
+    def __dealloc__(self):
+        free(self.block)
+        free(self.of_block)
+
+    def train(self, size_t rows, uint64_t number, double learning_rate, Marks marks=None):
+        """Take step `number`, counted from 0 over the run, on the first `rows` samples.
+
+        Parameters
+        ----------
+        rows, number, learning_rate
+            Samples of the batch; with the seed, `number` fixes all randomness.
+        marks : Marks, optional
+            Told when the phases ``forward``, ``backward`` and ``update`` begin.
+
+        Returns
+        -------
+        tuple of float and int
+            Loss summed over the samples, and the number that were classified rightly before the update.
+        """
+        cdef bnn_loss_result result
+        cdef size_t i
+        cdef bint is_marked = marks is not None
+        self.check(rows)
+        with nogil:
+            if is_marked:
+                with gil:
+                    marks.begin("forward")
+            for i in range(self.count):
+                (<Block>self.block[i]).run_forward(rows, True, number == 0)
+            result = self.find_loss(rows, True)
+            if is_marked:
+                with gil:
+                    marks.begin("backward")
+            for i in range(self.count, 0, -1):
+                (<BlockStep>self.of_block[i - 1]).prepare(number, learning_rate, rows)
+                (<Block>self.block[i - 1]).run_backward(rows, &(<BlockStep>self.of_block[i - 1]).step)
+            if is_marked:
+                with gil:
+                    marks.begin("update")
+            for i in range(self.count):
+                (<Block>self.block[i]).run_update(&(<BlockStep>self.of_block[i]).step)
+        return result.loss, result.hits
+
+    def evaluate(self, size_t rows):
+        """Return the summed loss and the hits of the first `rows` samples, with the running statistics."""
+        cdef bnn_loss_result result
+        self.check(rows)
+        with nogil:
+            self.go_forward(rows)
+            result = self.find_loss(rows, False)
+        return result.loss, result.hits
+
+    def forward(self, size_t rows):
+        """Compute the logits of the first `rows` samples, with the running statistics."""
+        self.check(rows)
+        with nogil:
+            self.go_forward(rows)
+
+    def profile(self, seconds):
+        """Measure from now on.
+
+        Parameters
+        ----------
+        seconds : ndarray of float64 [blocks, len(PHASES)] or None
+            Where the seconds of the blocks' phases are added to; None stops it.
+        """
+        self.is_profiled, self.loss_time = seconds is not None, 0.0
+        for place in range(self.count):
+            (<Block>self.blocks[place]).set_profile(None if seconds is None else seconds[place])
+
+    @property
+    def loss_seconds(self):
+        """Seconds of the loss since `profile` was called."""
+        return self.loss_time
+
+    cdef int check(self, size_t rows) except -1:
+        if not 0 < rows <= self.loss.batch:
+            raise ValueError(f"rows: expected 1 to {self.loss.batch}, got {rows}")
+        return 0
+
+    cdef void go_forward(self, size_t rows) noexcept nogil:
+        cdef size_t i
+        for i in range(self.count):
+            (<Block>self.block[i]).run_forward(rows, False, False)
+
+    cdef bnn_loss_result find_loss(self, size_t rows, bint training) noexcept nogil:
+        cdef double start = bnn_seconds() if self.is_profiled else 0.0
+        cdef bnn_loss_result result = self.loss.run(rows, training)
+        if self.is_profiled:
+            self.loss_time += bnn_seconds() - start
+        return result
