@@ -29,9 +29,10 @@ from bnntrain.errors import UsageError
 from bnntrain.exports import Exported, export
 from bnntrain.limits import available_bytes
 from bnntrain.packed import CHECKPOINTS
+from bnntrain.paths import RunLike, run_path
 from bnntrain.plan import Plan
 from bnntrain.preparation import Prepared, prepare, prepare_run
-from bnntrain.records import RunFolder, RunLike, run_path
+from bnntrain.records import RunFolder
 from bnntrain.report import size_text
 from bnntrain.samples import Images
 from bnntrain.signals import stop_on_signals

@@ -18,7 +18,7 @@ from bnntrain.errors import UsageError
 from bnntrain.isa import selected_isa
 from bnntrain.limits import available_threads
 from bnntrain.packed import Head, Network, Source, open_source
-from bnntrain.records import RunLike, run_path
+from bnntrain.paths import RunLike, run_path
 from bnntrain.samples import Images, stacks_of
 
 SPLITS = ("test", "validation", "train")

@@ -18,8 +18,7 @@ from bnntrain.packed import (
     packed_layers,
     write_packed,
 )
-from bnntrain.paths import is_folder
-from bnntrain.records import RunLike, run_path
+from bnntrain.paths import RunLike, is_folder, run_path
 
 Writer = Callable[[Path, Head, Mapping[str, np.ndarray]], int]
 """Writes a file in one step and returns its bytes."""

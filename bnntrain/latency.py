@@ -11,7 +11,7 @@ from bnntrain.errors import UsageError
 from bnntrain.isa import selected_isa
 from bnntrain.limits import available_threads
 from bnntrain.packed import LARGEST_BATCH, Network, open_source, packed_bytes, packed_layers
-from bnntrain.records import RunLike, run_path
+from bnntrain.paths import RunLike, run_path
 
 _GIGA = 1e9
 _MOST_THREADS = 256

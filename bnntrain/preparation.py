@@ -15,8 +15,9 @@ from bnntrain.graph import Graph
 from bnntrain.isa import selected_isa
 from bnntrain.limits import available_threads
 from bnntrain.method import Method, resolve_method
+from bnntrain.paths import RunLike, run_path
 from bnntrain.plan import Plan, largest_batch, make_plan
-from bnntrain.records import RunFolder, RunLike, run_path
+from bnntrain.records import RunFolder
 from bnntrain.sizes import parse_size
 from bnntrain.steps import Step, make_steps
 

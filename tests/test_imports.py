@@ -66,7 +66,7 @@ ORDER = (
 # Units that are narrower than their place in the order allows.
 ONLY = {
     "limits": set(),
-    "paths": set(),
+    "paths": {"errors"},
     "sizes": {"errors"},
     "signals": set(),
     "isa": {"errors"},

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from bnntrain.config import parse_override, shipped_configs
 from bnntrain.errors import UsageError
 from bnntrain.sizes import parse_size
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 """Adds ``as_json: bool``."""
@@ -84,6 +87,8 @@ def complete_config(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer shipped configurations and files to a shell."""
+    from click.shell_completion import CompletionItem  # a shell alone asks for it
+
     shipped = [name for name in shipped_configs() if name.startswith(incomplete)]
     if shipped and "/" not in incomplete:
         return [CompletionItem(name) for name in shipped]

@@ -29,7 +29,6 @@ from bnntrain.errors import DataError, RunError
 from bnntrain.packed.head import Head, from_metadata, to_metadata
 from bnntrain.packed.layers import PackedLayer, Tensor, packed_layers, tensors_of
 from bnntrain.packed.tensors import check_tensors
-from bnntrain.records import write_atomically
 
 SUFFIX = ".bnn"
 """What the names of packed models end in."""
@@ -70,6 +69,8 @@ def write_packed(path: Path, head: Head, tensors: Mapping[str, np.ndarray]) -> i
     WriteError
         Disk full, no permission, ...; a former file is untouched.
     """
+    from bnntrain.records import write_atomically  # reading needs none of what runs write
+
     layers = packed_layers(head.layers, head.shape, len(head.classes))
     header = _header(head, layers)
     content = [_bytes_of(tensors[tensor.name]) for tensor in _in_order(layers)]

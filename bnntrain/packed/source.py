@@ -9,7 +9,6 @@ from bnntrain.errors import UsageError
 from bnntrain.packed.file import SUFFIX, PackedFile
 from bnntrain.packed.head import CHECKPOINTS
 from bnntrain.paths import is_file
-from bnntrain.records import RunFolder
 
 if TYPE_CHECKING:
     from bnntrain.packed.run import PackedRun
@@ -39,7 +38,9 @@ def open_source(
     if checkpoint not in (None, *CHECKPOINTS):
         raise UsageError(f"no checkpoint '{checkpoint}'. Give one of {', '.join(CHECKPOINTS)}")
     if not is_file(path) and (path.suffix != SUFFIX or path.is_dir()):
-        from bnntrain.packed.run import PackedRun  # a file is read without what runs need
+        # A file is read without what runs need.
+        from bnntrain.packed.run import PackedRun
+        from bnntrain.records import RunFolder
 
         return PackedRun(RunFolder.open(path), checkpoint or CHECKPOINTS[0], is_hashed)
     source = PackedFile(path)

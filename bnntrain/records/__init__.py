@@ -9,7 +9,7 @@ from bnntrain.records.atomic import reported, write_atomically
 from bnntrain.records.best import Best
 from bnntrain.records.checkpoint import load_checkpoint, open_checkpoint, save_checkpoint
 from bnntrain.records.folder import METRICS, RunFolder
-from bnntrain.records.nearby import RUNS, RunLike, is_run, run_path, runs_in
+from bnntrain.records.nearby import RUNS, is_run, runs_in
 from bnntrain.records.progress import Progress
 
 __all__ = [
@@ -18,12 +18,10 @@ __all__ = [
     "Best",
     "Progress",
     "RunFolder",
-    "RunLike",
     "is_run",
     "load_checkpoint",
     "open_checkpoint",
     "reported",
-    "run_path",
     "runs_in",
     "save_checkpoint",
     "write_atomically",
