@@ -12,7 +12,9 @@ from bnntrain import kernels
 from bnntrain.config import Config, origin_of
 from bnntrain.data.order import split_counts
 from bnntrain.errors import ConfigError, DataError
-from bnntrain.graph import Graph, LayerSpec, Product, ShapeError, Size, build_graph
+from bnntrain.exactness import most_images
+from bnntrain.graph import Fused, Graph, LayerSpec, Product, ShapeError, Size, build_graph
+from bnntrain.method import Method, resolve_method
 
 
 @contextlib.contextmanager
@@ -69,10 +71,10 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
     except ShapeError as error:
         key = f"model.layers[{error.layer}].{layers[error.layer].kind}"
         raise _error(config, key, error.message) from None
-    products = [step.product for step in graph.fused()]
-    for product in products:
-        _check_sums(config, product)
-    outputs, last = graph.output.values, products[-1]
+    steps, method = graph.fused(), resolve_method(config)
+    for step in steps:
+        _check_sums(config, step, method)
+    outputs, last = graph.output.values, steps[-1].product
     if outputs != classes:
         raise _error(
             config, _key(last),
@@ -94,17 +96,19 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
     return graph
 
 
-def _check_sums(config: Config, product: Product) -> None:
-    """Refuse a product whose sums, or sums of their squares, are not exact."""
+def _check_sums(config: Config, step: Fused, method: Method) -> None:
+    """Refuse a step whose sums are not exact."""
+    product = step.product
     if product.fan_in > kernels.MAX_INPUTS:
         raise _error(config, *_too_wide(product))
-    positions = product.output.size[0] * product.output.size[1]
-    if positions * config.train.batch_size > kernels.MAX_POSITIONS:
+    most = most_images(step, method)
+    if config.train.batch_size > most:
+        height, width, _ = product.output.size
         raise _error(
             config, "train.batch_size",
-            f"{config.train.batch_size} images of {positions} positions are more than the "
-            f"{kernels.MAX_POSITIONS} that sums are exact for. Give "
-            f"--batch-size {kernels.MAX_POSITIONS // positions} or less",
+            f"{config.train.batch_size} images of {height}x{width} positions at "
+            f"model.layers[{product.layer}] are more than the {most} whose sums are exact. Give "
+            f"--batch-size {most} or less",
         )
 
 

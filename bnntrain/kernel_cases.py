@@ -285,7 +285,7 @@ def _pool(
 
 def _softmax(rng: np.random.Generator) -> tuple[Call, int]:
     z, gradient = rng.standard_normal((2, _ROWS, 10), "float32")
-    labels, hit = rng.integers(0, 10, _ROWS).astype("uint8"), np.empty(_ROWS, "uint8")
+    labels, hit = rng.integers(0, 10, _ROWS).astype("uint16"), np.empty(_ROWS, "uint8")
     loss = np.empty(_ROWS)
     return (lambda isa: kernels.softmax_f32(z, labels, gradient, loss, hit, isa=isa)), z.size
 

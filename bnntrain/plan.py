@@ -4,14 +4,17 @@ The plan is made before anything is allocated and *is* the allocator: `bnntrain.
 `Plan.total_bytes` in one piece and gives out views at the planned offsets. Buffers whose lifetimes
 do not meet share bytes.
 
-Source: greedy placement by size as in Pisarchyk & Lee, arXiv 2001.03288.
+Source: greedy placement by size and by breadth as in Pisarchyk & Lee, arXiv 2001.03288; the better
+one counts.
 """
 
 from __future__ import annotations
 
 from bisect import insort
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from bnntrain.errors import MemoryLimitError
 from bnntrain.method import Method
@@ -126,7 +129,7 @@ def make_plan(steps: Sequence[Step], method: Method, batch_size: int, threads: i
     # The logits' gradient is made from the labels at the time of the loss.
     common = [
         Buffer("batch.x", "input", "all", sample, "int8", min(read), max(read)),
-        Buffer("batch.labels", "input", "all", (batch_size,), "uint8", READ, order.loss),
+        Buffer("batch.labels", "input", "all", (batch_size,), "uint16", READ, order.loss),
         Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 0, order.end),
     ]
     shared = shared_buffers(steps, batch_size)
@@ -138,8 +141,9 @@ def make_plan(steps: Sequence[Step], method: Method, batch_size: int, threads: i
 def place(buffers: Sequence[Buffer]) -> tuple[tuple[Placed, ...], int]:
     """Give every buffer an offset such that no two live at the same time overlap.
 
-    Each takes the lowest offset that is free for its whole lifetime, largest first. Buffers that
-    live throughout go below the others in a second attempt; the smaller arena wins.
+    Each takes the lowest offset that is free for its whole lifetime, largest first. In a second
+    attempt those that are in use at the fullest moment go below the others, the longest-lived
+    first, so that what is short-lived fills gaps; the smaller arena wins.
 
     Returns
     -------
@@ -150,9 +154,25 @@ def place(buffers: Sequence[Buffer]) -> tuple[tuple[Placed, ...], int]:
     """
     numbers = range(len(buffers))
     by_size = sorted(numbers, key=lambda i: (-buffers[i].bytes, buffers[i].first_use, i))
-    by_life = sorted(by_size, key=lambda i: buffers[i].first_use - buffers[i].last_use)
-    attempts = [_place_in(order, buffers) for order in (by_size, by_life)]
+    fullest = _fullest_moment(buffers)
+
+    def by_use(i: int) -> tuple[bool, int]:
+        first, last = buffers[i].first_use, buffers[i].last_use
+        return not first <= fullest <= last, first - last
+
+    attempts = [_place_in(order, buffers) for order in (by_size, sorted(by_size, key=by_use))]
     return min(attempts, key=lambda attempt: attempt[1])
+
+
+def _fullest_moment(buffers: Sequence[Buffer]) -> int:
+    """Return the first time at which as many bytes are in use as ever."""
+    change: dict[int, int] = defaultdict(int)
+    for buffer in buffers:
+        change[buffer.first_use] += _aligned(buffer.bytes)
+        change[buffer.last_use + 1] -= _aligned(buffer.bytes)
+    times = sorted(change)
+    in_use = accumulate(change[time] for time in times)
+    return max(zip(in_use, times, strict=True), key=lambda at: at[0], default=(0, 0))[1]
 
 
 def _place_in(

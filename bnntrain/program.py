@@ -48,7 +48,7 @@ class Program:
     ----------
     x : ndarray of int8 [batch, inputs]
         Where a batch is read to: pixel - 128.
-    labels : ndarray of uint8 [batch]
+    labels : ndarray of uint16 [batch]
         Class numbers.
     """
 

@@ -68,8 +68,8 @@ def write(folder, shape, count, seed=0):
 
 def feed_of(file, shape, count):
     return kernels.Feed(
-        file, offset=0, image_bytes=int(np.prod(shape)), classes=5, total=count, first=0,
-        count=count, split_key=None,
+        file, offset=0, image_bytes=int(np.prod(shape)), label_bytes=1, classes=5, total=count,
+        first=0, count=count, split_key=None,
     )  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def feeds_of(folder, augment, monkeypatch):
     splits, images = [], []
     for seed, count in ((0, 40), (1, 20)):
         path, content = write(folder, shape, count, seed)
-        splits.append(Split(path, 0, count, shape, 0, 0))
+        splits.append(Split(path, 0, count, shape, 1, 0, 0))
         images.append(content)
     dataset = Dataset("set", shape, ["a", "b", "c", "d", "e"], *splits)
     return Feeds(dataset, 0.25, 5, augment), images, shape

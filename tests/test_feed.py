@@ -32,6 +32,7 @@ def feed_of(file, *, first=0, count=1000, total=1000, split_key=None):
         file,
         offset=HEADER,
         image_bytes=PIXELS,
+        label_bytes=1,
         classes=CLASSES,
         total=total,
         first=first,
@@ -43,7 +44,7 @@ def feed_of(file, *, first=0, count=1000, total=1000, split_key=None):
 @pytest.mark.parametrize("rows", [1, 2, 3, 64, 999, 1000])
 def test_rows_are_pixels_minus_128_and_labels(records, rows):
     file, content, _ = records
-    x, labels = np.full((rows, PIXELS), 99, "int8"), np.full(rows, 99, "uint8")
+    x, labels = np.full((rows, PIXELS), 99, "int8"), np.full(rows, 99, "uint16")
     feed_of(file).read(1000 - rows, x, labels)
     np.testing.assert_array_equal(x.astype(int) + 128, content[1000 - rows :, :PIXELS])
     np.testing.assert_array_equal(labels, content[1000 - rows :, PIXELS])
@@ -51,7 +52,7 @@ def test_rows_are_pixels_minus_128_and_labels(records, rows):
 
 def test_nothing_is_written_past_the_batch(records):
     file, _, _ = records
-    room, labels = np.full((4, PIXELS), 99, "int8"), np.full(4, 99, "uint8")
+    room, labels = np.full((4, PIXELS), 99, "int8"), np.full(4, 99, "uint16")
     feed_of(file).read(0, room[:3], labels[:3])
     assert (room[3] == 99).all()
     assert labels[3] == 99
@@ -89,7 +90,7 @@ def test_shuffling_can_be_taken_back(records):
     feed = feed_of(file)
     feed.shuffle(12345)
     feed.shuffle(None)
-    x, labels = np.empty((5, PIXELS), "int8"), np.empty(5, "uint8")
+    x, labels = np.empty((5, PIXELS), "int8"), np.empty(5, "uint16")
     feed.read(0, x, labels)
     np.testing.assert_array_equal(labels, content[:5, PIXELS])
 
@@ -99,7 +100,7 @@ def test_a_file_too_short_is_named(records, tmp_path):
     path = tmp_path / "short"
     path.write_bytes(bytes(HEADER) + content.tobytes()[: 10 * (PIXELS + 1) + 3])
     file = os.open(path, os.O_RDONLY)
-    x, labels = np.empty((5, PIXELS), "int8"), np.empty(5, "uint8")
+    x, labels = np.empty((5, PIXELS), "int8"), np.empty(5, "uint16")
     with pytest.raises(EOFError, match="record 10"):
         feed_of(file).read(8, x, labels)
     os.close(file)
@@ -112,14 +113,14 @@ def test_a_label_of_no_class_is_refused(records, tmp_path):
     path = tmp_path / "label"
     path.write_bytes(bytes(HEADER) + damaged.tobytes())
     file = os.open(path, os.O_RDONLY)
-    x, labels = np.empty((5, PIXELS), "int8"), np.empty(5, "uint8")
+    x, labels = np.empty((5, PIXELS), "int8"), np.empty(5, "uint16")
     with pytest.raises(IndexError, match="record 3"):
         feed_of(file).read(0, x, labels)
     os.close(file)
 
 
 def test_an_unreadable_file_keeps_its_reason():
-    x, labels = np.empty((1, PIXELS), "int8"), np.empty(1, "uint8")
+    x, labels = np.empty((1, PIXELS), "int8"), np.empty(1, "uint16")
     with pytest.raises(OSError, match="record 0") as caught:
         feed_of(-1).read(0, x, labels)
     assert caught.value.errno
@@ -127,7 +128,7 @@ def test_an_unreadable_file_keeps_its_reason():
 
 @pytest.mark.parametrize(("first", "rows"), [(1000, 1), (0, 1001), (999, 2)])
 def test_positions_outside_are_refused(records, first, rows):
-    x, labels = np.empty((rows, PIXELS), "int8"), np.empty(rows, "uint8")
+    x, labels = np.empty((rows, PIXELS), "int8"), np.empty(rows, "uint16")
     with pytest.raises(ValueError, match="first"):
         feed_of(records[0]).read(first, x, labels)
 

@@ -36,6 +36,7 @@ ORDER = (
     "program",
     "data",
     "images",
+    "exactness",
     "compatibility",
     "meters",
     "records",

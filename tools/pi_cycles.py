@@ -162,7 +162,7 @@ def build() -> Path:
             continue
         level = "-O1" if room == "tools" else "-O3"
         _run([f"{CROSS}gcc", level, *FLAGS, "-I", KERNELS, "-c", source, "-o", target])
-        if room not in ("tools", "common"):  # choosing kernels is no part of a step
+        if room not in ("tools", "common", "dispatch"):  # choosing kernels is no part of a step
             is_between = room in COMPOSITION or source.name == "channel.c"
             section = _SECTIONS["between" if is_between else "kernels"]
             _run([f"{CROSS}objcopy", "--rename-section", f".text={section}", target])

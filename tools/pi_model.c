@@ -114,7 +114,7 @@ static int values(const struct bnn_kernels *k, const char *op)
         k->adam_f32(floats(rows), floats(rows), floats(rows), floats(rows), rows, &step);
     } else if (is(op, "softmax_f32")) {
         float *z = floats(n);
-        k->softmax_f32(z, zeros(rows), rows, columns, 0.0f, z, zeros(rows * 8), zeros(rows));
+        k->softmax_f32(z, zeros(rows * 2), rows, columns, 0.0f, z, zeros(rows * 8), zeros(rows));
     } else if (is(op, "quantise_f32_i8")) {
         k->quantise_f32_i8(floats(rows), rows, 1.0f, room(rows));
     } else {

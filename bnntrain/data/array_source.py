@@ -35,6 +35,7 @@ from bnntrain.data.source import (
     first_outside,
     image_bytes_of,
     rows_per_chunk,
+    stored_label_type,
 )
 from bnntrain.errors import DataError, UsageError
 
@@ -50,7 +51,7 @@ class ArraySplit:
     ----------
     images : ndarray of uint8 [n, ...]
         Not copied.
-    labels : ndarray of uint8 [n]
+    labels : ndarray of uint16 [n]
         In range.
     shape, classes
         See `SplitReader`.
@@ -234,7 +235,7 @@ def read_labels_of(
 
     Returns
     -------
-    ndarray of uint8 [n]
+    ndarray of uint16 [n]
 
     Raises
     ------
@@ -251,14 +252,15 @@ def read_labels_of(
         raise ArrayFaultError(
             f"label {int(flat[wrong])} of image {wrong}{where}, expected 0 to {highest}"
         )
-    return flat.astype(np.uint8)
+    return flat.astype(np.uint16)
 
 
 def _drawn(labels: np.ndarray, names: list[str], fraction: float, seed: int) -> np.ndarray:
     """Return which samples test: a share of each class, drawn as that of pictures is."""
     is_test = np.zeros(len(labels), dtype=bool)
-    for label, name in enumerate(names):
-        places = np.flatnonzero(labels == label)
+    by_class = np.argsort(labels, kind="stable")
+    ends = np.cumsum(np.bincount(labels, minlength=len(names)))[:-1]
+    for name, places in zip(names, np.split(by_class, ends), strict=True):
         if len(places) < 2:
             raise ArrayFaultError(
                 f"class {name} has one image, and one has to train and another to test. Give more, "
@@ -278,5 +280,5 @@ def _digest(splits: dict[str, ArraySplit]) -> str:
         digest.update(json.dumps(head).encode())
         for images, labels in part.chunks():
             digest.update(images)
-            digest.update(labels)
+            digest.update(labels.astype(stored_label_type(len(part.classes))))
     return digest.hexdigest()[:_DIGITS]

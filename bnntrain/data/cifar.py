@@ -201,7 +201,7 @@ class CifarReader:
         """Return the labels of records, in range."""
         if batch.labels is not None:
             return batch.labels[start : start + len(records)]
-        labels = records[:, self._label_bytes - 1].copy()
+        labels = records[:, self._label_bytes - 1].astype(np.uint16)
         wrong = first_outside(labels, len(self.classes))
         if wrong is not None:
             message = out_of_range(int(labels[wrong]), start + wrong, len(self.classes))

@@ -36,7 +36,7 @@ def find_arrays(
     -------
     pixels : bytes or Blob
         For `open_content`; as many images as there are labels.
-    labels : ndarray of uint8
+    labels : ndarray of uint16
 
     Raises
     ------
@@ -99,7 +99,7 @@ def _labels(
     wrong = first_outside(labels, classes)
     if wrong is not None:
         raise store.error(name, out_of_range(found[wrong], wrong, classes))
-    return labels.astype(np.uint8)
+    return labels.astype(np.uint16)
 
 
 def _elements(store: Store, name: str, key: str, array: Array) -> list[int]:

@@ -120,6 +120,7 @@ def _feed(
         file,
         offset=split.offset,
         image_bytes=split.image_bytes,
+        label_bytes=split.label_bytes,
         classes=len(dataset.classes),
         total=split.count,
         first=first,

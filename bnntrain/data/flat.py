@@ -4,14 +4,14 @@
 
     offset  type       field
     0       8 bytes    magic "BNNTFLAT"
-    8       u32        version (2)
+    8       u32        version: 2, or 3 where labels take two bytes
     12      u32        header_bytes: offset of record 0, a multiple of 4096
     16      u64        count: number of records
     24      u32        height
     28      u32        width
     32      u32        channels
     36      u32        classes
-    40      u32        record_bytes = height * width * channels + 1
+    40      u32        record_bytes = height * width * channels + 1 (version 3: + 2)
     44      u32        json_bytes
     48      u32        CRC-32 of all records
     52      u32        CRC-32 of bytes 0..63 and the JSON, with this field as 0
@@ -21,10 +21,13 @@
             zeros      up to header_bytes
     header_bytes + index * record_bytes
             uint8      image, HWC order
-            uint8      label
+            uint8      label (version 3: u16), 0..classes-1
 
 All numbers are little-endian. ``source`` tells a stale conversion; the header's CRC-32 also tells
 one conversion from another, so that a split that was opened cannot silently turn into another.
+
+Labels take two bytes in sets of more than 256 classes. What caches hold of others stays good: runs
+know their data by the checksum of the records, and arrays of Python could not be converted again.
 """
 
 from __future__ import annotations
@@ -41,13 +44,14 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain.data.files import cache_folder, part_file, reason, write_all
-from bnntrain.data.source import Shape, Source, SplitReader
+from bnntrain.data.source import Shape, Source, SplitReader, stored_label_type
 from bnntrain.data.stream import CHUNK_BYTES
 from bnntrain.errors import DataError
 
 MAGIC = b"BNNTFLAT"
-VERSION = 2
-"""Raised when a reader makes other records of the same files: what is in caches is made again."""
+VERSIONS = {1: 2, 2: 3}
+"""By bytes of a label. Others come when a reader makes other records of the same files: what is in
+caches is made again."""
 
 Progress = Callable[[str, str, int, int], None]
 """Data set, split, records that are converted, records in all."""
@@ -55,7 +59,7 @@ Progress = Callable[[str, str, int, int], None]
 _FIXED = struct.Struct("<8sIIQIIIIIIII8x")
 _BLOCK = 4096
 _CRC_FIELD = slice(52, 56)
-_LARGEST_HEADER = 1 << 20
+_LARGEST_HEADER = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Split:
         Number of records.
     shape : tuple of int
         Height, width, channels.
+    label_bytes : int
+        Bytes of a label, 1 or 2.
     header_crc : int
         CRC-32 that identifies this conversion.
     records_crc : int
@@ -82,6 +88,7 @@ class Split:
     offset: int
     count: int
     shape: Shape
+    label_bytes: int
     header_crc: int
     records_crc: int
 
@@ -93,8 +100,8 @@ class Split:
 
     @property
     def record_bytes(self) -> int:
-        """Bytes from one record to the next: the image and its label byte."""
-        return self.image_bytes + 1
+        """Bytes from one record to the next: the image and its label."""
+        return self.image_bytes + self.label_bytes
 
     def open(self) -> int:
         """Open the file for ``pread`` at ``offset + index * record_bytes``.
@@ -116,8 +123,8 @@ class Split:
             raise DataError(
                 self.path, f"converted data cannot be read: {reason(error)}. Run the command again"
             ) from None
-        header = _read_header(fd)
-        if header is None or header.header_crc != self.header_crc:
+        header = _read_header(fd, self.path)
+        if header is None or header.split.header_crc != self.header_crc:
             os.close(fd)
             raise DataError(
                 self.path,
@@ -152,8 +159,8 @@ class Split:
             record = os.pread(fd, self.record_bytes, self.offset + index * self.record_bytes)
         finally:
             os.close(fd)
-        values = np.frombuffer(record, np.uint8)
-        return values[:-1].reshape(self.shape), int(values[-1])
+        image = np.frombuffer(record, np.uint8, self.image_bytes)
+        return image.reshape(self.shape), int.from_bytes(record[self.image_bytes :], "little")
 
 
 @dataclass(frozen=True)
@@ -182,13 +189,9 @@ class Dataset:
 class _Header:
     """Decoded header of a valid flat file."""
 
-    offset: int
-    count: int
-    shape: Shape
+    split: Split
     classes: list[str]
     source: list[list]
-    records_crc: int
-    header_crc: int
 
 
 def flat_path(source: Source, split: str) -> Path:
@@ -216,15 +219,12 @@ def find_converted(source: Source, split: str) -> tuple[Split, list[str]] | None
     except OSError:
         return None
     try:
-        header = _read_header(fd)
+        header = _read_header(fd, path)
     finally:
         os.close(fd)
     if header is None or header.source != source.identity():
         return None
-    split_ = Split(
-        path, header.offset, header.count, header.shape, header.header_crc, header.records_crc
-    )
-    return split_, header.classes
+    return header.split, header.classes
 
 
 def convert(
@@ -281,14 +281,21 @@ def _write(fd: int, source: Source, split: str, progress: Progress | None) -> No
             "name": source.name, "split": split, "classes": reader.classes, "source": identity,
         }  # fmt: skip
         text = json.dumps(about, separators=(",", ":")).encode()
+        if len(text) > _LARGEST_HEADER:
+            raise reader.error(
+                f"the names of its {len(reader.classes)} classes take {len(text)} bytes, expected "
+                f"at most {_LARGEST_HEADER}. Give them shorter names"
+            )
+        label_type = stored_label_type(len(reader.classes))
         header_bytes = -(-(_FIXED.size + len(text)) // _BLOCK) * _BLOCK
         os.lseek(fd, header_bytes, os.SEEK_SET)
         report = functools.partial(progress, source.name, split) if progress else None
-        records_crc = _write_records(fd, reader, report)
+        records_crc = _write_records(fd, reader, label_type, report)
         fixed = bytearray(
             _FIXED.pack(
-                MAGIC, VERSION, header_bytes, reader.count, *reader.shape, len(reader.classes),
-                int(np.prod(reader.shape)) + 1, len(text), records_crc, 0,
+                MAGIC, VERSIONS[label_type.itemsize], header_bytes, reader.count, *reader.shape,
+                len(reader.classes), int(np.prod(reader.shape)) + label_type.itemsize, len(text),
+                records_crc, 0,
             )
         )  # fmt: skip
     fixed[_CRC_FIELD] = struct.pack("<I", zlib.crc32(text, zlib.crc32(fixed)))
@@ -297,17 +304,21 @@ def _write(fd: int, source: Source, split: str, progress: Progress | None) -> No
 
 
 def _write_records(
-    fd: int, reader: SplitReader, report: Callable[[int, int], None] | None
+    fd: int,
+    reader: SplitReader,
+    label_type: np.dtype,
+    report: Callable[[int, int], None] | None,
 ) -> int:
     """Append all records and return their CRC-32."""
     crc = done = 0
     buffer = None
     for images, labels in reader.chunks():
         if buffer is None or len(buffer) < len(images):
-            buffer = np.empty((len(images), images.shape[1] + 1), np.uint8)
+            buffer = np.empty((len(images), images.shape[1] + label_type.itemsize), np.uint8)
         records = buffer[: len(images)]
-        records[:, :-1] = images
-        records[:, -1] = labels
+        records[:, : images.shape[1]] = images
+        stored = labels.astype(label_type)[:, np.newaxis]
+        records[:, images.shape[1] :] = stored.view(np.uint8)
         crc = zlib.crc32(records, crc)
         write_all(fd, memoryview(records))
         done += len(images)
@@ -316,7 +327,7 @@ def _write_records(
     return crc
 
 
-def _read_header(fd: int) -> _Header | None:
+def _read_header(fd: int, path: Path) -> _Header | None:
     """Return the header of an open file, or None if it is not a whole and valid flat file."""
     fixed = os.pread(fd, _FIXED.size, 0)
     if len(fixed) < _FIXED.size:
@@ -325,7 +336,8 @@ def _read_header(fd: int) -> _Header | None:
         magic, version, header_bytes, count, height, width, channels, _classes,
         record_bytes, json_bytes, records_crc, header_crc,
     ) = _FIXED.unpack(fixed)  # fmt: skip
-    if magic != MAGIC or version != VERSION or json_bytes > _LARGEST_HEADER:
+    label_bytes = record_bytes - height * width * channels
+    if magic != MAGIC or version != VERSIONS.get(label_bytes) or json_bytes > _LARGEST_HEADER:
         return None
     text = os.pread(fd, json_bytes, _FIXED.size)
     blank = bytearray(fixed)
@@ -334,11 +346,9 @@ def _read_header(fd: int) -> _Header | None:
         return None
     if os.fstat(fd).st_size != header_bytes + count * record_bytes:
         return None
-    about = json.loads(text)
-    return _Header(
-        header_bytes, count, (height, width, channels), about["classes"], about["source"],
-        records_crc, header_crc,
-    )  # fmt: skip
+    shape, about = (height, width, channels), json.loads(text)
+    split = Split(path, header_bytes, count, shape, label_bytes, header_crc, records_crc)
+    return _Header(split, about["classes"], about["source"])
 
 
 def records_crc(split: Split) -> int:

@@ -1,9 +1,21 @@
 """Pickled plain data, read without running anything and without keeping a large array.
 
-Python's own ``Unpickler`` with its lookups restricted would run nothing either, but it builds what
-it reads: the 147 MiB of CIFAR-100's pixels, and of protocols without bytes the text that stands for
-them, several times that. Here bytes and text that are longer than a name are left where they are:
-only their place and form are kept, so that pixels can be read from there, piece by piece.
+Python's own ``Unpickler``, restricted by ``find_class`` to NumPy's names, would be a tenth of this
+code. It is not used, because it builds all that it reads before anybody can look at it. Of
+CIFAR-100's training batch, whose pixels are 147 MiB, the process grows at its peak by
+
+=====================================  ===================  =========
+written by                             with ``Unpickler``   with this
+=====================================  ===================  =========
+Python 2, protocol 2 (as published)    298 MiB              8 MiB
+Python 3, protocol 2                   372 MiB              9 MiB
+Python 3, protocols 4 and 5            152 MiB              9 MiB
+=====================================  ===================  =========
+
+which a board of 512 MiB may not have. And what it must be allowed to call does as it is told: 28
+bytes that call ``bytes`` with a number are a GiB. Here bytes and text that are longer than a name
+are left where they are: only their place and form are kept, so that pixels can be read from there,
+piece by piece; of everything else steps and bytes are counted.
 
 ::
 

@@ -220,7 +220,7 @@ class PictureReader:
         image_bytes = image_bytes_of(self.shape)
         rows = rows_per_chunk(image_bytes, self.count)
         images = np.empty((rows, image_bytes), np.uint8)
-        labels = np.empty(rows, np.uint8)
+        labels = np.empty(rows, np.uint16)
         taken = 0
         for label, members in enumerate(self._members):
             for member in members:

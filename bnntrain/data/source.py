@@ -29,8 +29,8 @@ ARRAYS = "arrays:"
 LARGEST_IMAGE_BYTES = 1024 * 1024
 """Limit of one image, so that conversion stays within bounded memory whatever a header says."""
 
-LARGEST_CLASSES = 256
-"""A label is one byte."""
+LARGEST_CLASSES = 65_536
+"""A label is a uint16."""
 
 LEAST_CLASSES = 2
 """Of one class nothing can be learnt, and yet all would be right."""
@@ -39,7 +39,7 @@ Shape = tuple[int, int, int]
 """Height, width, channels of one image."""
 
 Chunk = tuple[np.ndarray, np.ndarray]
-"""Images [rows, height * width * channels] in HWC order and labels [rows], both uint8."""
+"""Images [rows, height * width * channels] in HWC order uint8, and labels [rows], uint16."""
 
 
 class Source(Protocol):
@@ -99,7 +99,7 @@ class SplitReader(Protocol):
         ------
         images : ndarray, uint8, (rows, height * width * channels)
             HWC order; valid until the next chunk.
-        labels : ndarray, uint8, (rows,)
+        labels : ndarray, uint16, (rows,)
             In range.
 
         Raises
@@ -153,6 +153,16 @@ class StreamReader:
             yield buffer[:taken], labels
         self.images.finish()
         self.labels.finish()
+
+
+def stored_label_type(classes: int) -> np.dtype:
+    """Return the type of labels in files and digests: one byte where that is enough, else two.
+
+    In memory labels are uint16 throughout. Stored ones of up to 256 classes stay what they have
+    always been, so that records in caches keep their checksums, by which a run that is resumed
+    knows its data, and arrays their names.
+    """
+    return np.dtype(np.uint8 if classes <= 256 else "<u2")
 
 
 def image_bytes_of(shape: Shape) -> int:
@@ -242,7 +252,7 @@ def read_labels(
 
     Returns
     -------
-    ndarray of uint8, (rows,)
+    ndarray of uint16, (rows,)
 
     Raises
     ------
@@ -258,7 +268,7 @@ def read_labels(
             f"(byte {offset + wrong * buffer.itemsize}) is out of range, "
             f"expected 0 to {classes - 1}{hint}"
         )
-    return buffer.astype(np.uint8)
+    return buffer.astype(np.uint16)
 
 
 def first_outside(labels: np.ndarray, classes: int) -> int | None:

@@ -149,7 +149,7 @@ class SvhnReader:
                 f"label {values[item]} of image {first + item} is out of range, expected 1 to "
                 f"{classes}, where {classes} stands for the digit 0"
             )
-        return (whole % classes).astype(np.uint8)
+        return (whole % classes).astype(np.uint16)
 
 
 def _check(images: Variable, labels: Variable) -> tuple[Shape, int]:

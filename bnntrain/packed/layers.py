@@ -22,6 +22,7 @@ WORD = 64
 """Bits that packed signs are padded to."""
 
 _LARGEST_PIXEL = 128
+_MOST_POSITIONS = 1 << 24  # of an image; more than any memory here has room for
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def packed_layers(layers: Sequence[LayerSpec], sample: Size, classes: int) -> li
     for product in (each.product for each in fused):
         if product.fan_in > kernels.MAX_INPUTS:
             raise ValueError(f"model: layers[{product.layer}]: {product.fan_in} inputs, too many")
-        if product.output.size[0] * product.output.size[1] > kernels.MAX_POSITIONS:
+        if product.output.size[0] * product.output.size[1] > _MOST_POSITIONS:
             raise ValueError(f"model: layers[{product.layer}]: too many positions")
     if fused[-1].output.values != classes:
         raise ValueError(f"classes: {classes} names of {fused[-1].output.values} outputs")

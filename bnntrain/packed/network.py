@@ -37,7 +37,7 @@ class Network:
         Size of that, weights included.
     x : ndarray of int8 [batch, inputs]
         Where samples go: pixel - 128. `run` overwrites it.
-    labels : ndarray of uint8 [batch]
+    labels : ndarray of uint16 [batch]
         Where class numbers go.
     logits : ndarray of float32 [batch, classes]
         What `run` computes.

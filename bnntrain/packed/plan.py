@@ -47,7 +47,7 @@ def plan_inference(layers: Sequence[PackedLayer], batch: int, threads: int) -> I
     sample = layers[0].fused.input.values
     buffers = [
         Buffer(_INPUT, "input", "all", (batch, sample), "int8", 0, 1),
-        Buffer("batch.labels", "input", "all", (batch,), "uint8", 0, last),
+        Buffer("batch.labels", "input", "all", (batch,), "uint16", 0, last),
     ]
     scratch = 0
     for number, layer in enumerate(layers):

@@ -10,6 +10,7 @@ _ITEM_BYTES = {
     "uint8": 1,
     "float16": 2,
     "int16": 2,
+    "uint16": 2,
     "int32": 4,
     "int64": 8,
     "float32": 4,

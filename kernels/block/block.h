@@ -7,7 +7,7 @@
 #ifndef BNN_BLOCK_H
 #define BNN_BLOCK_H
 
-#include "../common/dispatch.h"
+#include "../dispatch/dispatch.h"
 #include "../norm/channel.h"
 #include "profile.h"
 #include "scale.h"
@@ -41,7 +41,7 @@ struct bnn_block {
     /* dW [O][I]: u1 [O][words(I)] or f32 when stored, NULL when consumed at once. */
     enum bnn_type dw_type;
     void *dw;
-    /* Momenta [O][I], as many as the optimiser has. */
+    /* Moments [O][I], as many as the optimiser has. */
     void *momentum1, *momentum2;
     int integer_update; /* sign or a momentum on int8 latents with an int8 momentum or none */
     /* channel_momentum, per output channel: the running mean of |dW| per sample, 0 before it is known; and the sums of this

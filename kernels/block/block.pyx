@@ -2,7 +2,7 @@
 # one Python call per pass and nothing is looked up or allocated in it.
 
 cdef extern from "block/weights.h":
-    const float BNN_TYPICAL_PUSH
+    const float BNN_USUAL_GRADIENT
 
 cdef extern from "block/block.h":
     enum bnn_mask:
@@ -77,8 +77,8 @@ PHASES = (
 PRODUCT_PHASES = ("forward", "recompute", "input_gradient", "weight_gradient")
 """Those that multiply, each weight once per sample."""
 
-TYPICAL_PUSH = BNN_TYPICAL_PUSH
-"""Integer push of channel-momentum that stands for the usual gradient of a channel."""
+USUAL_GRADIENT = BNN_USUAL_GRADIENT
+"""Normalised gradient of channel-momentum that stands for the usual one of a channel."""
 
 MAX_INPUTS = 65536
 """Most inputs of a block: |y| <= 2**23 is exact in float32 and its squares' sums over 2**16 samples in int64."""

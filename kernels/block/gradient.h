@@ -2,7 +2,7 @@
 #ifndef BNN_GRADIENT_H
 #define BNN_GRADIENT_H
 
-#include "../common/dispatch.h"
+#include "../dispatch/dispatch.h"
 #include "../common/number.h"
 
 #define BNN_LARGEST_HALF 65504.0f

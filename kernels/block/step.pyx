@@ -74,8 +74,8 @@ cdef class BlockStep:
         # lr/R in units of 2**-24; a rate that does not fit saturates (momenta are then small, see update.h).
         cdef double rate = learning_rate / self.latent_range * (correction if self.corrects_sign else 1.0)
         self.step.sign.rate = <int32_t>min(rate * 16777216.0 + 0.5, 2147483647.0)
-        # 127/R times the rate is a step of the channel's usual gradient, for which the momentum is TYPICAL_PUSH.
-        rate = rate * 127.0 / BNN_TYPICAL_PUSH * 65536.0
+        # 127/R times the rate is a step of the channel's usual gradient, whose momentum is USUAL_GRADIENT.
+        rate = rate * 127.0 / BNN_USUAL_GRADIENT * 65536.0
         self.step.channel.shift = 0
         while rate > 32767.0 and self.step.channel.shift < BNN_LARGEST_SHIFT:
             rate, self.step.channel.shift = rate / 2.0, self.step.channel.shift + 1

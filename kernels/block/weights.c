@@ -82,13 +82,13 @@ void bnn_consume(const struct bnn_kernels *k, const struct bnn_block *b, const s
     }
 }
 
-/* From a channel's sums to integers of which BNN_TYPICAL_PUSH stands for its usual gradient: the root of the mean square,
+/* From a channel's sums to normalised gradients, of which BNN_USUAL_GRADIENT is the usual one: the root of the mean square,
  * were it normally distributed, sqrt(pi/2) times the mean magnitude.  0 as long as none is known, and again where a channel
  * has been without gradients for so long that what is left of it has no inverse. */
 static float multiplier_of(const struct bnn_block *b, const struct bnn_block_step *step, size_t channel)
 {
     const float usual = 1.25331414f * (b->dw_magnitude[channel] * step->magnitude_correction);
-    return usual > LEAST_USUAL ? BNN_TYPICAL_PUSH * (b->dy_scale->used * step->real.gradient_scale) / usual : 0.0f;
+    return usual > LEAST_USUAL ? BNN_USUAL_GRADIENT * (b->dy_scale->used * step->real.gradient_scale) / usual : 0.0f;
 }
 
 void bnn_clear_magnitudes(const struct bnn_block *b)

@@ -4,8 +4,8 @@
 
 #include "block.h"
 
-/* An integer push of this size is a channel's usual gradient: pushes are limited to four times that. */
-#define BNN_TYPICAL_PUSH 32.0f
+/* A normalised gradient, an integer, of this size is what is usual in its channel; it is limited to four times that. */
+#define BNN_USUAL_GRADIENT 32.0f
 
 /* Packed signs of rows of latent weights, from element `at`. */
 void bnn_prepack_latent(const struct bnn_kernels *k, const struct bnn_block *b, size_t at, size_t rows, size_t columns,

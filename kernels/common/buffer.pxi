@@ -9,6 +9,7 @@ cdef dict FORMATS = {
     "int8": (b"b", 1),
     "uint8": (b"B", 1),
     "int16": (b"h", 2),
+    "uint16": (b"H", 2),
     "float16": (b"eH", 2),
     "int32": (b"il", 4),
     "int64": (b"lq", 8),

@@ -1,4 +1,4 @@
-# The C interface of the rooms, declared once: types, instruction sets, random numbers and the dispatch table.
+# The C interface of the folders, declared once: types, instruction sets, random numbers and the dispatch table.
 # The table's fields are declared with their signatures, so that a call through it is checked like any other.
 
 from libc.string cimport memset
@@ -123,7 +123,7 @@ cdef extern from "lookup/lookup.h" nogil:
 cdef extern from "pool/pool.h" nogil:
     const size_t BNN_POOL_ROWS
 
-cdef extern from "common/dispatch.h" nogil:
+cdef extern from "dispatch/dispatch.h" nogil:
     struct bnn_kernels:
         void (*pack_i8_u1)(const int8_t *values, size_t rows, size_t columns, size_t stride,
                            uint64_t *bits, size_t stride_words) noexcept nogil
@@ -244,7 +244,7 @@ cdef extern from "common/dispatch.h" nogil:
                                 uint16_t *out, size_t out_stride) noexcept nogil
         void (*quantise_f32_i8)(const float *values, size_t count, float multiplier,
                                 int8_t *q) noexcept nogil
-        void (*softmax_f32)(const float *z, const uint8_t *labels, size_t rows, size_t classes,
+        void (*softmax_f32)(const float *z, const uint16_t *labels, size_t rows, size_t classes,
                             float smoothing, float *gradient, double *loss, uint8_t *hit) noexcept nogil
         void (*adam_f32)(float *value, float *m, float *v, const float *gradient, size_t count,
                          const bnn_adam_step *step) noexcept nogil

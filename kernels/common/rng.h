@@ -3,6 +3,9 @@
  * A number is a pure function of (seed, stream, step, index).  (seed, stream, step) are folded into a 64-bit key once
  * per call by SplitMix64 (Steele, Lea, Flood 2014); an index is then mixed with the key by a 32-bit multiply-xorshift
  * mixer whose constants are the low-bias ones that Chris Wellons found by search (hash prospector).
+ *
+ * Indices count modulo 2^32.  Two elements of one tensor that lie 2^32 apart round with the same number, which leaves each
+ * of them unbiased, and all of them the same for every number of threads.
  */
 #ifndef BNN_RNG_H
 #define BNN_RNG_H

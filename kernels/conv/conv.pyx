@@ -53,9 +53,6 @@ cdef extern from "conv/conv.h":
     void bnn_conv_update(const bnn_kernels *kernels, const bnn_conv *conv, const bnn_block_step *step,
                          int threads) nogil
 
-MAX_POSITIONS = 1 << 24
-"""Most positions of a batch: sums of as many int8 stay inside int32."""
-
 _POOLS = {"none": BNN_pool_none, "before_norm": BNN_pool_before_norm, "before_sign": BNN_pool_before_sign,
           "after_sign": BNN_pool_after_sign}
 

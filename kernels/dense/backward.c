@@ -1,7 +1,7 @@
 #include "../block/batch_norm.h"
 #include "../block/gradient.h"
 #include "../block/weights.h"
-#include "pass.h"
+#include "product.h"
 
 /* dY of a tile of channels; y is in the scratch. */
 static float output_gradient(const struct dense_call *call, size_t tile, const struct dense_scratch *s)

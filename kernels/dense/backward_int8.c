@@ -1,6 +1,6 @@
 /* dX and dW of int8 gradients: every product and sum exact. */
 #include "../block/weights.h"
-#include "pass.h"
+#include "product.h"
 
 /* Rows of dX of one tile of inputs: the largest sum, and, unless it is only measured, the requantised values. */
 static int32_t use_input_gradient(const struct dense_call *call, size_t row, size_t rows, size_t tile, const int32_t *sums)

@@ -2,7 +2,7 @@
  * order, so that results do not depend on tiles, threads or instruction set. */
 #include "../block/gradient.h"
 #include "../block/weights.h"
-#include "pass.h"
+#include "product.h"
 
 /* dX of one tile of inputs, a block of rows at a time. */
 static void input_gradient(const struct dense_call *call, size_t tile, const struct dense_scratch *s)

@@ -1,5 +1,5 @@
 #include "../block/batch_norm.h"
-#include "pass.h"
+#include "product.h"
 
 /* Statistics of a tile's channels into mean and inverse; the running ones follow. */
 static void statistics(const struct dense_call *call, size_t tile, const int32_t *y)

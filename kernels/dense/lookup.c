@@ -1,7 +1,7 @@
 /* Products of gradients of at most 6 bits with signs, by look-up, as convolutions have them (lookup/lookup.h): every
  * thread takes a share of the rows; their tables are made once for as many tiles of columns as there is space to lay
  * indices for. */
-#include "pass.h"
+#include "product.h"
 
 /* Tables lie where other products have their panel; behind them sums and laid indices. */
 #define TABLE_BYTES BNN_PANEL_BYTES

@@ -52,27 +52,33 @@ uint32_t bnn_feed_record(const struct bnn_feed *feed, uint32_t position)
     return feed->split ? bnn_permute(position, feed->total, feed->split_key) : position;
 }
 
-/* Reads a record whose label goes to *label: one plain read where a byte behind the image may be overwritten. */
-static ssize_t read_record(const struct bnn_feed *feed, uint32_t record, int8_t *image, uint8_t *label, int room)
+enum { LARGEST_LABEL_BYTES = 2 };
+
+/* Reads a record: one plain read where the bytes behind the image may be overwritten. */
+static ssize_t read_record(const struct bnn_feed *feed, uint32_t record, int8_t *image, uint16_t *label, int room)
 {
-    const off_t at = (off_t)(feed->offset + (uint64_t)record * (feed->image_bytes + 1));
-    struct iovec parts[2] = {{image, feed->image_bytes}, {label, 1}};
+    const off_t at = (off_t)(feed->offset + (uint64_t)record * (feed->image_bytes + feed->label_bytes));
+    uint8_t bytes[LARGEST_LABEL_BYTES] = {0};
+    struct iovec parts[2] = {{image, feed->image_bytes}, {bytes, feed->label_bytes}};
     ssize_t got;
-    do got = room ? pread(feed->file, image, feed->image_bytes + 1, at) : preadv(feed->file, parts, 2, at);
+    do got = room ? pread(feed->file, image, feed->image_bytes + feed->label_bytes, at)
+                  : preadv(feed->file, parts, 2, at);
     while (got < 0 && errno == EINTR);
-    if (room) *label = (uint8_t)image[feed->image_bytes];
+    if (room) memcpy(bytes, image + feed->image_bytes, feed->label_bytes);
+    *label = (uint16_t)(bytes[0] | bytes[1] << 8);
     return got;
 }
 
-enum bnn_feed_status bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
+enum bnn_feed_status bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint16_t *labels,
                                    uint32_t *record)
 {
     for (size_t row = 0; row < rows; row++, x += feed->image_bytes) {
         *record = bnn_feed_record(feed, first + (uint32_t)row);
-        /* The label lands on the next row, which is read after it: pread costs less than preadv. */
-        const ssize_t got = read_record(feed, *record, x, labels + row, row + 1 < rows);
+        /* The label lands on the next rows, which are read after it: pread costs less than preadv. */
+        const int room = (rows - row - 1) * feed->image_bytes >= feed->label_bytes;
+        const ssize_t got = read_record(feed, *record, x, labels + row, room);
         if (got < 0) return BNN_feed_unreadable;
-        if (got != (ssize_t)feed->image_bytes + 1) return BNN_feed_short;
+        if (got != (ssize_t)(feed->image_bytes + feed->label_bytes)) return BNN_feed_short;
         if (labels[row] >= feed->classes) return BNN_feed_label;
         for (size_t i = 0; i < feed->image_bytes; i++) x[i] = (int8_t)((uint8_t)x[i] ^ 0x80);
         if (feed->augmented) bnn_augment_image(&feed->augment, *record, x);

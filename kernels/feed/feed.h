@@ -1,6 +1,7 @@
 /* feed.h: a batch from a flat file of records, read by position into the batch buffer; nothing else is kept in memory.
  *
- * A record is image_bytes of uint8 pixels followed by one label byte.  Pixel p becomes the int8 x = p - 128.
+ * A record is image_bytes of uint8 pixels followed by a label of one or two bytes, the lower first.
+ * Pixel p becomes the int8 x = p - 128.
  * The images of a training part may then be shifted and mirrored (augment.h).
  * Position -> record goes through up to two keyed permutations, computed, not stored (arithmetic: data/order.py).
  */
@@ -13,7 +14,8 @@ struct bnn_feed {
     int file;
     uint64_t offset;      /* of record 0 in the file */
     size_t image_bytes;
-    unsigned classes;     /* labels are below this */
+    size_t label_bytes;   /* 1 or 2 */
+    unsigned classes;     /* labels are below this, at most 65536 */
     uint32_t total;       /* records in the file */
     int split;            /* positions go through the permutation of all records with split_key */
     uint64_t split_key;
@@ -35,7 +37,7 @@ enum bnn_feed_status { BNN_feed_good, BNN_feed_unreadable, BNN_feed_short, BNN_f
 
 /* Reads positions first ... first + rows - 1 into x [rows][image_bytes] and labels [rows].
  * Otherwise *record is the one that is not good: unreadable (errno says why), past the end, or of no class. */
-enum bnn_feed_status bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
-                  uint32_t *record);
+enum bnn_feed_status bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint16_t *labels,
+                                   uint32_t *record);
 
 #endif

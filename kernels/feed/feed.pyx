@@ -18,6 +18,7 @@ cdef extern from "feed/feed.h":
         int file
         uint64_t offset
         size_t image_bytes
+        size_t label_bytes
         unsigned int classes
         uint32_t total
         int split
@@ -34,7 +35,7 @@ cdef extern from "feed/feed.h":
         BNN_feed_short
         BNN_feed_label
     uint32_t bnn_feed_record(const bnn_feed *feed, uint32_t position) nogil
-    bnn_feed_status bnn_feed_read(const bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint8_t *labels,
+    bnn_feed_status bnn_feed_read(const bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint16_t *labels,
                                   uint32_t *record) nogil
 
 
@@ -48,7 +49,9 @@ cdef class Feed:
     offset : int
         Byte of record 0.
     image_bytes : int
-        Pixels of a record; one label byte follows them.
+        Pixels of a record; the label follows them.
+    label_bytes : int
+        Bytes of a label, 1 or 2, the lower first.
     classes : int
         Labels are below this.
     total : int
@@ -61,17 +64,19 @@ cdef class Feed:
     Raises
     ------
     ValueError
-        The part lies outside the file.
+        The part lies outside the file, or labels have another size.
     """
 
     cdef bnn_feed feed
 
-    def __init__(self, int file, *, uint64_t offset, size_t image_bytes, unsigned int classes, uint32_t total,
-                 uint32_t first, uint32_t count, split_key):
+    def __init__(self, int file, *, uint64_t offset, size_t image_bytes, size_t label_bytes, unsigned int classes,
+                 uint32_t total, uint32_t first, uint32_t count, split_key):
         if <uint64_t>first + count > total:
             raise ValueError(f"count: positions {first} to {first + count} of {total} records")
+        if label_bytes not in (1, 2):
+            raise ValueError(f"label_bytes: expected 1 or 2, got {label_bytes}")
         self.feed.file, self.feed.offset, self.feed.image_bytes = file, offset, image_bytes
-        self.feed.classes = classes
+        self.feed.label_bytes, self.feed.classes = label_bytes, classes
         self.feed.total, self.feed.first, self.feed.count = total, first, count
         self.feed.split = split_key is not None
         self.feed.split_key = 0 if split_key is None else split_key
@@ -130,7 +135,7 @@ cdef class Feed:
         return bnn_feed_record(&self.feed, position)
 
     def read(self, uint32_t first, x, labels):
-        """Read positions `first` ... into x (int8 [rows, image_bytes], pixel - 128) and labels (uint8 [rows]).
+        """Read positions `first` ... into x (int8 [rows, image_bytes], pixel - 128) and labels (uint16 [rows]).
 
         Raises
         ------
@@ -146,7 +151,7 @@ cdef class Feed:
         cdef size_t rows = x.shape[0]
         cdef uint32_t record = 0
         cdef int8_t *pixels = <int8_t *>data(x, "int8", (rows, self.feed.image_bytes), True, "x")
-        cdef uint8_t *classes = <uint8_t *>data(labels, "uint8", (rows,), True, "labels")
+        cdef uint16_t *classes = <uint16_t *>data(labels, "uint16", (rows,), True, "labels")
         cdef bnn_feed_status status
         if first + rows > self.feed.count:
             raise ValueError(f"first: positions {first} to {first + rows} of {self.feed.count}")

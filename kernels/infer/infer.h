@@ -9,7 +9,7 @@
 #ifndef BNN_INFER_H
 #define BNN_INFER_H
 
-#include "../common/dispatch.h"
+#include "../dispatch/dispatch.h"
 #include "../conv/window.h"
 
 struct bnn_infer_layer {

@@ -21,7 +21,7 @@ static void store_int8(const struct bnn_kernels *k, const float *values, size_t 
 struct call {
     const struct bnn_kernels *k;
     float *logits, smoothing;
-    const uint8_t *labels;
+    const uint16_t *labels;
     size_t rows, share, classes; /* of a chunk; of a thread */
     int backward;
     double *loss;
@@ -37,7 +37,7 @@ static void softmax_rows(const void *context, size_t number)
                          call->loss + first, call->hit + first);
 }
 
-struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, const uint8_t *labels, size_t rows,
+struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, const uint16_t *labels, size_t rows,
                                 size_t classes, float smoothing, enum bnn_type type, void *gradient,
                                 struct bnn_scale *scale, int threads)
 {

@@ -6,7 +6,7 @@
 #define BNN_LOSS_H
 
 #include "../block/scale.h"
-#include "../common/dispatch.h"
+#include "../dispatch/dispatch.h"
 
 struct bnn_loss_result {
     double loss;    /* summed over the rows, in order */
@@ -15,7 +15,7 @@ struct bnn_loss_result {
 
 /* logits [rows][classes] are overwritten by the float32 gradient when `gradient` is not NULL, which receives it as
  * float32, float16, or int8 with its scale. */
-struct bnn_loss_result bnn_loss(const struct bnn_kernels *kernels, float *logits, const uint8_t *labels, size_t rows,
+struct bnn_loss_result bnn_loss(const struct bnn_kernels *kernels, float *logits, const uint16_t *labels, size_t rows,
                                 size_t classes, float smoothing, enum bnn_type type, void *gradient,
                                 struct bnn_scale *scale, int threads);
 

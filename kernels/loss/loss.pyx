@@ -4,7 +4,7 @@ cdef extern from "loss/loss.h":
     struct bnn_loss_result:
         double loss
         uint32_t hits
-    bnn_loss_result bnn_loss(const bnn_kernels *kernels, float *logits, const uint8_t *labels, size_t rows,
+    bnn_loss_result bnn_loss(const bnn_kernels *kernels, float *logits, const uint16_t *labels, size_t rows,
                              size_t classes, float smoothing, bnn_type type, void *gradient,
                              bnn_scale *scale, int threads) nogil
 
@@ -16,7 +16,7 @@ cdef class Loss:
     ----------
     logits : ndarray of float32 [batch, classes]
         Overwritten when a gradient is asked for.
-    labels : ndarray of uint8 [batch]
+    labels : ndarray of uint16 [batch]
         Class numbers.
     smoothing : float
         Label smoothing, 0 <= smoothing < 1.
@@ -35,7 +35,7 @@ cdef class Loss:
     cdef object arrays
     cdef const bnn_kernels *kernels
     cdef float *logits
-    cdef const uint8_t *labels
+    cdef const uint16_t *labels
     cdef void *gradient
     cdef bnn_scale *scale
     cdef bnn_type type
@@ -49,7 +49,7 @@ cdef class Loss:
         self.batch, self.classes = logits.shape
         self.smoothing, self.type, self.threads = smoothing, _TYPES[type], threads
         self.logits = <float *>data(logits, "float32", (None, None), True, "logits")
-        self.labels = <uint8_t *>data(labels, "uint8", (self.batch,), False, "labels")
+        self.labels = <uint16_t *>data(labels, "uint16", (self.batch,), False, "labels")
         self.gradient = data(gradient, _dtype(type), (self.batch, self.classes), True, "gradient")
         self.scale = NULL if scale is None else <bnn_scale *>data(scale, "float32", (2,), True, "scale")
 

@@ -27,6 +27,7 @@
 #define BNN_HAVE_mask_i8
 #define BNN_HAVE_mask_f32
 #include "loops.h"
+#include "safe_rows.h"
 
 #include "../common/rng_avx.h"
 
@@ -147,18 +148,20 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
     const size_t whole = columns - columns % LANES;
     EACH_BLOCK {
         const __m256i low_i32x8 = load(low + c), high_i32x8 = load(high + c);
-        /* |g*y| < 2^24: RUN = 120 rows stay below 2^31. */
-        __m256i sum_g_i32x8 = _mm256_setzero_si256(), sum_gy_i32x8 = sum_g_i32x8;
-        for (size_t row = row0; row < end; row++) {
-            const __m256i y_i32x8 = load(y + row * stride + c);
-            int8_t *at = g + row * g_stride + c;
-            const __m256i passed = _mm256_andnot_si256(outside(y_i32x8, low_i32x8, high_i32x8), load_bytes(at));
-            sum_g_i32x8 = _mm256_add_epi32(sum_g_i32x8, passed);
-            sum_gy_i32x8 = _mm256_add_epi32(sum_gy_i32x8, _mm256_mullo_epi32(passed, y_i32x8));
-            store_bytes(at, passed);
+        const size_t safe = bnn_safe_rows(low + c, high + c, LANES, RUN);
+        for (size_t row = row0; row < end;) {
+            __m256i sum_g_i32x8 = _mm256_setzero_si256(), sum_gy_i32x8 = sum_g_i32x8;
+            for (const size_t stop = bnn_min(end, row + safe); row < stop; row++) {
+                const __m256i y_i32x8 = load(y + row * stride + c);
+                int8_t *at = g + row * g_stride + c;
+                const __m256i passed = _mm256_andnot_si256(outside(y_i32x8, low_i32x8, high_i32x8), load_bytes(at));
+                sum_g_i32x8 = _mm256_add_epi32(sum_g_i32x8, passed);
+                sum_gy_i32x8 = _mm256_add_epi32(sum_gy_i32x8, _mm256_mullo_epi32(passed, y_i32x8));
+                store_bytes(at, passed);
+            }
+            add_lanes(sum_g + c, sum_g_i32x8);
+            add_lanes(sum_gy + c, sum_gy_i32x8);
         }
-        add_lanes(sum_g + c, sum_g_i32x8);
-        add_lanes(sum_gy + c, sum_gy_i32x8);
     }
     if (whole < columns)
         bnn_norm_cancel_i8_portable(y + whole, rows, columns - whole, stride, low + whole, high + whole, g + whole,

@@ -26,6 +26,7 @@
 #define BNN_HAVE_mask_i8
 #define BNN_HAVE_mask_f32
 #include "loops.h"
+#include "safe_rows.h"
 
 #include "../common/rng_avx.h"
 
@@ -140,19 +141,21 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
         const __mmask16 live = live_lanes(columns - c);
         const __m512i low_i32x16 = _mm512_maskz_loadu_epi32(live, low + c);
         const __m512i high_i32x16 = _mm512_maskz_loadu_epi32(live, high + c);
-        /* |g*y| < 2^24: RUN = 120 rows stay below 2^31. */
-        __m512i sum_g_i32x16 = _mm512_setzero_si512(), sum_gy_i32x16 = sum_g_i32x16;
-        for (size_t row = row0; row < end; row++) {
-            const __m512i y_i32x16 = _mm512_maskz_loadu_epi32(live, y + row * stride + c);
-            const __mmask16 inside = _mm512_mask_cmple_epi32_mask(_mm512_cmpge_epi32_mask(y_i32x16, low_i32x16),
-                                                                  y_i32x16, high_i32x16);
-            const __m512i passed = load_bytes(g + row * g_stride + c, live & inside);
-            sum_g_i32x16 = _mm512_add_epi32(sum_g_i32x16, passed);
-            sum_gy_i32x16 = _mm512_add_epi32(sum_gy_i32x16, _mm512_mullo_epi32(passed, y_i32x16));
-            store_bytes(g + row * g_stride + c, live, passed);
+        const size_t safe = bnn_safe_rows(low + c, high + c, bnn_min(LANES, columns - c), RUN);
+        for (size_t row = row0; row < end;) {
+            __m512i sum_g_i32x16 = _mm512_setzero_si512(), sum_gy_i32x16 = sum_g_i32x16;
+            for (const size_t stop = bnn_min(end, row + safe); row < stop; row++) {
+                const __m512i y_i32x16 = _mm512_maskz_loadu_epi32(live, y + row * stride + c);
+                const __mmask16 inside = _mm512_mask_cmple_epi32_mask(_mm512_cmpge_epi32_mask(y_i32x16, low_i32x16),
+                                                                      y_i32x16, high_i32x16);
+                const __m512i passed = load_bytes(g + row * g_stride + c, live & inside);
+                sum_g_i32x16 = _mm512_add_epi32(sum_g_i32x16, passed);
+                sum_gy_i32x16 = _mm512_add_epi32(sum_gy_i32x16, _mm512_mullo_epi32(passed, y_i32x16));
+                store_bytes(g + row * g_stride + c, live, passed);
+            }
+            add_lanes(sum_g + c, live, sum_g_i32x16);
+            add_lanes(sum_gy + c, live, sum_gy_i32x16);
         }
-        add_lanes(sum_g + c, live, sum_g_i32x16);
-        add_lanes(sum_gy + c, live, sum_gy_i32x16);
     }
 }
 

@@ -11,6 +11,7 @@
  */
 #if defined(__aarch64__)
 #include "neon.h"
+#include "safe_rows.h"
 
 bnn_norm_sums_i32_fn bnn_norm_sums_i32_portable;
 bnn_norm_cancel_i8_fn bnn_norm_cancel_i8_portable;
@@ -91,7 +92,7 @@ static BNN_INLINE void cancel_rows(const int32_t *y, size_t stride, const struct
     }
 }
 
-/* y = INT32_MAX only meets g = 0, as |g*y| < 2^24: nothing to cancel in an empty interval. */
+/* y = INT32_MAX only meets g = 0, as |y| <= 2^23: nothing to cancel in an empty interval. */
 void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, size_t stride,
                               const int32_t *low, const int32_t *high, int8_t *g, size_t g_stride,
                               int64_t *sum_g, int64_t *sum_gy)
@@ -100,19 +101,23 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
     EACH_BLOCK(LANES) {
         uint32x4_t filled[QUARTER];
         const struct intervals is = intervals_of(low + c, high + c, filled);
-        /* |g*y| < 2^24: RUN = 120 rows stay below 2^31; and |g| <= 2^7, below 2^14. */
-        struct sums sums;
-        BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) sums.gy[i] = vdupq_n_s32(0);
-        sums.g[0] = sums.g[1] = vdupq_n_s16(0);
-        size_t row = row0;
-        for (; row + SOME_ROWS <= end; row += SOME_ROWS)
-            cancel_rows(y + row * stride + c, stride, &is, g + row * g_stride + c, g_stride, SOME_ROWS, &sums);
-        if (row < end) cancel_rows(y + row * stride + c, stride, &is, g + row * g_stride + c, g_stride, 1, &sums);
-        BNN_UNROLL for (size_t i = 0; i < 2; i++) {
-            add_lanes(sum_g + c + 8 * i, vmovl_s16(vget_low_s16(sums.g[i])));
-            add_lanes(sum_g + c + 8 * i + 4, vmovl_high_s16(sums.g[i]));
+        const size_t safe = bnn_safe_rows(low + c, high + c, LANES, RUN);
+        for (size_t row = row0; row < end;) {
+            const size_t stop = bnn_min(end, row + safe);
+            /* |g| <= 2^7: 120 rows stay below 2^14. */
+            struct sums sums;
+            BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) sums.gy[i] = vdupq_n_s32(0);
+            sums.g[0] = sums.g[1] = vdupq_n_s16(0);
+            for (; row + SOME_ROWS <= stop; row += SOME_ROWS)
+                cancel_rows(y + row * stride + c, stride, &is, g + row * g_stride + c, g_stride, SOME_ROWS, &sums);
+            if (row < stop) cancel_rows(y + row * stride + c, stride, &is, g + row * g_stride + c, g_stride, 1, &sums);
+            row = stop;
+            BNN_UNROLL for (size_t i = 0; i < 2; i++) {
+                add_lanes(sum_g + c + 8 * i, vmovl_s16(vget_low_s16(sums.g[i])));
+                add_lanes(sum_g + c + 8 * i + 4, vmovl_high_s16(sums.g[i]));
+            }
+            BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) add_lanes(sum_gy + c + 4 * i, sums.gy[i]);
         }
-        BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) add_lanes(sum_gy + c + 4 * i, sums.gy[i]);
     }
     if (whole < columns)
         bnn_norm_cancel_i8_portable(y + whole, rows, columns - whole, stride, low + whole, high + whole, g + whole,

@@ -6,7 +6,8 @@
  * written, never contracted.
  *
  * Sums (added to what the arrays hold)
- *   norm_sums_i32        sum[c] += sum_r y, sum_squares[c] += sum_r y^2              |y| < 2^17: exact to 2^29 rows
+ *   norm_sums_i32        sum[c] += sum_r y, sum_squares[c] += sum_r y^2              |y| <= 2^23: exact to 2^17 - 1 rows,
+ *                                                                                      |y| < 2^17: to 2^29
  *   norm_deviation_i32   deviation[c] += sum_r |n*y - sum[c]|                        l1 norm: n^2 times the mean |y - mu|
  *   norm_magnitude_i32   magnitude[c] += sum_r |y*scale[c] + shift[c]|               rows in order, in double
  *
@@ -17,7 +18,7 @@
  *
  * Backward, integer gradients g [rows][columns] int8 (in place)
  *   norm_cancel_i8       g = 0 where y is outside [low[c], high[c]];
- *                        sum_g[c] += sum_r g, sum_gy[c] += sum_r g*y                 |g*y| < 2^24: exact to 2^39 rows
+ *                        sum_g[c] += sum_r g, sum_gy[c] += sum_r g*y                 |y| <= 2^23: exact to 2^33 rows
  *   sign_tile_i32        y = +1 or -1 as binarise_i32_u1 decides (in place)
  *   norm_measure_i8      max(largest, |v|), v = a[c]*g + (b[c]*t + c0[c])            t: the tile, y or its signs
  *   norm_affine_i8       g = round(v) limited to [-limit, limit], largest as above;  half to even, or, with key != 0,

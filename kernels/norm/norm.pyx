@@ -7,7 +7,7 @@ def norm_sums_i32(y, total, squares, *, isa=None):
     Parameters
     ----------
     y : int32 [rows, columns]
-        Values below 2**17 in magnitude.
+        At most 2**23 in magnitude.
     total, squares : int64 [columns]
         Added to.
     isa : str, optional
@@ -34,7 +34,7 @@ def norm_deviation_i32(y, n, total, deviation, *, isa=None):
     Parameters
     ----------
     y : int32 [rows, columns]
-        Values below 2**17 in magnitude.
+        At most 2**23 in magnitude.
     n : int
         Values per channel in the whole batch, below 2**31.
     total : int64 [columns]

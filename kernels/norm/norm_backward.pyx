@@ -9,7 +9,7 @@ def norm_cancel_i8(y, low, high, g, sum_g, sum_gy, *, isa=None):
     Parameters
     ----------
     y : int32 [rows, columns]
-        Products g * y below 2**24 in magnitude.
+        At most 2**23 in magnitude.
     low, high : int32 [columns]
         See `channel_interval`.
     g : int8 [rows, columns]

@@ -134,25 +134,34 @@ void BNN_NAME(quantise_f32_i8)(const float *values, size_t count, float multipli
 }
 #endif
 
-void BNN_NAME(softmax_f32)(const float *z, const uint8_t *labels, size_t rows, size_t classes, float smoothing,
+/* Terms of a row that are added up in float32; such sums are added up in float64, so that many classes lose no digits. */
+enum { TERMS = 256 };
+
+void BNN_NAME(softmax_f32)(const float *z, const uint16_t *labels, size_t rows, size_t classes, float smoothing,
                            float *gradient, double *loss, uint8_t *hit)
 {
     const float elsewhere = smoothing / (float)classes;
     for (size_t row = 0; row < rows; row++, z += classes) {
-        size_t best = 0, label = labels[row];
+        /* Who reads labels has checked them; whatever they are, nothing is touched beyond the row. */
+        size_t best = 0, label = bnn_min(labels[row], classes - 1);
         for (size_t i = 1; i < classes; i++) best = z[i] > z[best] ? i : best;
         const float most = z[best];
-        float total = 0.0f, distance = 0.0f;
-        for (size_t i = 0; i < classes; i++) {
-            total += bnn_exp(z[i] - most);
-            distance += most - z[i];
+        double total = 0.0, distance = 0.0;
+        for (size_t first = 0; first < classes; first += TERMS) {
+            float part = 0.0f, part_distance = 0.0f;
+            for (size_t i = first; i < bnn_min(first + TERMS, classes); i++) {
+                part += bnn_exp(z[i] - most);
+                part_distance += most - z[i];
+            }
+            total += (double)part;
+            distance += (double)part_distance;
         }
         /* -sum target log p = log(total) + sum target (most - z), as the targets add up to 1. */
-        loss[row] = bnn_log((double)total) + (double)elsewhere * distance +
+        loss[row] = bnn_log(total) + (double)elsewhere * distance +
                     (double)(1.0f - smoothing) * (double)(most - z[label]);
         hit[row] = best == label;
         if (gradient) {
-            const float inverse = 1.0f / total;
+            const float inverse = 1.0f / (float)total;
             for (size_t i = 0; i < classes; i++) gradient[i] = bnn_exp(z[i] - most) * inverse - elsewhere;
             gradient[label] -= 1.0f - smoothing;
             gradient += classes;

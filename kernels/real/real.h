@@ -27,7 +27,7 @@ typedef void bnn_convert_f16_f32_fn(const uint16_t *values, size_t stride, size_
 typedef void bnn_convert_f32_f16_fn(const float *values, size_t stride, size_t rows, size_t columns,
                                     uint16_t *out, size_t out_stride);
 typedef void bnn_quantise_f32_i8_fn(const float *values, size_t count, float multiplier, int8_t *q);
-typedef void bnn_softmax_f32_fn(const float *z, const uint8_t *labels, size_t rows, size_t classes, float smoothing,
+typedef void bnn_softmax_f32_fn(const float *z, const uint16_t *labels, size_t rows, size_t classes, float smoothing,
                                 float *gradient, double *loss, uint8_t *hit);
 
 struct bnn_adam_step {

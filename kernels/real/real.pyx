@@ -180,8 +180,8 @@ def softmax_f32(z, labels, gradient, loss, hit, *, float smoothing=0.0, isa=None
     Parameters
     ----------
     z : float32 [rows, classes]
-        Logits, finite; 1 ... 256 classes.
-    labels : uint8 [rows]
+        Logits, finite; 1 ... 65536 classes.
+    labels : uint16 [rows]
         Below classes.
     gradient : float32 [rows, classes] or None
         Written; may be `z`.
@@ -202,15 +202,15 @@ def softmax_f32(z, labels, gradient, loss, hit, *, float smoothing=0.0, isa=None
     cdef const bnn_kernels *kernels = kernels_for(isa)
     cdef const float *logits = <const float *>data(z, "float32", (None, None), False, "z")
     cdef size_t rows = z.shape[0], classes = z.shape[1]
-    cdef const uint8_t *targets = <const uint8_t *>data(labels, "uint8", (rows,), False, "labels")
+    cdef const uint16_t *targets = <const uint16_t *>data(labels, "uint16", (rows,), False, "labels")
     cdef float *slope = NULL
     if gradient is not None:
         slope = <float *>data(gradient, "float32", (rows, classes), True, "gradient")
     cdef double *losses = <double *>data(loss, "float64", (rows,), True, "loss")
     cdef uint8_t *hits = <uint8_t *>data(hit, "uint8", (rows,), True, "hit")
     cdef size_t row
-    if not 1 <= classes <= 256:
-        raise ValueError(f"z: expected 1 ... 256 classes, got {classes}")
+    if not 1 <= classes <= 65536:
+        raise ValueError(f"z: expected 1 ... 65536 classes, got {classes}")
     if not 0.0 <= smoothing < 1.0:
         raise ValueError(f"smoothing: expected a number in [0, 1), got {smoothing}")
     for row in range(rows):

@@ -4,7 +4,7 @@
 #ifndef CASES_H
 #define CASES_H
 
-#include "../../kernels/common/dispatch.h"
+#include "../../kernels/dispatch/dispatch.h"
 #include "check.h"
 
 #define CASE_portable(op)      \

@@ -168,6 +168,7 @@ void naive_norm_cancel_i8(const int32_t *y, size_t rows, size_t columns, size_t 
 }
 
 TEST(norm_cancel_i8, {
+    for (size_t k = 0; i % 2 && k < o.y_count; k++) o.y[k] *= 64; /* to 2^23: g*y of many rows leaves int32 */
     int64_t *sum = sums_of(o.columns), *want_sum = COPY(sum, o.columns);
     int64_t *sum_y = sums_of(o.columns), *want_sum_y = COPY(sum_y, o.columns);
     int8_t *want = COPY(o.g, o.g_count);

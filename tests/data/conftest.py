@@ -50,13 +50,13 @@ def workplace():
 
 
 def samples(count, shape=(5, 4, 1), classes=10, seed=0):
-    """Return random images (count, *shape) and labels (count,), both uint8.
+    """Return random images (count, *shape), uint8, and labels (count,).
 
     Labels are 0 to the largest, without gaps; all classes where there are as many images.
     """
     random = np.random.default_rng(seed)
     images = random.integers(0, 256, (count, *shape), np.uint8)
-    labels = random.integers(0, classes, count).astype(np.uint8)
+    labels = random.integers(0, classes, count).astype(np.uint8 if classes <= 256 else np.uint16)
     labels[:classes] = np.arange(min(count, classes))
     return images, random.permutation(labels)
 
@@ -98,8 +98,10 @@ def npz_arrays(train, test):
 
 def flat_contents(split):
     """Return all images and labels of a converted split, by reading the file as documented."""
-    raw = np.fromfile(split.path, np.uint8)[split.offset :].reshape(split.count, -1)
-    return raw[:, :-1].reshape(split.count, *split.shape), raw[:, -1]
+    images = ("images", "u1", split.shape)
+    labels = ("labels", "u1" if split.record_bytes == np.prod(split.shape) + 1 else "<u2")
+    records = np.fromfile(split.path, [images, labels], offset=split.offset)
+    return records["images"], records["labels"]
 
 
 def assert_same(split, expected):

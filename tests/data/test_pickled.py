@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from bnntrain.data import pickle_bytes, pickle_machine
 from bnntrain.data.pickle_arrays import Array
 from bnntrain.data.pickle_bytes import Blob
 from bnntrain.data.pickled import open_content, read_pickle
-from bnntrain.data.stream import Stream
+from bnntrain.data.stream import Stream, open_stream
 from bnntrain.errors import DataError
 
 WRITERS = [("python 3", protocol) for protocol in range(6)]
@@ -94,6 +95,28 @@ def test_arrays(count, kind, columns, fortran, writer, piece, pattern):
 
 
 @pytest.mark.parametrize("writer", WRITERS)
+def test_pixels_are_never_whole_in_memory(writer, tmp_path):
+    """What the restricted unpickler of Python would need is all of them, once to three times."""
+    pixels = np.random.default_rng(1).integers(0, 256, (4096, 1024), np.uint8)
+    path = tmp_path / "batch"
+    path.write_bytes(dumped({"data": pixels}, writer))
+    row = np.empty(1024, np.uint8)
+    tracemalloc.start()
+    try:
+        with open_stream(path, "") as stream:
+            ((_, array),) = read_pickle(stream).items()
+        with open_stream(path, "") as stream:
+            source = open_content(stream, array.content)
+            for expected in pixels:
+                source.read_into(memoryview(row))
+                assert (row == expected).all()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < pixels.nbytes / 4
+
+
+@pytest.mark.parametrize("writer", WRITERS)
 def test_numbers_of_numpy(writer):
     values = [np.int8(-3), np.uint8(200), np.int64(-(2**40)), np.dtype(">u4").type(7)]
     assert read(dumped(values, writer)) == [int(value) for value in values]
@@ -141,6 +164,7 @@ def test_nothing_is_run(writer, tmp_path, monkeypatch):
         (b"c_codecs\nencode\n(Vx\nVrot13\ntR.", "text in 'rot13'"),
         (b"c_codecs\nencode\n(V\\u1234\nVlatin1\ntR.", "no valid pickle"),
         (b"c_codecs\nencode\n(]tR.", "bytes made of something else"),
+        (b"cbuiltins\nbytes\n(I1073741824\ntR.", "bytes made of something else"),
         (b"cnumpy\ndtype\n(V\x1b[1m\ntR.", "a word that is no text"),
         (b"cnumpy\ndtype\n(]tR.", "a word that is no text"),
         (b"cnumpy\nndarray\n)R.", "call of what is no function"),

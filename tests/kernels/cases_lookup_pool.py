@@ -22,13 +22,14 @@ def _part(c: Case) -> tuple[str, int]:
     return part, 31 if part == "whole" else 127
 
 
-def _tables(isa: str | None, a: np.ndarray, part: str) -> np.ndarray:
+def tables_of(isa: str | None, a: np.ndarray, part: str) -> np.ndarray:
+    """Return the tables of a [rows, depth]."""
     tables = aligned_bytes((len(a), _groups(a.shape[1]) * kernels.LOOKUP_TABLE_BYTES))
     kernels.lookup_tables_i8(a, tables, part=part, isa=isa)
     return tables
 
 
-def _panel(isa: str | None, bits: np.ndarray) -> np.ndarray:
+def panel_of(isa: str | None, bits: np.ndarray) -> np.ndarray:
     """Return the panel of bits [taps, depth, columns], tap after tap."""
     taps, depth, columns = bits.shape
     panel = aligned_bytes((taps, _groups(depth) * kernels.LOOKUP_PANEL_BYTES))
@@ -50,7 +51,7 @@ def lookup_tables_i8(c: Case) -> None:
 
     def verify(isa: str | None) -> None:
         product = np.zeros((c.rows, 64), np.int32)
-        kernels.lookup_gemm_i32(c.operands["tables"], _panel(isa, bits), product, isa=isa)
+        kernels.lookup_gemm_i32(c.operands["tables"], panel_of(isa, bits), product, isa=isa)
         np.testing.assert_array_equal(product, oracle.lookup_part(a, part) @ oracle.signs(bits[0]))
 
     c.verify = verify
@@ -68,7 +69,7 @@ def lookup_lay_u1(c: Case) -> None:
 
     def verify(isa: str | None) -> None:
         product = np.zeros((c.rows, columns), np.int32)
-        tables = _tables(isa, a, "whole")
+        tables = tables_of(isa, a, "whole")
         kernels.lookup_gemm_i32(tables, c.operands["panel"], product, isa=isa)
         expected = a.astype(np.int64) @ oracle.signs(bits[:, :columns])
         np.testing.assert_array_equal(product, expected)
@@ -96,8 +97,8 @@ def lookup_gemm_i32(c: Case) -> None:
     tables, panel = c.operands["tables"], c.operands["panel"]
 
     def prepare(isa: str | None) -> None:
-        tables[...] = _tables(isa, a, part)
-        panel[...] = _panel(isa, bits)
+        tables[...] = tables_of(isa, a, part)
+        panel[...] = panel_of(isa, bits)
 
     c.prepare = prepare
     c.prepare(None)

@@ -110,7 +110,7 @@ def sign_tile_i32(c: Case) -> None:
 
 @case
 def norm_cancel_i8(c: Case) -> None:
-    """Products up to their bound."""
+    """Products up to their bound; see also test_wide_sums.py."""
     y = _y(c)
     low, high = _interval(c)
     c.touch("y", y, high)

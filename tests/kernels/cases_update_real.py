@@ -163,7 +163,7 @@ def softmax_f32(c: Case) -> None:
     """Against float64; operands are dense."""
     c.layout = replace(c.layout, gap=0)
     z = c.reals("z", (c.rows, max(c.columns, 1)), 5.0)
-    labels = c.place("labels", c.random.integers(0, z.shape[1], c.rows, dtype=np.uint8))
+    labels = c.place("labels", c.random.integers(0, z.shape[1], c.rows, dtype=np.uint16))
     c.options["smoothing"] = smoothing = float(c.random.choice([0.0, 0.125]))
     gradient, loss, hit = oracle.softmax(z, labels, smoothing)
     # A sum of n float32 terms; the rest is a few roundings of numbers below 1 (loss: 64).

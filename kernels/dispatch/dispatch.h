@@ -1,6 +1,6 @@
-/* dispatch.h: one function pointer per operation, generated from every room's kernels.inc.
+/* dispatch.h: one function pointer per operation, generated from every folder's kernels.inc.
  *
- * A line BNN_KERNEL(op, isa) says that bnn_<op>_<isa> exists.  Its signature is bnn_<op>_fn, from the room's header.
+ * A line BNN_KERNEL(op, isa) says that bnn_<op>_<isa> exists.  Its signature is bnn_<op>_fn, from its folder's header.
  * Lines of one operation stand best first; each operation has a portable line, which also is its oracle in tests.
  */
 #ifndef BNN_DISPATCH_H
@@ -14,7 +14,7 @@
 #include "../real/real.h"
 #include "../update/update.h"
 #include "../xnor/xnor.h"
-#include "cpu.h"
+#include "../common/cpu.h"
 
 /* Lines of instruction sets that the target machine does not have, and whose files are not compiled, vanish:
  * BNN_ON_<isa>(text) is the text, or nothing. */

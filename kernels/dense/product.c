@@ -1,4 +1,4 @@
-#include "pass.h"
+#include "product.h"
 
 #include "../block/weights.h"
 

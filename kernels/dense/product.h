@@ -1,6 +1,6 @@
-/* pass.h: what the passes of a dense block share: scratch, the product of one tile, products by look-up. */
-#ifndef BNN_DENSE_PASS_H
-#define BNN_DENSE_PASS_H
+/* product.h: what the passes of a dense block share: scratch, the product of one tile, products by look-up. */
+#ifndef BNN_DENSE_PRODUCT_H
+#define BNN_DENSE_PRODUCT_H
 
 #include "dense.h"
 
