@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bnntrain import kernels
 from bnntrain.data.arrays import ArrayFaultError
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import UsageError
@@ -154,6 +153,7 @@ class Classifier:
         from bnntrain.changes import check_data
         from bnntrain.data.catalog import open_dataset
         from bnntrain.data.feeds import Feeds
+        from bnntrain.evaluation import read
 
         if split not in SPLITS:
             raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
@@ -171,15 +171,13 @@ class Classifier:
                 )
             changed = check_data(self.path, self.head, dataset, split)
             path = (dataset.test if split == "test" else dataset.train).path
-            return self._measure(feed.count, lambda first, rows: self._read(feed, first, rows, path)
-                                 ), changed
+
+            def fill(first: int, rows: int) -> None:
+                read(feed, first, self.network, rows, path)
+
+            return self._measure(feed.count, fill), changed
         finally:
             feeds.close()
-
-    def _read(self, feed: kernels.Feed, first: int, rows: int, path: Path) -> None:
-        from bnntrain.evaluation import read
-
-        read(feed, first, self.network, rows, path)
 
     def _evaluate_images(self, data: object) -> dict[str, float]:
         from bnntrain.data.array_source import as_array, read_labels_of

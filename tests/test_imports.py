@@ -86,7 +86,6 @@ ONLY = {
 KERNEL_USERS = {
     "isa",
     "packed",
-    "classifier",
     "compatibility",
     "steps",
     "program",
