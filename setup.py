@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "kernels" / "common"))
+
+from generate import write
 
 KERNELS = "kernels"
 MODULE = f"{KERNELS}/_native.pyx"
@@ -43,11 +48,14 @@ class BuildKernels(build_ext):
     """Compiles the sources side by side, and only those that are older than what they include."""
 
     def build_extension(self, ext: Extension) -> None:
-        """Translate the Cython module, then compile and link as usual."""
+        """Write what follows from the headers, translate, then compile and link as usual."""
         from Cython.Build import cythonize
 
+        generated = Path(self.build_temp) / "generated"
+        ext.depends += map(str, write(generated))
+        ext.include_dirs.append(str(generated))
         options = {
-            "include_path": [KERNELS],
+            "include_path": [KERNELS, str(generated)],
             "compiler_directives": DIRECTIVES,
             "force": self.force,
         }
@@ -94,7 +102,7 @@ setup(
             depends=[
                 "setup.py",
                 f"{KERNELS}/kernels.inc",
-                *kernel_files(".h", ".inc", ".pyx", ".pxi"),
+                *kernel_files(".h", ".inc", ".pyx", ".pxi", ".py"),
             ],
             extra_compile_args=FLAGS,
             extra_link_args=["-pthread"],

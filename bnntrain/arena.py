@@ -19,6 +19,8 @@ class Arena:
 
     Attributes
     ----------
+    whole : ndarray of uint8
+        All of it.
     bytes : int
         Size of the allocation; equals ``plan.total_bytes``.
     views : dict of str to ndarray
@@ -30,12 +32,13 @@ class Arena:
         self.plan = plan
         # An anonymous map starts on a page, is zero, and goes back to the system when dropped.
         self._memory = mmap.mmap(-1, plan.total_bytes)
-        whole = np.frombuffer(self._memory, dtype=np.uint8)
-        self.bytes = whole.nbytes
+        self.whole = np.frombuffer(self._memory, dtype=np.uint8)
+        self.bytes = self.whole.nbytes
         self.views: dict[str, np.ndarray] = {}
         for item in plan.placed:
             dtype, shape = item.buffer.storage
-            self.views[item.buffer.name] = whole[item.offset : item.end].view(dtype).reshape(shape)
+            part = self.whole[item.offset : item.end]
+            self.views[item.buffer.name] = part.view(dtype).reshape(shape)
 
     def persistent(self) -> dict[str, np.ndarray]:
         """Views of what is kept from step to step: weights, momenta, norm parameters, scales."""

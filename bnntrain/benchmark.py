@@ -8,21 +8,19 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from bnntrain import kernels
 from bnntrain.api import Prepared
+from bnntrain.calls import count_step
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions
-from bnntrain.errors import UsageError
 from bnntrain.evaluation import make_program, read
 from bnntrain.isa import selected_isa
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS, SHAPES
-from bnntrain.operations import count_operations
 from bnntrain.program import Program
 
 _ROUND_SECONDS = 0.02
@@ -118,13 +116,13 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     -------
     dict
         ``config``, ``seconds_per_batch`` (median), ``batch_size``, ``method``, ``isa``,
-        ``threads``, ``gmac`` of a step and ``gmac_per_s`` (None where its operations are not
-        counted, see `count_operations`), ``kernels`` (``op``: a name of `step_table.NAMES`,
-        ``layer``, ``seconds`` per step and ``gmac_per_s``, None where nothing is multiplied) and
-        ``outside_kernels_share``: the part of a step's time that no kernel, no reading of records
-        and no loss accounts for.
+        ``threads``, ``gmac`` of a step and ``gmac_per_s``, ``kernels`` (``op``: a name of
+        `step_table.NAMES`, ``layer``, ``seconds`` per step and ``gmac_per_s``, None where nothing
+        is multiplied) and ``outside_kernels_share``: the part of a step's time that no kernel, no
+        reading of records and no loss accounts for.
     """
     config, plan = prepared.config, prepared.plan
+    gmac = _gmac(prepared)
     dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
     isa = selected_isa()
     program = make_program(prepared, isa)
@@ -141,9 +139,8 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
         pairs = [(stepper.step(), stepper.profiled_step()) for _ in range(max(steps // 2, 1))]
     finally:
         feeds.close()
-    gmac = _gmac(program)
     seconds = statistics.median(whole for whole, _ in pairs)
-    total = sum(gmac.values()) if gmac else None
+    total = sum(gmac.values())
     return {
         "config": config.name,
         "seconds_per_batch": seconds,
@@ -152,21 +149,14 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
         "isa": isa,
         "threads": plan.threads,
         "gmac": total,
-        "gmac_per_s": total / seconds if total else None,
+        "gmac_per_s": total / seconds,
         **_profile(stepper, [parts for _, parts in pairs], gmac),
     }
 
 
-def _gmac(program: Program) -> dict[tuple[str, str], float] | None:
-    """Billions of multiply-accumulates of a step by layer and pass; None if not counted."""
-    try:
-        passes = count_operations(program.steps, program.plan)
-    except UsageError:
-        return None
-    found: Counter[tuple[str, str]] = Counter()
-    for one in passes:
-        found[one.layer, one.name] += one.macs / _GIGA
-    return found
+def _gmac(prepared: Prepared) -> dict[tuple[str, str], float]:
+    """Billions of multiply-accumulates of a step by layer and pass."""
+    return {(one.layer, one.name): one.macs / _GIGA for one in count_step(prepared)}
 
 
 class _Stepper:
@@ -199,28 +189,17 @@ class _Stepper:
         self.program.profile(False)
         return total, [*apart, *seconds.ravel().tolist()]
 
-    def rows(self, gmac: dict[tuple[str, str], float] | None) -> list[tuple[str, str, float]]:
-        """Pass, layer and GMAC (0 for none) of every timed part.
-
-        Where operations are not counted, a pass is taken to multiply every weight once a sample.
-        """
-        once = {
-            (step.name, op): len(self.program.x) * step.product.macs / _GIGA
-            for step in self.program.steps
-            for op in kernels.PRODUCT_PHASES
-        }
-        known = once if gmac is None else gmac
-        return [(op, "all", 0.0) for op in _APART] + [
-            (op, step.name, known.get((step.name, op), 0.0))
-            for step in self.program.steps
-            for op in kernels.PHASES
+    def rows(self) -> list[tuple[str, str]]:
+        """Pass and layer of every timed part."""
+        return [(op, "all") for op in _APART] + [
+            (op, step.name) for step in self.program.steps for op in kernels.PHASES
         ]
 
 
 def _profile(
     stepper: _Stepper,
     profiled: list[tuple[float, list[float]]],
-    gmac: dict[tuple[str, str], float] | None,
+    gmac: dict[tuple[str, str], float],
 ) -> dict[str, object]:
     """Sum up profiled steps by medians, so that an interruption shows in no figure."""
     totals, parts = zip(*profiled, strict=True)
@@ -230,9 +209,9 @@ def _profile(
             "op": op,
             "layer": layer,
             "seconds": seconds,
-            "gmac_per_s": count / seconds if count else None,
+            "gmac_per_s": gmac[layer, op] / seconds if gmac.get((layer, op)) else None,
         }
-        for (op, layer, count), seconds in zip(stepper.rows(gmac), medians, strict=True)
+        for (op, layer), seconds in zip(stepper.rows(), medians, strict=True)
         if seconds > 0
     ]
     outside = [1.0 - sum(part) / total for total, part in zip(totals, parts, strict=True)]

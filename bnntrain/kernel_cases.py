@@ -194,7 +194,7 @@ def _channel_momentum(rng: np.random.Generator) -> tuple[Call, int]:
     return (
         lambda isa: kernels.update_channel_momentum_i8(
             latent, momentum, gradient, multiplier, magnitude,
-            beta=29491, step=10413, key=1, isa=isa,
+            minus_beta=-29491, step=10413, key=1, isa=isa,
         )
     ), latent.size  # fmt: skip
 

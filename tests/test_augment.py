@@ -90,7 +90,7 @@ def opened(tmp_path):
 
 def read(feed, first, rows, shape):
     """Return images [rows, *shape] and labels."""
-    x, labels = np.empty((rows, int(np.prod(shape))), np.int8), np.empty(rows, np.uint8)
+    x, labels = np.empty((rows, int(np.prod(shape))), np.int8), np.empty(rows, np.uint16)
     feed.read(first, x, labels)
     return x.reshape(rows, *shape), labels
 
@@ -123,7 +123,7 @@ def test_nothing_is_written_past_the_batch(opened):
     feed, _ = opened(shape, 50)
     feed.augment(shape, rows=9, columns=9, edge=True, mirror=True, seed=1, epoch=0)
     for rows in range(1, 50):
-        room, labels = np.full((rows + 1, 60), 99, np.int8), np.full(rows + 1, 99, np.uint8)
+        room, labels = np.full((rows + 1, 60), 99, np.int8), np.full(rows + 1, 99, np.uint16)
         feed.read(0, room[:rows], labels[:rows])
         assert (room[rows] == 99).all()
         assert labels[rows] == 99

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pi_cycles import BUILD, CORES, GATHERING, SETUP, Cost, Estimator, Program, build
 
+from bnntrain.calls import Call, Pass
 from bnntrain.graph import POOLS
-from bnntrain.operations import Call, Pass
 from bnntrain.steps import GRADIENT_LIMITS, ConvStep
 
 CPU = "cortex-a76"

@@ -15,6 +15,7 @@ import functools
 import re
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -150,7 +151,8 @@ def build() -> Path:
         A static aarch64 program.
     """
     BUILD.mkdir(parents=True, exist_ok=True)
-    headers = max(path.stat().st_mtime for path in KERNELS.glob("*/*.[hi]*"))
+    _run([sys.executable, KERNELS / "common" / "generate.py", BUILD])
+    headers = max(p.stat().st_mtime for p in [*KERNELS.glob("*/*.[hi]*"), *BUILD.glob("*.inc")])
     sources = [p for p in sorted(KERNELS.glob("*/*.c")) if not p.name.startswith("avx")]
     objects = []
     for source in [*sources, ROOT / "tools" / "pi_model.c"]:
@@ -161,7 +163,7 @@ def build() -> Path:
         if target.exists() and target.stat().st_mtime > newest:
             continue
         level = "-O1" if room == "tools" else "-O3"
-        _run([f"{CROSS}gcc", level, *FLAGS, "-I", KERNELS, "-c", source, "-o", target])
+        _run([f"{CROSS}gcc", level, *FLAGS, "-I", KERNELS, "-I", BUILD, "-c", source, "-o", target])
         if room not in ("tools", "common", "dispatch"):  # choosing kernels is no part of a step
             is_between = room in COMPOSITION or source.name == "channel.c"
             section = _SECTIONS["between" if is_between else "kernels"]

@@ -1,6 +1,6 @@
 /* pi_model.c: runs what tools/pi_model.py counts under emulation.
  *
- *   pi_model ISA OP SIZE...    one call of a kernel, on random operands; sizes as in bnntrain/operations.py
+ *   pi_model ISA OP SIZE...    one call of a kernel, on random operands; sizes as counted (bnntrain/calls.py)
  *   pi_model ISA conv|dense SIZE...   one training step of a block whose kernels do nothing: what is left is what stands
  *                              between them, gathering, thresholds, corrections
  *   pi_model ISA whole-conv|whole-dense SIZE...   the same with kernels
@@ -40,117 +40,59 @@ static float *floats(size_t count)
     return at;
 }
 
-/* Integers of the size of a product's sums. */
-static int32_t *sums(size_t count)
-{
-    int32_t *at = room(count * sizeof *at);
-    for (size_t i = 0; i < count; i++) at[i] = at[i] >> 21;
-    return at;
-}
-
-/* Gradients of 6 bits. */
-static int8_t *narrow(size_t count)
+/* Operands of single calls: gradients of 6 bits, integers of the size of a product's sums. */
+static void *make_int8(size_t count)
 {
     int8_t *at = room(count);
     for (size_t i = 0; i < count; i++) at[i] = (int8_t)(at[i] % 32);
     return at;
 }
 
+static void *make_int32(size_t count)
+{
+    int32_t *at = room(count * sizeof *at);
+    for (size_t i = 0; i < count; i++) at[i] = at[i] >> 21;
+    return at;
+}
+
+static void *make_uint8(size_t count) { return zeros(count); }
+static void *make_int16(size_t count) { return room(2 * count); }
+static void *make_float16(size_t count) { return zeros(2 * count); }
+static void *make_int64(size_t count) { return zeros(8 * count); }
+static void *make_uint64(size_t count) { return room(8 * count); }
+static void *make_float32(size_t count) { return floats(count); }
+static void *make_float64(size_t count) { return zeros(8 * count); }
+static void *make_panel(void) { return room(BNN_PANEL_BYTES); }
+
+static void *make_rows(size_t rows, size_t bytes)
+{
+    const unsigned char **of_rows = room(rows * sizeof *of_rows), *at = room(rows * bytes);
+    for (size_t i = 0; i < rows; i++) of_rows[i] = at + i * bytes;
+    return of_rows;
+}
+
+static const struct bnn_sign_step some_bnn_sign_step = {29491, 335544, 1};
+static const struct bnn_channel_step some_bnn_channel_step = {-29491, 10413, 3, 1};
+static const struct bnn_adam_step some_bnn_adam_step = {1e-3f, 0.9f, 0.999f, 1.0f, 1.0f, 1e-7f, 1.0f};
+static const struct bnn_real_step some_bnn_real_step = {
+    BNN_adam, BNN_f32, BNN_f32, 1.0f, 1e-3f, 0.9f, 0.999f, 1.0f, 1.0f, 1e-7f, 1.0f, 0.0f, 1};
+
+#include "trials.inc"
+
+/* One call of a kernel; returns whether there is such a one. */
+static int call(const struct bnn_kernels *k, const char *op)
+{
+    for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) {
+        struct trial trial = {0};
+        if (strcmp(op, trials[i].op)) continue;
+        trials[i].make(&trial, size_of);
+        trials[i].call(k, &trial, size_of);
+        return 1;
+    }
+    return 0;
+}
+
 static int is(const char *op, const char *name) { return !strcmp(op, name); }
-
-static int products(const struct bnn_kernels *k, const char *op)
-{
-    const size_t rows = size_of[0], columns = size_of[1], depth = size_of[2], words = bnn_words(depth);
-    void *panel = room(BNN_PANEL_BYTES);
-    int32_t *c = sums(rows * columns);
-    if (is(op, "xnor_gemm_u1_i32")) {
-        uint64_t *a = room(rows * words * 8), *b = room(columns * words * 8);
-        k->xnor_gemm_u1_i32(a, rows, words, b, columns, words, depth, c, columns, panel);
-    } else if (is(op, "gemm_i8_u1_i32")) {
-        k->gemm_i8_u1_i32(room(rows * depth), rows, depth, room(depth * 8), 1, columns, depth, c, columns, panel,
-                          (int)size_of[3]);
-    } else if (is(op, "gemm_i8_i8_i32")) {
-        k->gemm_i8_i8_i32(narrow(rows * depth), rows, depth, room(depth * columns), columns, columns, depth, c, columns, panel,
-                          (int)size_of[3]);
-    } else if (is(op, "lookup_gemm_i32")) {
-        const size_t taps = size_of[2], groups = size_of[3];
-        unsigned char *tables = room(rows * taps * groups * BNN_LOOKUP_TABLE_BYTES);
-        const uint8_t **of_rows = room(rows * taps * sizeof *of_rows);
-        for (size_t i = 0; i < rows * taps; i++) of_rows[i] = tables + i * groups * BNN_LOOKUP_TABLE_BYTES;
-        k->lookup_gemm_i32(of_rows, rows, taps, groups, room(taps * groups * BNN_LOOKUP_PANEL_BYTES), columns, 1, c, columns,
-                           (int)size_of[4]);
-    } else {
-        return 0;
-    }
-    return 1;
-}
-
-static int values(const struct bnn_kernels *k, const char *op)
-{
-    const size_t rows = size_of[0], columns = size_of[1], n = rows * columns, words = bnn_words(columns);
-    if (is(op, "lookup_tables_i8")) {
-        const size_t stride = bnn_lookup_table_bytes(columns);
-        k->lookup_tables_i8(zeros(n), rows, columns, columns, BNN_lookup_whole, room(rows * stride), stride);
-    } else if (is(op, "lookup_lay_u1")) {
-        k->lookup_lay_u1(room(rows * 8), 1, rows, columns, room(bnn_lookup_groups(rows) * BNN_LOOKUP_PANEL_BYTES));
-    } else if (is(op, "pack_i8_u1")) {
-        k->pack_i8_u1(room(n), rows, columns, columns, room(rows * words * 8), words);
-    } else if (is(op, "transpose_u1")) {
-        k->transpose_u1(room(rows * words * 8), rows, columns, words, room(columns * bnn_words(rows) * 8), bnn_words(rows));
-    } else if (is(op, "transpose_i8")) {
-        k->transpose_i8(room(n), rows, columns, columns, room(n), rows);
-    } else if (is(op, "update_sign_momentum_i8")) {
-        const struct bnn_sign_step step = {29491, 335544, 1};
-        k->update_sign_momentum_i8(room(n), room(n), columns, sums(n), columns, rows, columns, 0, &step);
-    } else if (is(op, "update_sign_i8")) {
-        const struct bnn_sign_step step = {29491, 335544, 1};
-        k->update_sign_i8(room(n), columns, sums(n), columns, rows, columns, 0, &step);
-    } else if (is(op, "update_channel_momentum_i8")) {
-        const struct bnn_channel_step step = {-29491, 10413, 3, 1};
-        k->update_channel_momentum_i8(room(n), room(n), columns, sums(n), columns, rows, columns, 0, floats(rows),
-                                      zeros(rows * 8), &step);
-    } else if (is(op, "adam_f32")) {
-        const struct bnn_adam_step step = {1e-3f, 0.9f, 0.999f, 1.0f, 1.0f, 1e-7f, 1.0f};
-        k->adam_f32(floats(rows), floats(rows), floats(rows), floats(rows), rows, &step);
-    } else if (is(op, "softmax_f32")) {
-        float *z = floats(n);
-        k->softmax_f32(z, zeros(rows * 2), rows, columns, 0.0f, z, zeros(rows * 8), zeros(rows));
-    } else if (is(op, "quantise_f32_i8")) {
-        k->quantise_f32_i8(floats(rows), rows, 1.0f, room(rows));
-    } else {
-        return 0;
-    }
-    return 1;
-}
-
-/* Operations on a tile of y, whose rows lie BNN_TILE apart. */
-static int tiles(const struct bnn_kernels *k, const char *op)
-{
-    const size_t rows = size_of[0], columns = size_of[1], n = rows * BNN_TILE * BNN_POOL_ROWS;
-    int32_t *y = sums(n), *low = sums(BNN_TILE), *high = sums(BNN_TILE);
-    uint8_t *flip = zeros(BNN_TILE);
-    uint64_t *bits = room(rows * BNN_POOL_ROWS * 8);
-    int8_t *g = room(n);
-    float *real = floats(n), largest = 0.0f;
-    int64_t *sum = zeros(BNN_TILE * 8), *other = zeros(BNN_TILE * 8);
-    int32_t most = 0;
-    if (is(op, "norm_sums_i32")) k->norm_sums_i32(y, rows, columns, BNN_TILE, sum, other);
-    else if (is(op, "binarise_i32_u1")) k->binarise_i32_u1(y, rows, columns, BNN_TILE, low, flip, bits, 1);
-    else if (is(op, "normalise_i32_f32"))
-        k->normalise_i32_f32(y, rows, columns, BNN_TILE, floats(BNN_TILE), floats(BNN_TILE), real, BNN_TILE);
-    else if (is(op, "norm_cancel_i8")) k->norm_cancel_i8(y, rows, columns, BNN_TILE, low, high, g, BNN_TILE, sum, other);
-    else if (is(op, "norm_affine_i8"))
-        k->norm_affine_i8(y, rows, columns, BNN_TILE, floats(BNN_TILE), floats(BNN_TILE), floats(BNN_TILE), g, BNN_TILE, 31, 1,
-                          0, &largest);
-    else if (is(op, "requantise_i32_i8")) k->requantise_i32_i8(y, rows, columns, BNN_TILE, 0.1f, g, BNN_TILE, 1, 0);
-    else if (is(op, "largest_i32")) k->largest_i32(y, rows, columns, BNN_TILE, &most);
-    else if (is(op, "pool_max_i32")) k->pool_max_i32(y, rows, columns, BNN_TILE, flip, y, BNN_TILE, bits, 1);
-    else if (is(op, "pool_spread_i8")) k->pool_spread_i8(g, rows, columns, BNN_TILE, bits, 1, room(n), BNN_TILE);
-    else if (is(op, "narrow_i32_i16")) k->narrow_i32_i16(y, rows, columns, BNN_TILE, room(2 * n), BNN_TILE);
-    else if (is(op, "widen_i16_i32")) k->widen_i16_i32(room(2 * n), rows, columns, BNN_TILE, y, BNN_TILE);
-    else return 0;
-    return 1;
-}
 
 static void nothing(void) {}
 
@@ -252,7 +194,7 @@ int main(int argc, char **argv)
     else if (is(argv[2], "whole-conv")) conv(k);
     else if (is(argv[2], "dense")) dense(&none);
     else if (is(argv[2], "whole-dense")) dense(k);
-    else if (!products(k, argv[2]) && !values(k, argv[2]) && !tiles(k, argv[2])) {
+    else if (!call(k, argv[2])) {
         fprintf(stderr, "pi_model: no case for %s\n", argv[2]);
         return 2;
     }

@@ -6,10 +6,11 @@
 The table by pass has the rows of `bnntrain bench --step CONFIG`, which measures them on a board.
 What ``--json`` prints can be shown beside the measured figures (`bench --against FILE`).
 
-A training step's calls of kernels come from the plan (`bnntrain.operations`), the cycles of a call
-from the compiled kernel (`pi_costs`, `pi_cycles`), a pass takes the longer of its cycles on all
-cores and of its memory traffic at the board's bandwidth. Not in the model: reading of records,
-starting and joining of threads, branch misprediction, clocks that fall when a board gets hot.
+A training step's calls of kernels are counted (`bnntrain.calls`), the cycles of a call come from
+the compiled kernel (`pi_costs`, `pi_cycles`), a pass takes the longer of its cycles on the core
+that has most and of its memory traffic at the board's bandwidth. Not in the model: reading of
+records, starting and joining of threads, branch misprediction, clocks that fall when a board gets
+hot.
 
 Needs Debian's gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static llvm-19.
 """
@@ -29,8 +30,8 @@ from pi_costs import ISAS, Model
 from pi_cycles import CORES, ToolError
 
 from bnntrain import api
+from bnntrain.calls import Call, Pass, count_step
 from bnntrain.errors import BnntrainError
-from bnntrain.operations import Call, Pass, count_operations
 from bnntrain.step_table import MOST, Part, Step, step_table
 
 GIGA = 1e9
@@ -47,8 +48,8 @@ GOALS = {("binarynet_cifar10_quick", 40): 1.2, ("mlp_mnist_quick", 200): 0.010}
 
 PRODUCTS = (
     Call("xnor_gemm_u1_i32", (192, 64, 4608)),
-    Call("lookup_gemm_i32", (48, 64, 9, 32, 0)),
-    Call("lookup_gemm_i32", (64, 64, 1, 16, 1)),
+    Call("lookup_gemm_i32", (48, 9, 32, 64, 1, 0)),
+    Call("lookup_gemm_i32", (64, 1, 16, 64, 1, 1)),
     Call("gemm_i8_u1_i32", (200, 64, 784, 0)),
     Call("gemm_i8_i8_i32", (64, 64, 200, 1)),
 )
@@ -83,11 +84,12 @@ def rows_of(model: Model, board: Board, passes: Sequence[Pass], blocks: Sequence
     """Return the passes of a training step on a board, and the code between the kernels."""
     rows = []
     for one in passes:
-        costs = [(model.call(board.isa, call), times) for call, times in one.calls.items()]
-        cycles = sum(cost.cycles[board.core] * times for cost, times in costs)
-        arithmetic = cycles / board.hertz / shared_by(one.units, plan.threads)
+        arithmetic = max(cycles_of(model, board, calls) for calls in one.shares.values())
+        arithmetic /= board.hertz
         traffic = one.bytes_beyond(board.cache) / board.bandwidth
-        instructions = sum(cost.instructions * times for cost, times in costs)
+        instructions = sum(
+            model.call(board.isa, call).instructions * n for call, n in one.calls.items()
+        )
         seconds = max(arithmetic, traffic)
         rows.append(Row(one.layer, one.name, seconds, arithmetic, traffic, instructions, one.macs))
     for block in blocks:
@@ -115,9 +117,9 @@ def step_of(board: Board, rows: Sequence[Row], prepared: api.Prepared) -> Step:
     )  # fmt: skip
 
 
-def shared_by(units: int, threads: int) -> float:
-    """Return how many cores' work a loop of `units` equal iterations does at a time; 0: of many."""
-    return units / math.ceil(units / threads) if units else float(threads)
+def cycles_of(model: Model, board: Board, calls: Counter[Call]) -> float:
+    """Return the cycles that calls take on one core."""
+    return sum(model.call(board.isa, call).cycles[board.core] * n for call, n in calls.items())
 
 
 def print_products(model: Model) -> None:
@@ -160,7 +162,7 @@ class Config:
         overrides = {"train.threads": threads} | ({"train.batch_size": int(batch)} if batch else {})
         self.model, self.prepared = model, api.prepare(reference, overrides)
         plan, blocks = self.prepared.plan, self.prepared.steps
-        self.passes = count_operations(blocks, plan)
+        self.passes = count_step(self.prepared)
         model.learn_step(self.passes, blocks, plan)
         self.rows = {board: rows_of(model, board, self.passes, blocks, plan) for board in BOARDS}
         self.steps = [step_of(board, rows, self.prepared) for board, rows in self.rows.items()]
@@ -190,7 +192,7 @@ class Config:
         print("\nBy pass, on all blocks together, and the largest single ones:")
         heads = [board.name for board in BOARDS]
         print("\n".join(step_table(self.steps, heads, most, by=BOARDS.index(REFERENCE))))
-        print_operations(self.model, self.passes, plan.threads)
+        print_operations(self.model, self.passes)
 
 
 def print_check(model: Model, reference: str, threads: int) -> bool:
@@ -205,7 +207,7 @@ def print_check(model: Model, reference: str, threads: int) -> bool:
     prepared = api.prepare(reference, overrides)
     plan = prepared.plan
     blocks = prepared.steps
-    passes = count_operations(blocks, plan)
+    passes = count_step(prepared)
     model.learn_step(passes, [], plan)
     print(
         f"{prepared.config.name}, batch {plan.batch_size}: millions of instructions of a step's "
@@ -233,14 +235,15 @@ def print_check(model: Model, reference: str, threads: int) -> bool:
     return agreed
 
 
-def print_operations(model: Model, passes: Sequence[Pass], threads: int) -> None:
+def print_operations(model: Model, passes: Sequence[Pass]) -> None:
     """Print the milliseconds of every operation on a Pi 3B+, and the instruction set it runs on."""
     board, found, functions = REFERENCE, Counter(), {}
     for one in passes:
-        for call, times in one.calls.items():
+        # Of the share that takes longest, as the pass does.
+        slowest = max(one.shares.values(), key=lambda calls: cycles_of(model, board, calls))
+        for call, times in slowest.items():
             cost = model.call(board.isa, call)
-            seconds = cost.cycles[board.core] / board.hertz / shared_by(one.units, threads)
-            found[call.op] += 1e3 * seconds * times
+            found[call.op] += 1e3 * cost.cycles[board.core] / board.hertz * times
             functions[call.op] = cost.loop_function
     print(f"\nOperations on a {board.name}: ms, function of the inner loop")
     for op, milliseconds in found.most_common():

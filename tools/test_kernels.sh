@@ -10,7 +10,8 @@ build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 
 sources="kernels/common/cpu.c tests/c/check.c tests/c/cases_product.c tests/c/cases_lookup.c tests/c/cases_pool.c
-tests/c/cases_norm.c tests/c/cases_real.c tests/c/cases_update.c tests/c/test_kernels.c"
+tests/c/cases_norm.c tests/c/cases_real.c tests/c/cases_update.c tests/c/trials.c tests/c/test_kernels.c"
+python3 kernels/common/generate.py "$build"
 for room in pack xnor grad lookup pool norm update real; do
     for source in "kernels/$room/portable.c" "kernels/$room"/avx*.c "kernels/$room"/neon*.c; do
         if [ -f "$source" ]; then sources="$sources $source"; fi
@@ -30,7 +31,7 @@ for variant in ${VARIANTS:-plain sanitized}; do
         object=$build/$(echo "$source" | tr / _).$variant.o
         # The naive loops need less.
         case $source in kernels/*) level=$kernels ;; *) level=-O1 ;; esac
-        ${CC:-gcc} $level $flags -c "$source" -o "$object"
+        ${CC:-gcc} $level $flags -I kernels -I "$build" -c "$source" -o "$object"
         objects="$objects $object"
     done
     ${CC:-gcc} $flags $objects -o "$build/test_$variant" -lm

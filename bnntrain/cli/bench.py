@@ -191,12 +191,12 @@ def _bench_step(
 def heading(result: dict[str, object]) -> list[tuple[str, str]]:
     """Write what was measured, where and in what condition, as pairs of a name and words."""
     speed = result["gmac_per_s"]
-    work = f"{result['gmac']:.2f} GMAC, {speed:.1f} GMAC/s" if speed else None
+    work = f"{result['gmac']:.2f} GMAC, {speed:.1f} GMAC/s"
     where = ", ".join(filter(None, (result["board"], result["cpu"])))
     what = [str(result["config"]), str(result["method"]), f"batch {result['batch_size']}"]
     return [
         ("step", ", ".join([*what, plural(result["threads"], "thread"), result["isa"]])),
-        *([("work", work)] if work else []),
+        ("work", work),
         *([("machine", where)] if where else []),
         *((when, "; ".join(map(" ".join, condition_lines(result[when]))))
           for when in ("before", "after") if any(result[when].values())),

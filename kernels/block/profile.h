@@ -2,9 +2,8 @@
 #ifndef BNN_PROFILE_H
 #define BNN_PROFILE_H
 
-#include <time.h>
-
 #include "../common/parallel.h"
+#include "../common/phase.h"
 
 enum bnn_phase {
     BNN_phase_pack,            /* signs of weights and activations, transposition */
@@ -22,19 +21,7 @@ enum bnn_phase {
     BNN_phase_count
 };
 
-static inline double bnn_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* Runs STATEMENT and, on the first thread of a profiled run, adds its seconds to a phase of a block. */
-#define TIMED(block, phase, STATEMENT)                                                \
-    do {                                                                              \
-        double start_ = (block)->profile && bnn_thread() == 0 ? bnn_seconds() : -1.0; \
-        STATEMENT;                                                                    \
-        if (start_ >= 0.0) (block)->profile[phase] += bnn_seconds() - start_;         \
-    } while (0)
+/* Runs STATEMENT as a phase of a block. */
+#define TIMED(block, phase, STATEMENT) BNN_WATCHED((block)->profile, phase, STATEMENT)
 
 #endif

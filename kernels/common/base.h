@@ -35,6 +35,12 @@
 
 #define BNN_RESTRICT restrict
 
+/* Behind a kernel's array: its elements, or rows and columns; of packed signs columns are bits.  BNN_UPDATED: it is read as
+ * well as written; BNN_TYPED: the same, and its type is known at run time.  For signatures.py; nothing to a compiler. */
+#define BNN_SHAPE(...)
+#define BNN_UPDATED(...)
+#define BNN_TYPED(type, ...)
+
 static inline size_t bnn_min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t bnn_max(size_t a, size_t b) { return a > b ? a : b; }
 static inline size_t bnn_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }

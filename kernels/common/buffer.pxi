@@ -134,6 +134,27 @@ cdef matrix rows_of(object array, str typecode, tuple shape, bint writable, str 
     return out
 
 
+cdef matrix vector_of(object array, str typecode, tuple shape, bint writable, str name) except *:
+    """Return the address of a contiguous vector and its length, as columns; otherwise like `data`."""
+    cdef matrix out = matrix(data(array, typecode, shape, writable, name), 1, 0, 0)
+    out.columns = out.stride = len(array)
+    return out
+
+
+cdef int check_stride(const matrix *first, str of, const matrix *other, str name) except -1:
+    """Raise unless two matrices of the same shape have their rows equally far apart."""
+    if first.rows > 1 and other.stride != first.stride:
+        raise ValueError(f"{name}: expected the row stride of {of}, {first.stride}, got {other.stride}")
+    return 0
+
+
+cdef object number(object value, object low, object high, str name):
+    """Return a Python integer in low ... high, or raise a ValueError that names it."""
+    if not hasattr(value, "__index__") or not low <= value <= high:
+        raise ValueError(f"{name}: expected an integer in {low} ... {high}, got {value!r}")
+    return value
+
+
 cdef uint64_t whole(object value, uint64_t limit, str name) except? 0:
     """Return a Python integer in 0 ... limit, or raise a ValueError that names it."""
     if not hasattr(value, "__index__") or not 0 <= value <= limit:

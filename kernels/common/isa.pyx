@@ -3,6 +3,8 @@
 from libc.stdlib cimport getenv
 
 ISA_VARIABLE = "BNNTRAIN_ISA"
+COUNTING = "counting"
+"""Given as an instruction set: kernels that note how they are called and compute nothing, see `start_counting`."""
 
 
 def supported_isas():
@@ -131,6 +133,8 @@ cdef const bnn_kernels *kernels_for(object isa) except NULL:
     """Return the table of kernels for an instruction set by name, or for the selected one if None."""
     if isa is None:
         return bnn_kernels_for(_selected())
+    if isa == COUNTING:
+        return bnn_counting_kernels()
     if not isinstance(isa, str):
         raise ValueError(f"isa: expected a name or None, got {isa!r}")
     return bnn_kernels_for(_supported(isa, "isa"))

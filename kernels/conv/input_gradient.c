@@ -285,7 +285,7 @@ static void lay_tap(const void *context, size_t number)
 void bnn_conv_input_gradient(const struct conv_call *call)
 {
     const struct bnn_conv *c = call->c;
-    fill_zeros(call);
+    TIMED(&c->block, BNN_phase_tables, fill_zeros(call));
     if (c->block.gradient_type != BNN_i8) {
         input_gradients(call, 0);
         return;

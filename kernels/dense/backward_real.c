@@ -33,10 +33,10 @@ static void weight_gradient(const struct dense_call *call, size_t tile, const st
     const struct bnn_kernels *k = call->k;
     const struct bnn_block *b = &call->d->block;
     const size_t column = tile * BNN_TILE, width = bnn_tile_width(b->inputs, tile), batch = call->batch;
-    if (b->x_i8)
-        k->convert_i8_f32(b->x_i8 + column, b->inputs, batch, width, s->operand, BNN_TILE);
-    else
-        k->expand_u1_f32(b->x_u1 + tile, bnn_words(b->inputs), batch, width, s->operand, BNN_TILE);
+    TIMED(b, BNN_phase_weight_gradient, {
+        if (b->x_i8) k->convert_i8_f32(b->x_i8 + column, b->inputs, batch, width, s->operand, BNN_TILE);
+        else k->expand_u1_f32(b->x_u1 + tile, bnn_words(b->inputs), batch, width, s->operand, BNN_TILE);
+    });
     for (size_t row = 0; row < b->outputs; row += BNN_TILE) {
         const size_t rows = bnn_min(BNN_TILE, b->outputs - row);
         TIMED(b, BNN_phase_weight_gradient, {

@@ -20,11 +20,12 @@
 
 #include "../common/base.h"
 
-typedef void bnn_gemm_i8_u1_i32_fn(const int8_t *a, size_t rows, size_t a_stride, const uint64_t *b,
-                                   size_t b_stride_words, size_t columns, size_t depth,
-                                   int32_t *c, size_t c_stride, void *panel, int reuse);
-typedef void bnn_gemm_i8_i8_i32_fn(const int8_t *a, size_t rows, size_t a_stride, const int8_t *b,
-                                   size_t b_stride, size_t columns, size_t depth,
-                                   int32_t *c, size_t c_stride, void *panel, int reuse);
+typedef void bnn_gemm_i8_u1_i32_fn(const int8_t *a BNN_SHAPE(rows, depth), size_t rows, size_t a_stride,
+                                   const uint64_t *b BNN_SHAPE(depth, columns), size_t b_stride_words, size_t columns,
+                                   size_t depth, int32_t *c BNN_SHAPE(rows, columns), size_t c_stride, void *panel,
+                                   int reuse);
+typedef void bnn_gemm_i8_i8_i32_fn(const int8_t *a BNN_SHAPE(rows, depth), size_t rows, size_t a_stride,
+                                   const int8_t *b BNN_SHAPE(depth, columns), size_t b_stride, size_t columns, size_t depth,
+                                   int32_t *c BNN_SHAPE(rows, columns), size_t c_stride, void *panel, int reuse);
 
 #endif

@@ -46,11 +46,15 @@ static inline int8_t bnn_lookup_part(int8_t value, enum bnn_lookup_part part)
     return (int8_t)(part == BNN_lookup_whole ? value : part == BNN_lookup_high ? high : value - 4 * high);
 }
 
-typedef void bnn_lookup_tables_i8_fn(const int8_t *a, size_t rows, size_t a_stride, size_t depth,
-                                     enum bnn_lookup_part part, uint8_t *tables, size_t stride_bytes);
-typedef void bnn_lookup_lay_u1_fn(const uint64_t *b, size_t b_stride_words, size_t depth, size_t columns, uint8_t *panel);
-typedef void bnn_lookup_gemm_i32_fn(const uint8_t *const *tables, size_t rows, size_t taps, size_t groups,
-                                    const uint8_t *panel, size_t columns, int weight, int32_t *c, size_t c_stride,
-                                    int add);
+typedef void bnn_lookup_tables_i8_fn(const int8_t *a BNN_SHAPE(rows, depth), size_t rows, size_t a_stride, size_t depth,
+                                     enum bnn_lookup_part part,
+                                     uint8_t *tables BNN_SHAPE(rows, bnn_lookup_table_bytes(depth)), size_t stride_bytes);
+typedef void bnn_lookup_lay_u1_fn(const uint64_t *b BNN_SHAPE(depth, columns), size_t b_stride_words, size_t depth,
+                                  size_t columns,
+                                  uint8_t *panel BNN_SHAPE(bnn_lookup_groups(depth) * BNN_LOOKUP_PANEL_BYTES));
+typedef void bnn_lookup_gemm_i32_fn(const uint8_t *const *tables BNN_SHAPE(rows * taps, groups * BNN_LOOKUP_TABLE_BYTES),
+                                    size_t rows, size_t taps, size_t groups,
+                                    const uint8_t *panel BNN_SHAPE(taps * groups * BNN_LOOKUP_PANEL_BYTES), size_t columns,
+                                    int weight, int32_t *c BNN_UPDATED(rows, columns), size_t c_stride, int add);
 
 #endif

@@ -1,4 +1,4 @@
-# Binding of lookup.h.
+# Binding of lookup.h, whose arrays are private to an instruction set.
 
 LOOKUP_GROUP = BNN_LOOKUP_GROUP
 LOOKUP_TABLE_BYTES = BNN_LOOKUP_TABLE_BYTES

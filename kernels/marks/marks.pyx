@@ -14,7 +14,7 @@ cdef extern from "marks/marks.h":
         double origin
         double value
         double slope
-    double bnn_clock() noexcept
+    double bnn_clock() noexcept nogil
     bint bnn_marks_open(bnn_marks *marks) noexcept
     void bnn_marks_close(bnn_marks *marks) noexcept
     bint bnn_marks_add(bnn_marks *marks, double at, uint32_t phase) noexcept

@@ -145,10 +145,9 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
                               const int32_t *low, const int32_t *high, int8_t *g, size_t g_stride,
                               int64_t *sum_g, int64_t *sum_gy)
 {
-    const size_t whole = columns - columns % LANES;
+    const size_t whole = columns - columns % LANES, safe = bnn_safe_rows(low, high, whole, RUN);
     EACH_BLOCK {
         const __m256i low_i32x8 = load(low + c), high_i32x8 = load(high + c);
-        const size_t safe = bnn_safe_rows(low + c, high + c, LANES, RUN);
         for (size_t row = row0; row < end;) {
             __m256i sum_g_i32x8 = _mm256_setzero_si256(), sum_gy_i32x8 = sum_g_i32x8;
             for (const size_t stop = bnn_min(end, row + safe); row < stop; row++) {

@@ -137,11 +137,11 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
                               const int32_t *low, const int32_t *high, int8_t *g, size_t g_stride,
                               int64_t *sum_g, int64_t *sum_gy)
 {
+    const size_t safe = bnn_safe_rows(low, high, columns, RUN);
     EACH_BLOCK {
         const __mmask16 live = live_lanes(columns - c);
         const __m512i low_i32x16 = _mm512_maskz_loadu_epi32(live, low + c);
         const __m512i high_i32x16 = _mm512_maskz_loadu_epi32(live, high + c);
-        const size_t safe = bnn_safe_rows(low + c, high + c, bnn_min(LANES, columns - c), RUN);
         for (size_t row = row0; row < end;) {
             __m512i sum_g_i32x16 = _mm512_setzero_si512(), sum_gy_i32x16 = sum_g_i32x16;
             for (const size_t stop = bnn_min(end, row + safe); row < stop; row++) {

@@ -97,11 +97,10 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
                               const int32_t *low, const int32_t *high, int8_t *g, size_t g_stride,
                               int64_t *sum_g, int64_t *sum_gy)
 {
-    const size_t whole = columns - columns % LANES;
+    const size_t whole = columns - columns % LANES, safe = bnn_safe_rows(low, high, whole, RUN);
     EACH_BLOCK(LANES) {
         uint32x4_t filled[QUARTER];
         const struct intervals is = intervals_of(low + c, high + c, filled);
-        const size_t safe = bnn_safe_rows(low + c, high + c, LANES, RUN);
         for (size_t row = row0; row < end;) {
             const size_t stop = bnn_min(end, row + safe);
             /* |g| <= 2^7: 120 rows stay below 2^14. */

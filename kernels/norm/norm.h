@@ -36,45 +36,57 @@
 
 #include "../common/base.h"
 
-typedef void bnn_norm_sums_i32_fn(const int32_t *y, size_t rows, size_t columns, size_t stride,
-                                  int64_t *sum, int64_t *sum_squares);
-typedef void bnn_norm_deviation_i32_fn(const int32_t *y, size_t rows, size_t columns, size_t stride, int64_t n,
-                                       const int64_t *sum, int64_t *deviation);
-typedef void bnn_norm_magnitude_i32_fn(const int32_t *y, size_t rows, size_t columns, size_t stride,
-                                       const float *scale, const float *shift, double *magnitude);
-typedef void bnn_binarise_i32_u1_fn(const int32_t *y, size_t rows, size_t columns, size_t stride,
-                                    const int32_t *threshold, const uint8_t *flip,
-                                    uint64_t *bits, size_t stride_words);
-typedef void bnn_within_i32_u1_fn(const int32_t *y, size_t rows, size_t columns, size_t stride,
-                                  const int32_t *low, const int32_t *high, uint64_t *bits, size_t stride_words);
-typedef void bnn_normalise_i32_f32_fn(const int32_t *y, size_t rows, size_t columns, size_t stride,
-                                      const float *scale, const float *shift, float *z, size_t z_stride);
+typedef void bnn_norm_sums_i32_fn(const int32_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                  int64_t *sum BNN_UPDATED(columns), int64_t *sum_squares BNN_UPDATED(columns));
+typedef void bnn_norm_deviation_i32_fn(const int32_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns,
+                                       size_t stride, int64_t n, const int64_t *sum BNN_UPDATED(columns),
+                                       int64_t *deviation BNN_UPDATED(columns));
+typedef void bnn_norm_magnitude_i32_fn(const int32_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns,
+                                       size_t stride, const float *scale BNN_SHAPE(columns),
+                                       const float *shift BNN_SHAPE(columns), double *magnitude BNN_UPDATED(columns));
+typedef void bnn_binarise_i32_u1_fn(const int32_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                    const int32_t *threshold BNN_SHAPE(columns), const uint8_t *flip BNN_SHAPE(columns),
+                                    uint64_t *bits BNN_SHAPE(rows, columns), size_t stride_words);
+typedef void bnn_within_i32_u1_fn(const int32_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                  const int32_t *low BNN_SHAPE(columns), const int32_t *high BNN_SHAPE(columns),
+                                  uint64_t *bits BNN_SHAPE(rows, columns), size_t stride_words);
+typedef void bnn_normalise_i32_f32_fn(const int32_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                      const float *scale BNN_SHAPE(columns), const float *shift BNN_SHAPE(columns),
+                                      float *z BNN_SHAPE(rows, columns), size_t z_stride);
 
-typedef void bnn_norm_cancel_i8_fn(const int32_t *y, size_t rows, size_t columns, size_t stride,
-                                   const int32_t *low, const int32_t *high, int8_t *g, size_t g_stride,
-                                   int64_t *sum_g, int64_t *sum_gy);
-typedef void bnn_sign_tile_i32_fn(int32_t *y, size_t rows, size_t columns, size_t stride,
-                                  const int32_t *threshold, const uint8_t *flip);
-typedef void bnn_norm_measure_i8_fn(const int32_t *t, size_t rows, size_t columns, size_t stride,
-                                    const float *a, const float *b, const float *c0,
-                                    const int8_t *g, size_t g_stride, float *largest);
-typedef void bnn_norm_affine_i8_fn(const int32_t *t, size_t rows, size_t columns, size_t stride,
-                                   const float *a, const float *b, const float *c0,
-                                   int8_t *g, size_t g_stride, int limit, uint64_t key, uint32_t index,
-                                   float *largest);
-typedef void bnn_requantise_i32_i8_fn(const int32_t *v, size_t rows, size_t columns, size_t stride,
-                                      float multiplier, int8_t *q, size_t q_stride, uint64_t key, uint32_t index);
-typedef void bnn_largest_i32_fn(const int32_t *v, size_t rows, size_t columns, size_t stride, int32_t *largest);
-typedef void bnn_mask_i8_fn(const uint64_t *bits, size_t stride_words, size_t rows, size_t columns,
-                            int8_t *g, size_t g_stride);
+typedef void bnn_norm_cancel_i8_fn(const int32_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                   const int32_t *low BNN_SHAPE(columns), const int32_t *high BNN_SHAPE(columns),
+                                   int8_t *g BNN_UPDATED(rows, columns), size_t g_stride,
+                                   int64_t *sum_g BNN_UPDATED(columns), int64_t *sum_gy BNN_UPDATED(columns));
+typedef void bnn_sign_tile_i32_fn(int32_t *y BNN_UPDATED(rows, columns), size_t rows, size_t columns, size_t stride,
+                                  const int32_t *threshold BNN_SHAPE(columns), const uint8_t *flip BNN_SHAPE(columns));
+typedef void bnn_norm_measure_i8_fn(const int32_t *t BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                    const float *a BNN_SHAPE(columns), const float *b BNN_SHAPE(columns),
+                                    const float *c0 BNN_SHAPE(columns), const int8_t *g BNN_SHAPE(rows, columns),
+                                    size_t g_stride, float *largest);
+typedef void bnn_norm_affine_i8_fn(const int32_t *t BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                   const float *a BNN_SHAPE(columns), const float *b BNN_SHAPE(columns),
+                                   const float *c0 BNN_SHAPE(columns), int8_t *g BNN_UPDATED(rows, columns),
+                                   size_t g_stride, int limit, uint64_t key, uint32_t index, float *largest);
+typedef void bnn_requantise_i32_i8_fn(const int32_t *v BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                      float multiplier, int8_t *q BNN_SHAPE(rows, columns), size_t q_stride, uint64_t key,
+                                      uint32_t index);
+typedef void bnn_largest_i32_fn(const int32_t *v BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                int32_t *largest);
+typedef void bnn_mask_i8_fn(const uint64_t *bits BNN_SHAPE(rows, columns), size_t stride_words, size_t rows, size_t columns,
+                            int8_t *g BNN_UPDATED(rows, columns), size_t g_stride);
 
-typedef void bnn_norm_cancel_f32_fn(const int32_t *y, size_t rows, size_t columns, size_t stride,
-                                    const int32_t *low, const int32_t *high, float *g, size_t g_stride);
-typedef void bnn_mask_f32_fn(const uint64_t *bits, size_t stride_words, size_t rows, size_t columns,
-                             float *g, size_t g_stride);
-typedef void bnn_norm_sums_f32_fn(const int32_t *t, size_t rows, size_t columns, size_t stride,
-                                  const float *g, size_t g_stride, double *sum_g, double *sum_gt);
-typedef void bnn_norm_affine_f32_fn(const int32_t *t, size_t rows, size_t columns, size_t stride,
-                                    const float *a, const float *b, const float *c0, float *g, size_t g_stride);
+typedef void bnn_norm_cancel_f32_fn(const int32_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                    const int32_t *low BNN_SHAPE(columns), const int32_t *high BNN_SHAPE(columns),
+                                    float *g BNN_UPDATED(rows, columns), size_t g_stride);
+typedef void bnn_mask_f32_fn(const uint64_t *bits BNN_SHAPE(rows, columns), size_t stride_words, size_t rows,
+                             size_t columns, float *g BNN_UPDATED(rows, columns), size_t g_stride);
+typedef void bnn_norm_sums_f32_fn(const int32_t *t BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                  const float *g BNN_SHAPE(rows, columns), size_t g_stride,
+                                  double *sum_g BNN_UPDATED(columns), double *sum_gt BNN_UPDATED(columns));
+typedef void bnn_norm_affine_f32_fn(const int32_t *t BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                    const float *a BNN_SHAPE(columns), const float *b BNN_SHAPE(columns),
+                                    const float *c0 BNN_SHAPE(columns), float *g BNN_UPDATED(rows, columns),
+                                    size_t g_stride);
 
 #endif

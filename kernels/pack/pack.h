@@ -12,18 +12,18 @@
 
 #include "../common/base.h"
 
-typedef void bnn_pack_i8_u1_fn(const int8_t *values, size_t rows, size_t columns, size_t stride,
-                               uint64_t *bits, size_t stride_words);
-typedef void bnn_pack_i16_u1_fn(const int16_t *values, size_t rows, size_t columns, size_t stride,
-                                uint64_t *bits, size_t stride_words);
+typedef void bnn_pack_i8_u1_fn(const int8_t *values BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                               uint64_t *bits BNN_SHAPE(rows, columns), size_t stride_words);
+typedef void bnn_pack_i16_u1_fn(const int16_t *values BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                uint64_t *bits BNN_SHAPE(rows, columns), size_t stride_words);
 /* IEEE binary16 as its bit pattern. */
-typedef void bnn_pack_f16_u1_fn(const uint16_t *values, size_t rows, size_t columns, size_t stride,
-                                uint64_t *bits, size_t stride_words);
-typedef void bnn_pack_f32_u1_fn(const float *values, size_t rows, size_t columns, size_t stride,
-                                uint64_t *bits, size_t stride_words);
-typedef void bnn_transpose_u1_fn(const uint64_t *bits, size_t rows, size_t columns, size_t stride_words,
-                                 uint64_t *out, size_t out_stride_words);
-typedef void bnn_transpose_i8_fn(const int8_t *values, size_t rows, size_t columns, size_t stride,
-                                 int8_t *out, size_t out_stride);
+typedef void bnn_pack_f16_u1_fn(const uint16_t *values BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                uint64_t *bits BNN_SHAPE(rows, columns), size_t stride_words);
+typedef void bnn_pack_f32_u1_fn(const float *values BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                uint64_t *bits BNN_SHAPE(rows, columns), size_t stride_words);
+typedef void bnn_transpose_u1_fn(const uint64_t *bits BNN_SHAPE(rows, columns), size_t rows, size_t columns,
+                                 size_t stride_words, uint64_t *out BNN_SHAPE(columns, rows), size_t out_stride_words);
+typedef void bnn_transpose_i8_fn(const int8_t *values BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                 int8_t *out BNN_SHAPE(columns, rows), size_t out_stride);
 
 #endif

@@ -18,15 +18,21 @@
 
 #define BNN_POOL_ROWS 4
 
-typedef void bnn_pool_max_i32_fn(const int32_t *y, size_t rows, size_t columns, size_t stride, const uint8_t *flip,
-                                 int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride);
-typedef void bnn_pool_spread_i8_fn(const int8_t *values, size_t rows, size_t columns, size_t stride,
-                                   const uint64_t *choice, size_t choice_stride, int8_t *out, size_t out_stride);
-typedef void bnn_pool_spread_f32_fn(const float *values, size_t rows, size_t columns, size_t stride,
-                                    const uint64_t *choice, size_t choice_stride, float *out, size_t out_stride);
-typedef void bnn_narrow_i32_i16_fn(const int32_t *y, size_t rows, size_t columns, size_t stride,
-                                   int16_t *out, size_t out_stride);
-typedef void bnn_widen_i16_i32_fn(const int16_t *y, size_t rows, size_t columns, size_t stride,
-                                  int32_t *out, size_t out_stride);
+typedef void bnn_pool_max_i32_fn(const int32_t *y BNN_SHAPE(BNN_POOL_ROWS * rows, columns), size_t rows, size_t columns,
+                                 size_t stride, const uint8_t *flip BNN_SHAPE(columns),
+                                 int32_t *out BNN_SHAPE(rows, columns), size_t out_stride,
+                                 uint64_t *choice BNN_SHAPE(BNN_POOL_ROWS * rows, BNN_TILE), size_t choice_stride);
+typedef void bnn_pool_spread_i8_fn(const int8_t *values BNN_SHAPE(rows, columns), size_t rows, size_t columns,
+                                   size_t stride, const uint64_t *choice BNN_SHAPE(BNN_POOL_ROWS * rows, BNN_TILE),
+                                   size_t choice_stride, int8_t *out BNN_SHAPE(BNN_POOL_ROWS * rows, columns),
+                                   size_t out_stride);
+typedef void bnn_pool_spread_f32_fn(const float *values BNN_SHAPE(rows, columns), size_t rows, size_t columns,
+                                    size_t stride, const uint64_t *choice BNN_SHAPE(BNN_POOL_ROWS * rows, BNN_TILE),
+                                    size_t choice_stride, float *out BNN_SHAPE(BNN_POOL_ROWS * rows, columns),
+                                    size_t out_stride);
+typedef void bnn_narrow_i32_i16_fn(const int32_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                   int16_t *out BNN_SHAPE(rows, columns), size_t out_stride);
+typedef void bnn_widen_i16_i32_fn(const int16_t *y BNN_SHAPE(rows, columns), size_t rows, size_t columns, size_t stride,
+                                  int32_t *out BNN_SHAPE(rows, columns), size_t out_stride);
 
 #endif

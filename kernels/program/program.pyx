@@ -2,9 +2,6 @@
 
 from libc.stdlib cimport calloc, free
 
-cdef extern from "block/profile.h":
-    double bnn_seconds() nogil
-
 
 cdef class Program:
     """A network's blocks, their updates and the loss, run as one call without the GIL.
@@ -24,7 +21,6 @@ cdef class Program:
     cdef size_t count
     cdef void **block
     cdef void **of_block
-    cdef bint is_profiled
     cdef double loss_time
 
     def __init__(self, *, blocks, updates, Loss loss):
@@ -107,7 +103,7 @@ cdef class Program:
         seconds : ndarray of float64 [blocks, len(PHASES)] or None
             Where the seconds of the blocks' phases are added to; None stops it.
         """
-        self.is_profiled, self.loss_time = seconds is not None, 0.0
+        self.loss_time = 0.0
         for place in range(self.count):
             (<Block>self.blocks[place]).set_profile(None if seconds is None else seconds[place])
 
@@ -127,8 +123,7 @@ cdef class Program:
             (<Block>self.block[i]).run_forward(rows, False, False)
 
     cdef bnn_loss_result find_loss(self, size_t rows, bint training) noexcept nogil:
-        cdef double start = bnn_seconds() if self.is_profiled else 0.0
+        cdef double start = bnn_clock()
         cdef bnn_loss_result result = self.loss.run(rows, training)
-        if self.is_profiled:
-            self.loss_time += bnn_seconds() - start
+        self.loss_time += bnn_clock() - start
         return result

@@ -44,15 +44,19 @@ struct bnn_channel_step {
     uint64_t key;
 };
 
-typedef void bnn_update_sign_momentum_i8_fn(int8_t *latent, int8_t *momentum, size_t stride,
-                                            const int32_t *gradient, size_t g_stride, size_t rows, size_t columns,
-                                            uint32_t index, const struct bnn_sign_step *step);
-typedef void bnn_update_channel_momentum_i8_fn(int8_t *latent, int8_t *momentum, size_t stride,
-                                               const int32_t *gradient, size_t g_stride, size_t rows, size_t columns,
-                                               uint32_t index, const float *multiplier, int64_t *magnitude,
-                                               const struct bnn_channel_step *step);
-typedef void bnn_update_sign_i8_fn(int8_t *latent, size_t stride, const int32_t *gradient, size_t g_stride,
-                                   size_t rows, size_t columns, uint32_t index, const struct bnn_sign_step *step);
+typedef void bnn_update_sign_momentum_i8_fn(int8_t *latent BNN_UPDATED(rows, columns),
+                                            int8_t *momentum BNN_UPDATED(rows, columns), size_t stride,
+                                            const int32_t *gradient BNN_SHAPE(rows, columns), size_t g_stride, size_t rows,
+                                            size_t columns, uint32_t index, const struct bnn_sign_step *step);
+typedef void bnn_update_channel_momentum_i8_fn(int8_t *latent BNN_UPDATED(rows, columns),
+                                               int8_t *momentum BNN_UPDATED(rows, columns), size_t stride,
+                                               const int32_t *gradient BNN_SHAPE(rows, columns), size_t g_stride,
+                                               size_t rows, size_t columns, uint32_t index,
+                                               const float *multiplier BNN_SHAPE(rows),
+                                               int64_t *magnitude BNN_UPDATED(rows), const struct bnn_channel_step *step);
+typedef void bnn_update_sign_i8_fn(int8_t *latent BNN_UPDATED(rows, columns), size_t stride,
+                                   const int32_t *gradient BNN_SHAPE(rows, columns), size_t g_stride, size_t rows,
+                                   size_t columns, uint32_t index, const struct bnn_sign_step *step);
 
 enum bnn_optimizer { BNN_adam, BNN_sgd, BNN_sign_momentum, BNN_sign, BNN_bop };
 
@@ -72,8 +76,10 @@ struct bnn_real_step {
     uint64_t key;                /* of the stochastic rounding */
 };
 
-typedef void bnn_update_real_fn(void *latent, void *momentum1, void *momentum2, size_t stride,
-                                const float *gradient, size_t g_stride, size_t rows, size_t columns,
-                                uint32_t index, const struct bnn_real_step *step);
+typedef void bnn_update_real_fn(void *latent BNN_TYPED(step->latent_type, rows, columns),
+                                void *momentum1 BNN_TYPED(step->momentum_type, rows, columns),
+                                void *momentum2 BNN_TYPED(step->momentum_type, rows, columns), size_t stride,
+                                const float *gradient BNN_SHAPE(rows, columns), size_t g_stride, size_t rows,
+                                size_t columns, uint32_t index, const struct bnn_real_step *step);
 
 #endif

@@ -1,4 +1,4 @@
-# Binding of update.h.
+# What must hold of the operands of update.h, and the binding of the operation of many types.
 
 cdef extern from "update/update.h":
     const int BNN_LARGEST_SHIFT
@@ -13,142 +13,20 @@ cdef int64_t PUSH_LIMIT = (1 << 31) - (1 << 24)
 cdef int32_t BETA_ONE = 1 << 15
 
 
-def update_sign_momentum_i8(latent, momentum, gradient, *, beta, rate, key, index=0, isa=None):
-    """Take one sign-momentum step on int8 latent weights, in integers.
-
-    ``m' = (beta * m + (2**15 - beta) * 127 * sgn(gradient) + 2**14) >> 15`` and
-    ``w' = clip(w - ((m' * rate + (hash >> 8)) >> 24), -127, 127)``.
-
-    Parameters
-    ----------
-    latent : int8 [rows, columns]
-        Changed in place, in units of range / 127.
-    momentum : int8 [rows, columns]
-        Changed in place, in units of 1 / 127; its row stride is that of `latent`.
-    gradient : int32 [rows, columns]
-        Only its sign counts, 0 pushes nothing.
-    beta : int
-        Decay in units of 2**-15, 0 ... 2**15.
-    rate : int
-        Learning rate / range, bias correction included, in units of 2**-24.
-    key : int
-        Key of the stochastic rounding.
-    index : int
-        Index of the block's first weight in its tensor; element ``[r, c]`` has index + r * (row stride) + c.
-    isa : str, optional
-        Instruction set; see the module.
-
-    Raises
-    ------
-    ValueError
-        An operand does not fit, a number is out of range, or the largest step does not fit 32 bits.
-    """
-    cdef const bnn_kernels *kernels = kernels_for(isa)
-    cdef matrix weights = rows_of(latent, "int8", (None, None), True, "latent")
-    cdef matrix moments = rows_of(momentum, "int8", (weights.rows, weights.columns), True, "momentum")
-    cdef matrix slope = rows_of(gradient, "int32", (weights.rows, weights.columns), False, "gradient")
-    cdef bnn_sign_step step = _sign_step(beta, rate, key)
-    cdef uint32_t first = <uint32_t>whole(index, UINT32_LIMIT, "index")
-    _check_stride(&weights, &moments, "momentum")
-    _check_push(_largest_momentum(&moments, step.beta), step.rate)
-    with nogil:
-        kernels.update_sign_momentum_i8(
-            <int8_t *>weights.data, <int8_t *>moments.data, weights.stride, <const int32_t *>slope.data,
-            slope.stride, weights.rows, weights.columns, first, &step,
-        )
+cdef int check_update_sign_momentum_i8(const matrix *momentum, int32_t beta, int32_t rate) except -1:
+    whole(beta, BETA_ONE, "beta")
+    return _check_push(_largest_momentum(momentum, beta), rate)
 
 
-def update_channel_momentum_i8(latent, momentum, gradient, multiplier, magnitude, *, beta, step, shift=0, key,
-                               index=0, isa=None):
-    """Take one step on int8 latent weights, in integers, by gradients of which the size counts.
-
-    With ``q = round(gradient * multiplier)`` limited to +-127 and u 16 random bits:
-    ``m' = q + ((((64 * beta * (m - q) + 2**14) >> 15) + u % 64) >> 6)`` and
-    ``w' = clip(w - ((2**shift * m' * step + u) >> 16), -127, 127)``.
-
-    Parameters
-    ----------
-    latent, momentum : int8 [rows, columns]
-        Changed in place; latent in units of range / 127, momentum in those of q. Row strides are the same.
-    gradient : int32 [rows, columns]
-        Exact sums, none of them -2**31.
-    multiplier : float32 [rows]
-        Of a row's gradients.
-    magnitude : int64 [rows]
-        ``sum(abs(gradient))`` of each row is added.
-    beta : int
-        Decay in units of 2**-15, 0 ... 2**15.
-    step, shift : int
-        What a momentum of 1 moves a weight by, in units of 2**(shift - 16); 0 ... 32767 and 0 ... 7.
-    key, index : int
-        As in `update_sign_momentum_i8`; of two columns, the first one's hash gives the lower half to it, the upper
-        half to the second.
-    isa : str, optional
-        Instruction set; see the module.
-
-    Raises
-    ------
-    ValueError
-        An operand does not fit or a number is out of range.
-
-    Notes
-    -----
-    Source: a second moment shared by an output channel is Adam-mini's (Zhang et al., arXiv 2406.16793); the mean
-    magnitude, integers and stochastic rounding are this project's.
-    """
-    cdef const bnn_kernels *kernels = kernels_for(isa)
-    cdef matrix weights = rows_of(latent, "int8", (None, None), True, "latent")
-    cdef matrix moments = rows_of(momentum, "int8", (weights.rows, weights.columns), True, "momentum")
-    cdef matrix slope = rows_of(gradient, "int32", (weights.rows, weights.columns), False, "gradient")
-    cdef const float *factors = <const float *>data(multiplier, "float32", (weights.rows,), False, "multiplier")
-    cdef int64_t *sums = <int64_t *>data(magnitude, "int64", (weights.rows,), True, "magnitude")
-    cdef bnn_channel_step numbers = bnn_channel_step(
-        minus_beta=<int16_t>-<int>whole(beta, BETA_ONE, "beta"),
-        step=<int16_t>whole(step, 32767, "step"),
-        shift=<int16_t>whole(shift, BNN_LARGEST_SHIFT, "shift"),
-        key=whole(key, UINT64_LIMIT, "key"),
-    )
-    cdef uint32_t first = <uint32_t>whole(index, UINT32_LIMIT, "index")
-    _check_stride(&weights, &moments, "momentum")
-    with nogil:
-        kernels.update_channel_momentum_i8(
-            <int8_t *>weights.data, <int8_t *>moments.data, weights.stride, <const int32_t *>slope.data, slope.stride,
-            weights.rows, weights.columns, first, factors, sums, &numbers,
-        )
+cdef int check_update_sign_i8(int32_t rate) except -1:
+    return _check_push(127, rate)
 
 
-def update_sign_i8(latent, gradient, *, rate, key, index=0, isa=None):
-    """Take one sign step on int8 latent weights: `update_sign_momentum_i8` with ``m' = 127 * sgn(gradient)``.
-
-    Parameters
-    ----------
-    latent : int8 [rows, columns]
-        Changed in place, in units of range / 127.
-    gradient : int32 [rows, columns]
-        Only its sign counts.
-    rate : int
-        Learning rate / range in units of 2**-24.
-    key, index : int
-        As in `update_sign_momentum_i8`.
-    isa : str, optional
-        Instruction set; see the module.
-
-    Raises
-    ------
-    ValueError
-        An operand does not fit or a number is out of range.
-    """
-    cdef const bnn_kernels *kernels = kernels_for(isa)
-    cdef matrix weights = rows_of(latent, "int8", (None, None), True, "latent")
-    cdef matrix slope = rows_of(gradient, "int32", (weights.rows, weights.columns), False, "gradient")
-    cdef bnn_sign_step step = _sign_step(0, rate, key)
-    cdef uint32_t first = <uint32_t>whole(index, UINT32_LIMIT, "index")
-    _check_push(127, step.rate)
-    with nogil:
-        kernels.update_sign_i8(
-            <int8_t *>weights.data, weights.stride, <const int32_t *>slope.data, slope.stride, weights.rows,
-            weights.columns, first, &step,
-        )
+cdef int check_update_channel_momentum_i8(int16_t minus_beta, int16_t step, int16_t shift) except -1:
+    whole(-<int>minus_beta, BETA_ONE, "minus_beta")
+    whole(step, 32767, "step")
+    whole(shift, BNN_LARGEST_SHIFT, "shift")
+    return 0
 
 
 def update_real(
@@ -182,7 +60,7 @@ def update_real(
     correction1, correction2 : float
         ``1 / (1 - beta**step)``.
     key, index : int
-        As in `update_sign_momentum_i8`.
+        Key of the stochastic rounding and index of the block's first weight, as in update.h.
     isa : str, optional
         Instruction set; see the module.
 
@@ -220,14 +98,6 @@ def update_real(
         )
 
 
-cdef bnn_sign_step _sign_step(object beta, object rate, object key) except *:
-    return bnn_sign_step(
-        beta=<int32_t>whole(beta, BETA_ONE, "beta"),
-        rate=<int32_t>whole(rate, INT32_LIMIT, "rate"),
-        key=whole(key, UINT64_LIMIT, "key"),
-    )
-
-
 cdef int64_t _largest_momentum(const matrix *moments, int64_t beta) noexcept:
     """Bound of the momenta after the step: the decayed largest one plus the gain of a sign."""
     cdef int64_t largest = 0
@@ -241,16 +111,11 @@ cdef int64_t _largest_momentum(const matrix *moments, int64_t beta) noexcept:
 
 
 cdef int _check_push(int64_t momentum, int64_t rate) except -1:
+    whole(rate, INT32_LIMIT, "rate")
     if momentum * rate > PUSH_LIMIT:
         raise ValueError(
             f"rate: expected at most {PUSH_LIMIT // momentum} with momenta up to {momentum}, got {rate}"
         )
-    return 0
-
-
-cdef int _check_stride(const matrix *weights, const matrix *other, str name) except -1:
-    if weights.rows > 1 and other.stride != weights.stride:
-        raise ValueError(f"{name}: expected the row stride of latent, {weights.stride}, got {other.stride}")
     return 0
 
 
@@ -280,5 +145,5 @@ cdef void *_momentum(object array, str typecode, const matrix *weights, str name
     if array is None:
         return NULL
     cdef matrix moments = rows_of(array, typecode, (weights.rows, weights.columns), True, name)
-    _check_stride(weights, &moments, name)
+    check_stride(weights, "latent", &moments, name)
     return moments.data

@@ -11,8 +11,8 @@
 
 #include "../common/base.h"
 
-typedef void bnn_xnor_gemm_u1_i32_fn(const uint64_t *a, size_t rows, size_t a_stride_words,
-                                     const uint64_t *b, size_t columns, size_t b_stride_words, size_t depth,
-                                     int32_t *y, size_t y_stride, void *panel);
+typedef void bnn_xnor_gemm_u1_i32_fn(const uint64_t *a BNN_SHAPE(rows, depth), size_t rows, size_t a_stride_words,
+                                     const uint64_t *b BNN_SHAPE(columns, depth), size_t columns, size_t b_stride_words,
+                                     size_t depth, int32_t *y BNN_SHAPE(rows, columns), size_t y_stride, void *panel);
 
 #endif

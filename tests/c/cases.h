@@ -1,5 +1,7 @@
 /* cases.h: for each operation a naive implementation, written from its header's equation alone, and a test, which runs one
  * implementation beside the one whose results are expected.  One line per operation comes from its portable entry.
+ * Both may be missing: without a test of its own an operation gets that of trials.c, without a naive implementation
+ * the portable one is held by the tests in Python alone.
  */
 #ifndef CASES_H
 #define CASES_H
@@ -7,9 +9,9 @@
 #include "../../kernels/dispatch/dispatch.h"
 #include "check.h"
 
-#define CASE_portable(op)      \
-    bnn_##op##_fn naive_##op;  \
-    void test_##op(bnn_##op##_fn *run, bnn_##op##_fn *expected);
+#define CASE_portable(op)                           \
+    bnn_##op##_fn naive_##op __attribute__((weak)); \
+    void test_##op(bnn_##op##_fn *run, bnn_##op##_fn *expected) __attribute__((weak));
 #define CASE_avx2(op)
 #define CASE_avx512(op)
 #define CASE_neon(op)
@@ -17,6 +19,9 @@
 #define BNN_KERNEL(op, isa) CASE_##isa(op)
 #include "../../kernels/kernels.inc"
 #undef BNN_KERNEL
+
+/* The test of an operation by its name, of the one field that both tables have. */
+void check_trial(const char *op, const struct bnn_kernels *run, const struct bnn_kernels *expected);
 
 /* The random number of rng.h, written again from its description. */
 static inline uint32_t naive_hash(uint32_t index, uint64_t key)

@@ -76,34 +76,6 @@ void naive_transpose_i8(const int8_t *values, size_t rows, size_t columns, size_
         for (size_t c = 0; c < columns; c++) out[c * out_stride + r] = values[r * stride + c];
 }
 
-void test_transpose_u1(bnn_transpose_u1_fn *run, bnn_transpose_u1_fn *expected)
-{
-    for (size_t i = 0; i < check_shapes; i++, check_release()) {
-        const struct shape s = check_plane(i, 60000);
-        const size_t stride = check_stride(bnn_words(s.columns)), out_stride = check_stride(bnn_words(s.rows));
-        const size_t count = check_span(s.columns, bnn_words(s.rows), out_stride);
-        const uint64_t *bits = check_bits(s.rows, s.columns, stride, (enum fill)(i % 3));
-        uint64_t *got = check_block(count, 8), *want = check_copy(got, count, 8);
-        run(bits, s.rows, s.columns, stride, got, out_stride);
-        expected(bits, s.rows, s.columns, stride, want, out_stride);
-        CHECK_SAME(got, want, count);
-    }
-}
-
-void test_transpose_i8(bnn_transpose_i8_fn *run, bnn_transpose_i8_fn *expected)
-{
-    for (size_t i = 0; i < check_shapes; i++, check_release()) {
-        const struct shape s = check_plane(i, 60000);
-        const size_t stride = check_stride(s.columns), out_stride = check_stride(s.rows);
-        const size_t count = check_span(s.columns, s.rows, out_stride);
-        const int8_t *values = check_i8(check_span(s.rows, s.columns, stride), FILL_random);
-        int8_t *got = check_block(count, 1), *want = check_copy(got, count, 1);
-        run(values, s.rows, s.columns, stride, got, out_stride);
-        expected(values, s.rows, s.columns, stride, want, out_stride);
-        CHECK_SAME(got, want, count);
-    }
-}
-
 void naive_xnor_gemm_u1_i32(const uint64_t *a, size_t rows, size_t a_stride_words, const uint64_t *b, size_t columns,
                             size_t b_stride_words, size_t depth, int32_t *y, size_t y_stride, void *panel)
 {

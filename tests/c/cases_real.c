@@ -76,20 +76,6 @@ void naive_expand_u1_f32(const uint64_t *bits, size_t stride_words, size_t rows,
             out[r * out_stride + c] = naive_bit(bits, stride_words, r, c) ? -1.0f : 1.0f;
 }
 
-void test_expand_u1_f32(bnn_expand_u1_f32_fn *run, bnn_expand_u1_f32_fn *expected)
-{
-    for (size_t i = 0; i < check_shapes; i++, check_release()) {
-        const struct shape s = check_plane(i, 60000);
-        const size_t stride_words = check_stride(bnn_words(s.columns)), stride = check_stride(s.columns);
-        const size_t count = check_span(s.rows, s.columns, stride);
-        const uint64_t *bits = check_bits(s.rows, s.columns, stride_words, FILL_random);
-        float *got = check_block(count, 4), *want = check_copy(got, count, 4);
-        run(bits, stride_words, s.rows, s.columns, got, stride);
-        expected(bits, stride_words, s.rows, s.columns, want, stride);
-        CHECK_SAME(got, want, count);
-    }
-}
-
 #define NAIVE_CONVERT(OP, FROM, TO, EXPRESSION)                                                             \
     void naive_##OP(const FROM *values, size_t stride, size_t rows, size_t columns, TO *out, size_t out_stride) \
     {                                                                                                       \
@@ -129,7 +115,6 @@ static float half_as_float(uint16_t half)
 NAIVE_CONVERT(convert_i8_f32, int8_t, float, (float)value)
 NAIVE_CONVERT(convert_f16_f32, uint16_t, float, half_as_float(value))
 NAIVE_CONVERT(convert_f32_f16, float, uint16_t, naive_to_half(value))
-TEST_CONVERT(convert_i8_f32, float, check_i8(count, FILL_random))
 TEST_CONVERT(convert_f16_f32, float, i % 2 ? check_block(count, 2) : check_halves(count, 1))
 /* Random bits reach every exponent; in every third case values lie at and near ties between halves. */
 static float *floats_for_half(size_t count, int ties)

@@ -43,10 +43,10 @@ def _affine(c: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def norm_sums_i32(c: Case) -> None:
     """Added to what is there."""
     y = _y(c).astype(np.int64)
-    total = c.integers("total", (c.columns,), np.int64, -(2**40), 2**40)
-    squares = c.integers("squares", (c.columns,), np.int64, 0, 2**50)
-    c.output("total", total + y.sum(axis=0), np.int64)
-    c.output("squares", squares + (y * y).sum(axis=0), np.int64)
+    total = c.integers("sum", (c.columns,), np.int64, -(2**40), 2**40)
+    squares = c.integers("sum_squares", (c.columns,), np.int64, 0, 2**50)
+    c.output("sum", total + y.sum(axis=0), np.int64)
+    c.output("sum_squares", squares + (y * y).sum(axis=0), np.int64)
 
 
 @case
@@ -54,7 +54,7 @@ def norm_deviation_i32(c: Case) -> None:
     """Batches of which the tile is a part."""
     y = _y(c).astype(np.int64)
     n = int(c.random.integers(1, 100_000))
-    total = c.integers("total", (c.columns,), np.int64, -SAFE * n, SAFE * n)
+    total = c.integers("sum", (c.columns,), np.int64, -SAFE * n, SAFE * n)
     deviation = c.integers("deviation", (c.columns,), np.int64, 0, 2**50)
     c.options["n"] = n
     c.output("deviation", deviation + np.abs(n * y - total).sum(axis=0), np.int64)

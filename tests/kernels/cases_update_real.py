@@ -44,7 +44,8 @@ def update_channel_momentum_i8(c: Case) -> None:
         "multiplier", c.random.choice([0.0, 0.5, 0.031, 1e-6], c.rows).astype(F32)
     )
     magnitude = c.integers("magnitude", (c.rows,), np.int64, 0, 2**40)
-    c.options["beta"] = beta = int(c.random.choice([0, 29491, 2**15]))
+    beta = int(c.random.choice([0, 29491, 2**15]))
+    c.options["minus_beta"] = -beta
     c.options["step"] = int(c.random.choice([0, 1, 10413, 32767]))
     c.options["shift"] = int(c.random.choice([0, 0, 2, 7]))
     step = c.options["step"] << c.options["shift"]
