@@ -60,10 +60,10 @@ cdef class Inference:
     Parameters
     ----------
     layers : list of dict
-        First to last: ``inputs`` and ``outputs`` of a product, ``window`` (a `Window` or None) and arrays by name, types
-        and shapes as in infer.h: ``x`` (int8: pixels, or uint64), ``weights``, ``threshold``, ``flip`` and ``out``, in the
-        last layer ``scale``, ``shift`` and ``out`` (float32); of a convolution ``origins``, and where needed ``choice``,
-        ``tap_sums`` and ``flat``.
+        First to last: ``inputs`` and ``outputs`` of a product, ``window`` (a `Window` or None) and arrays by name,
+        types and shapes as in infer.h: ``x`` (int8: pixels, or uint64), ``weights``, ``threshold``, ``flip`` and
+        ``out``, in the last layer ``scale``, ``shift`` and ``out`` (float32); of a convolution ``origins``, and where
+        needed ``choice``, ``tap_sums`` and ``flat``.
     batch : int
         Most samples.
     scratch : ndarray of uint8 [threads, bytes]
