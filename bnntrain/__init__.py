@@ -1,6 +1,6 @@
 """Train binary neural networks on the device itself, in a memory plan known to the byte.
 
-Scripts use `fit`, `load`, `evaluate`, `predict` and `prepare` (see `bnntrain.api`)::
+Scripts use `fit`, `load`, `evaluate`, `predict`, `export` and `prepare` (see `bnntrain.api`)::
 
     import bnntrain
     run = bnntrain.fit("digits", overrides={"train.epochs": 5})
@@ -23,7 +23,7 @@ __path__ += [
     if place not in __path__ and os.path.isfile(os.path.join(place, "__init__.py"))  # noqa: PTH118, PTH113
 ]
 
-_API = ("Classifier", "Run", "evaluate", "fit", "load", "predict", "prepare")
+_API = ("Classifier", "Run", "evaluate", "export", "fit", "load", "predict", "prepare")
 __all__ = [*_API, "__version__"]
 
 

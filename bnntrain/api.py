@@ -1,4 +1,4 @@
-"""What scripts call: train, load, evaluate, predict, from a configuration or a run.
+"""What scripts call: train, load, evaluate, predict, export, from a configuration or a run.
 
 The command line is a thin layer over these functions.
 
@@ -21,14 +21,17 @@ import numpy as np
 
 from bnntrain import engine, runs
 from bnntrain.checkpoints import with_dataset
-from bnntrain.classifier import CHECKPOINTS, SPLITS, Classifier, load
+from bnntrain.classifier import SPLITS, Classifier, load
 from bnntrain.config import Config, Reference, dump_config, load_config
 from bnntrain.data.array_source import store_arrays
 from bnntrain.data.catalog import settled
 from bnntrain.errors import UsageError
+from bnntrain.exports import Exported, export
 from bnntrain.limits import available_bytes
+from bnntrain.packed import CHECKPOINTS
+from bnntrain.paths import RunLike, run_path
 from bnntrain.plan import Plan
-from bnntrain.preparation import Prepared, RunLike, prepare, prepare_run, run_path
+from bnntrain.preparation import Prepared, prepare, prepare_run
 from bnntrain.records import RunFolder
 from bnntrain.report import size_text
 from bnntrain.samples import Images
@@ -38,9 +41,11 @@ __all__ = [
     "CHECKPOINTS",
     "SPLITS",
     "Classifier",
+    "Exported",
     "Prepared",
     "Run",
     "evaluate",
+    "export",
     "fit",
     "load",
     "predict",
@@ -239,8 +244,8 @@ def _plan_record(prepared: Prepared) -> dict[str, object]:
 
 
 def evaluate(
-    run: RunLike, checkpoint: str = "last", split: str = "test",
-    data: tuple[Images, object] | None = None,
+    run: RunLike, checkpoint: str | None = None, split: str = "test",
+    data: str | os.PathLike[str] | tuple[Images, object] | None = None,
 ) -> dict[str, object]:
     """Evaluate a run's network on one part of its data, or on other images.
 
@@ -261,7 +266,7 @@ def evaluate(
     return load(run, checkpoint).evaluate(split, data)
 
 
-def predict(run: RunLike, images: Images, checkpoint: str = "last") -> np.ndarray:
+def predict(run: RunLike, images: Images, checkpoint: str | None = None) -> np.ndarray:
     """Classify images.
 
     Loads the weights anew each time; `load` does so once.

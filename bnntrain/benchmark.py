@@ -19,8 +19,8 @@ from bnntrain.data.catalog import open_dataset
 from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.evaluation import make_program, read
+from bnntrain.isa import selected_isa
 from bnntrain.kernel_cases import PRODUCTS, SHAPES, make_elementwise, make_product
-from bnntrain.preparation import selected_isa
 from bnntrain.program import Program
 
 _ROUND_SECONDS = 0.02

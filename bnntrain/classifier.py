@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bnntrain.changes import check_data
-from bnntrain.compatibility import naming_the_key
-from bnntrain.data.array_source import as_array, read_labels_of
 from bnntrain.data.arrays import ArrayFaultError
-from bnntrain.data.catalog import open_dataset
-from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
-from bnntrain.errors import RunError, UsageError
-from bnntrain.evaluation import evaluate, make_program
-from bnntrain.preparation import Prepared, RunLike, prepare_run, run_path, selected_isa
-from bnntrain.program import Program
-from bnntrain.records import RunFolder, load_checkpoint
+from bnntrain.errors import UsageError
+from bnntrain.isa import selected_isa
+from bnntrain.limits import available_threads
+from bnntrain.packed import Head, Network, Source, open_source
+from bnntrain.paths import RunLike, run_path
 from bnntrain.samples import Images, stacks_of
 
-CHECKPOINTS = ("last", "best")
 SPLITS = ("test", "validation", "train")
 
 
@@ -34,15 +30,11 @@ class Classifier:
     Attributes
     ----------
     path : Path
-        Folder of the run.
-    prepared : Prepared
-        Configuration, method and plan.
-    program : Program
-        With the checkpoint's weights.
-    checkpoint : str
-        ``last`` or ``best``.
-    epoch : int
-        Epochs that the weights were trained for.
+        Folder of the run, or file of the packed model.
+    network : Network
+        With the checkpoint's weights, packed.
+    source : Source
+        Where they came from.
 
     Notes
     -----
@@ -57,25 +49,38 @@ class Classifier:
     """
 
     path: Path
-    prepared: Prepared
-    program: Program
-    checkpoint: str
-    epoch: int
+    network: Network
+    source: Source
+
+    @property
+    def head(self) -> Head:
+        """What is known of the network beside its weights."""
+        return self.network.head
+
+    @property
+    def checkpoint(self) -> str:
+        """``last`` or ``best``."""
+        return self.head.checkpoint
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that the weights were trained for."""
+        return self.head.epoch
 
     @property
     def classes(self) -> list[str]:
         """Names of the classes, in the order of the scores."""
-        return list(self.prepared.classes)
+        return list(self.head.classes)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Height, width and channels of a sample."""
-        return self.prepared.shape
+        return self.head.shape
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How images of another size become samples: as in training."""
-        return self.prepared.preprocessing
+        return self.head.preprocessing
 
     def predict(self, images: Images) -> np.ndarray:
         """Classify images.
@@ -99,28 +104,30 @@ class Classifier:
             Images of another type, or that cannot be read or converted.
         """
         rows = [self._scores(part) for part in self._batches(stacks_of(images, self.preprocessing))]
-        empty = np.empty((0, self.program.classes), np.float32)
+        empty = np.empty((0, len(self.head.classes)), np.float32)
         return np.concatenate([empty, *rows])
 
     def evaluate(
-        self, split: str = "test", data: tuple[Images, object] | None = None
+        self, split: str = "test",
+        data: str | os.PathLike[str] | tuple[Images, object] | None = None,
     ) -> dict[str, object]:
-        """Return accuracy and loss on a part of the run's own data, or on other images.
+        """Return accuracy and loss on a part of the data it was trained on, or on other images.
 
         Parameters
         ----------
         split : str
             ``test``, ``validation`` or ``train``: the splits of the run.
-        data : tuple of images and labels, optional
-            Other images, as for `predict`, and their class numbers, integers [n].
+        data : name, path, or tuple of images and labels, optional
+            The data set, where it is called otherwise here than in training. Or other images, as
+            for `predict`, and their class numbers, integers [n].
 
         Returns
         -------
         dict
-            ``<split>_accuracy`` (percent) and ``<split>_loss`` (mean cross-entropy), with `data`
-            ``accuracy`` and ``loss``; ``samples``, ``checkpoint``, ``epoch``; of a split also
-            ``data_changed``: which parts of the data, of ``train`` and ``test``, are others than
-            when the run was made.
+            ``<split>_accuracy`` (percent) and ``<split>_loss`` (mean cross-entropy), of other
+            images ``accuracy`` and ``loss``; ``samples``, ``checkpoint``, ``epoch``; of a split
+            also ``data_changed``: which parts of the data, of ``train`` and ``test``, are others
+            than when the run was made.
 
         Raises
         ------
@@ -128,8 +135,8 @@ class Classifier:
             No such split, no samples in it, data that do not fit the network, or a split that is
             no longer the run's (see `check_data`).
         """
-        if data is None:
-            (result, changed), prefix = self._evaluate_split(split), f"{split}_"
+        if data is None or isinstance(data, str | os.PathLike):
+            (result, changed), prefix = self._evaluate_split(split, data), f"{split}_"
             others = {"data_changed": changed}
         else:
             result, prefix, others = self._evaluate_images(data), "", {}
@@ -139,13 +146,22 @@ class Classifier:
             **others,
         }
 
-    def _evaluate_split(self, split: str) -> tuple[dict[str, float], list[str]]:
+    def _evaluate_split(
+        self, split: str, name: str | os.PathLike[str] | None
+    ) -> tuple[dict[str, float], list[str]]:
+        # Of size, and classifying does without.
+        from bnntrain.changes import check_data
+        from bnntrain.data.catalog import open_dataset
+        from bnntrain.data.feeds import Feeds
+        from bnntrain.evaluation import read
+
         if split not in SPLITS:
             raise UsageError(f"no split '{split}'. Give one of {', '.join(SPLITS)}")
-        config = self.prepared.config
-        with naming_the_key(config):
-            dataset = open_dataset(config.data.dataset, PictureOptions.of(config.data))
-        feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed)
+        data = self.head.data
+        with self.source.naming_the_data() if name is None else contextlib.nullcontext():
+            name = data.dataset if name is None else os.fspath(name)
+            dataset = open_dataset(name, PictureOptions.of(data))
+        feeds = Feeds(dataset, data.validation_fraction, self.head.seed)
         try:
             feed = getattr(feeds, split)
             if not feed.count:
@@ -153,13 +169,19 @@ class Classifier:
                     f"this run has no {split} samples (data.validation_fraction is 0). "
                     "Give another --split"
                 )
-            changed = check_data(self.path, self.prepared, dataset, split)
-            source = dataset.test if split == "test" else dataset.train
-            return evaluate(self.program, feed, source.path), changed
+            changed = check_data(self.path, self.head, dataset, split)
+            path = (dataset.test if split == "test" else dataset.train).path
+
+            def fill(first: int, rows: int) -> None:
+                read(feed, first, self.network, rows, path)
+
+            return self._measure(feed.count, fill), changed
         finally:
             feeds.close()
 
     def _evaluate_images(self, data: object) -> dict[str, float]:
+        from bnntrain.data.array_source import as_array, read_labels_of
+
         if not isinstance(data, tuple | list) or len(data) != 2:
             raise UsageError("data is not (images, labels). Give data=(x, y)")
         images, given = data
@@ -169,21 +191,37 @@ class Classifier:
         if not len(samples):
             raise UsageError("data: no images to evaluate on. Give at least one")
         try:
-            labels = read_labels_of(as_array(given), len(samples), self.program.classes, "")
+            labels = read_labels_of(as_array(given), len(samples), len(self.head.classes), "")
         except ArrayFaultError as error:
             raise UsageError("data", str(error)) from None
-        loss, hits = 0.0, 0
-        for first in range(0, len(samples), len(self.program.x)):
-            rows = self._put(samples[first : first + len(self.program.x)])
-            self.program.labels[:rows] = labels[first : first + rows]
-            batch_loss, batch_hits = self.program.evaluate_batch(rows)
-            loss, hits = loss + batch_loss, hits + batch_hits
-        count = len(samples)
-        return {"loss": loss / count, "accuracy": 100.0 * hits / count, "samples": count}
+
+        def fill(first: int, rows: int) -> None:
+            self._put(samples[first : first + rows])
+            self.network.labels[:rows] = labels[first : first + rows]
+
+        return self._measure(len(samples), fill)
+
+    def _measure(self, count: int, fill: Callable[[int, int], None]) -> dict[str, float]:
+        """Return mean loss, accuracy and number of samples; `fill` writes some of them.
+
+        Losses are added up in groups as large as a training step, as training does: the sum does
+        not depend on how many samples are worked on together.
+        """
+        batch, group = self.network.plan.batch_size, self.head.batch_size
+        losses, correct = np.empty(count), 0
+        for first in range(0, count, batch):
+            rows = min(batch, count - first)
+            fill(first, rows)
+            losses[first : first + rows], hits = self.network.losses(rows)
+            correct += hits
+        loss = 0.0
+        for first in range(0, count, group):
+            loss += sum(losses[first : first + group].tolist(), 0.0)
+        return {"loss": loss / count, "accuracy": 100.0 * correct / count, "samples": count}
 
     def _batches(self, stacks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield samples in batches of the program's size: single pictures are put together."""
-        size, waiting, count = len(self.program.x), [], 0
+        """Yield samples in batches of the model's size: single pictures are put together."""
+        size, waiting, count = self.network.plan.batch_size, [], 0
         for stack in stacks:
             for first in range(0, len(stack), size):
                 waiting.append(stack[first : first + size])
@@ -196,26 +234,26 @@ class Classifier:
             yield np.concatenate(waiting)
 
     def _scores(self, samples: np.ndarray) -> np.ndarray:
-        return self.program.scores(self._put(samples))
+        return self.network.scores(self._put(samples))
 
     def _put(self, samples: np.ndarray) -> int:
-        """Write samples where the program reads a batch; return how many."""
+        """Write samples where the model reads a batch; return how many."""
         rows = len(samples)
         flat = samples.reshape(rows, math.prod(self.shape))
-        np.bitwise_xor(flat, 0x80, out=self.program.x[:rows].view(np.uint8))
+        np.bitwise_xor(flat, 0x80, out=self.network.x[:rows].view(np.uint8))
         return rows
 
 
-def load(run: RunLike, checkpoint: str = "last") -> Classifier:
-    """Load the network of a run.
+def load(run: RunLike, checkpoint: str | None = None) -> Classifier:
+    """Load a trained network.
 
     Parameters
     ----------
     run : path or Run
-        Folder that `fit` made, or what `fit` returned.
-    checkpoint : str
-        ``last``, or ``best``: the latest epoch whose validation accuracy ties with the highest, see
-        `bnntrain.records.Best`.
+        Folder that `fit` made, what `fit` returned, or a file that `export` wrote.
+    checkpoint : str, optional
+        Of a run: ``last``, which is the default, or ``best``: the latest epoch whose validation
+        accuracy ties with the highest, see `bnntrain.records.Best`. A packed model has one.
 
     Returns
     -------
@@ -224,35 +262,11 @@ def load(run: RunLike, checkpoint: str = "last") -> Classifier:
     Raises
     ------
     RunError
-        Not a run folder, or its checkpoint is missing or damaged.
+        Neither a run folder nor a packed model, or a checkpoint or file that is missing or
+        damaged.
     UsageError
         Neither a path nor a run, or no such checkpoint.
     """
-    if checkpoint not in CHECKPOINTS:
-        raise UsageError(f"no checkpoint '{checkpoint}'. Give one of {', '.join(CHECKPOINTS)}")
-    folder = RunFolder.open(run_path(run))
-    path = folder.best if checkpoint == "best" else folder.last
-    if not path.is_file():
-        message = "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'"
-        raise RunError(path, message)
-    prepared = prepare_run(folder.path)
-    program = make_program(prepared, selected_isa())
-    state = _read_weights(folder, path, program)
-    try:
-        epoch = int(state["epoch"] if checkpoint == "best" else state["progress"]["epoch"])
-    except (KeyError, TypeError, ValueError):
-        message = f"is no '{checkpoint}' checkpoint. Put back a copy, or start a new run"
-        raise RunError(path, message) from None
-    return Classifier(folder.path, prepared, program, checkpoint, epoch)
-
-
-def _read_weights(folder: RunFolder, path: Path, program: Program) -> dict[str, object]:
-    """Read a checkpoint's weights; of a damaged one say what it can be replaced by."""
-    try:
-        return load_checkpoint(path, program.inference_state())
-    except RunError as error:
-        if not (error.is_damage and folder.previous.exists()):
-            raise
-        what = error.message.partition(". ")[0]
-        remedy = f"'bnntrain fit --resume {folder.path}' mends it, or put back a copy"
-        raise RunError(path, f"{what}. {remedy}", is_damage=True) from None
+    source = open_source(run_path(run), checkpoint)
+    threads = source.threads or available_threads()
+    return Classifier(source.path, Network(source, threads, selected_isa()), source)

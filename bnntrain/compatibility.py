@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from bnntrain import kernels
 from bnntrain.config import Config, origin_of
 from bnntrain.data.order import split_counts
 from bnntrain.errors import ConfigError, DataError
 from bnntrain.exactness import most_images
-from bnntrain.graph import Fused, Graph, Product, ShapeError, Size, build_graph
+from bnntrain.graph import Fused, Graph, LayerSpec, Product, ShapeError, Size, build_graph
 from bnntrain.method import Method, resolve_method
 
 
@@ -36,6 +38,17 @@ def naming_the_key(config: Config) -> Iterator[None]:
             else "Set data.dataset to the path of a folder of class folders, or of a file"
         )
         raise DataError(error.path, f"{what}. {remedy}", is_missing=True) from None
+
+
+def with_classes(config: Config, classes: int) -> Config:
+    """Give layers of ``units: classes`` their number: a run folder says what was trained."""
+    layers = tuple(
+        LayerSpec(spec.kind, spec.options | {"units": classes})
+        if spec.options.get("units") == "classes" else spec
+        for spec in config.model.layers
+    )
+    model = msgspec.structs.replace(config.model, layers=layers)
+    return msgspec.structs.replace(config, model=model)
 
 
 def train_count(config: Config, samples: int) -> int:

@@ -22,10 +22,11 @@ from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import BnntrainError, Interrupted
 from bnntrain.evaluation import evaluate, make_program, read
+from bnntrain.isa import selected_isa
 from bnntrain.meters import PeakMeter, rss_bytes
 from bnntrain.meters.recording import SECTIONS, Recording, earlier_sections
 from bnntrain.plan import MIB
-from bnntrain.preparation import Prepared, selected_isa
+from bnntrain.preparation import Prepared
 from bnntrain.records import Progress, RunFolder, load_checkpoint
 from bnntrain.schedule import LearningRate
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -206,6 +205,8 @@ def _guarded(
 
 
 def _load_array(file: IO[bytes], where: object) -> np.ndarray:
+    import zipfile  # pictures are read without
+
     try:
         _check_type(file)
         return np.load(file, allow_pickle=False)

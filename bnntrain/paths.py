@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Protocol
+
+from bnntrain.errors import UsageError
+
+
+class HasPath(Protocol):
+    """What `bnntrain.fit` returns: it knows its folder."""
+
+    path: Path
+
+
+RunLike = str | os.PathLike[str] | HasPath
+"""A run's folder, or what `bnntrain.fit` returned."""
+
+
+def run_path(run: RunLike) -> Path:
+    """Return the folder of a run.
+
+    Raises
+    ------
+    UsageError
+        It is no name and no run.
+    """
+    path = getattr(run, "path", run)
+    if isinstance(path, str | os.PathLike):
+        if not os.fspath(path):
+            raise UsageError("an empty name. Give the folder of a run")
+        return Path(path)
+    raise UsageError(f"a run of type {type(run).__name__}. Give its folder, or what fit returned")
 
 
 def is_file(path: Path) -> bool:

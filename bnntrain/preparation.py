@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
-from bnntrain import kernels
-from bnntrain.compatibility import fit_graph, naming_the_key, train_count
+from bnntrain.compatibility import fit_graph, naming_the_key, train_count, with_classes
 from bnntrain.config import Config, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
-from bnntrain.errors import KernelError, UsageError
-from bnntrain.graph import Graph, LayerSpec
+from bnntrain.graph import Graph
+from bnntrain.isa import selected_isa
 from bnntrain.limits import available_threads
 from bnntrain.method import Method, resolve_method
+from bnntrain.paths import RunLike, run_path
 from bnntrain.plan import Plan, largest_batch, make_plan
 from bnntrain.records import RunFolder
 from bnntrain.sizes import parse_size
 from bnntrain.steps import Step, make_steps
-
-
-class HasPath(Protocol):
-    """What `bnntrain.fit` returns: it knows its folder."""
-
-    path: Path
-
-
-RunLike = str | os.PathLike[str] | HasPath
-"""A run's folder, or what `bnntrain.fit` returned."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +90,7 @@ def prepare(
     selected_isa()
     with naming_the_key(config):
         known = known or describe(config.data.dataset, PictureOptions.of(config.data))
-    config = _with_classes(config, len(known.classes))
+    config = with_classes(config, len(known.classes))
     shape, threads = known.shape, threads_of(config)
     samples = train_count(config, known.train_count)
     graph = fit_graph(config, shape, len(known.classes), samples)
@@ -123,50 +110,9 @@ def prepare(
     return Prepared(config, method, shape, known.classes, graph, steps, plan)
 
 
-def _with_classes(config: Config, classes: int) -> Config:
-    """Give layers of ``units: classes`` their number: a run folder says what was trained."""
-    layers = tuple(
-        LayerSpec(spec.kind, spec.options | {"units": classes})
-        if spec.options.get("units") == "classes" else spec
-        for spec in config.model.layers
-    )
-    model = msgspec.structs.replace(config.model, layers=layers)
-    return msgspec.structs.replace(config, model=model)
-
-
-def selected_isa() -> str:
-    """Return the instruction set to run on.
-
-    Raises
-    ------
-    KernelError
-        ``BNNTRAIN_ISA`` names one that this machine cannot run.
-    """
-    try:
-        return kernels.selected_isa()
-    except ValueError as error:
-        raise KernelError(str(error)) from None
-
-
 def threads_of(config: Config) -> int:
     """Return the threads of a run: the configured number, or for 0 what can run at a time."""
     return config.train.threads or available_threads()
-
-
-def run_path(run: RunLike) -> Path:
-    """Return the folder of a run.
-
-    Raises
-    ------
-    UsageError
-        It is no name and no run.
-    """
-    path = getattr(run, "path", run)
-    if isinstance(path, str | os.PathLike):
-        if not os.fspath(path):
-            raise UsageError("an empty name. Give the folder of a run")
-        return Path(path)
-    raise UsageError(f"a run of type {type(run).__name__}. Give its folder, or what fit returned")
 
 
 def prepare_run(run: RunLike) -> Prepared:

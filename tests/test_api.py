@@ -390,7 +390,7 @@ def test_whatever_is_given_is_classified_or_refused_in_one_line(model, images):
 
 
 def test_evaluating_does_not_load_anew(model, run, digits, monkeypatch):
-    for name in ("load_checkpoint", "make_program"):
+    for name in ("open_source", "Network"):
         monkeypatch.delattr(f"bnntrain.classifier.{name}")
     x, y = digits["x_test"], digits["y_test"]
     own = model.evaluate()

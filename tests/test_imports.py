@@ -24,6 +24,7 @@ ORDER = (
     "paths",
     "sizes",
     "signals",
+    "isa",
     "graph",
     "config",
     "method",
@@ -39,6 +40,7 @@ ORDER = (
     "compatibility",
     "meters",
     "records",
+    "packed",
     "preparation",
     "evaluation",
     "checkpoints",
@@ -48,7 +50,9 @@ ORDER = (
     "samples",
     "changes",
     "classifier",
+    "exports",
     "api",
+    "latency",
     "kernel_cases",
     "footprint",
     "inventory",
@@ -63,9 +67,10 @@ ORDER = (
 # Units that are narrower than their place in the order allows.
 ONLY = {
     "limits": set(),
-    "paths": set(),
+    "paths": {"errors"},
     "sizes": {"errors"},
     "signals": set(),
+    "isa": {"errors"},
     "graph": set(),
     "accounting": {"graph"},
     "schedule": {"config"},
@@ -79,6 +84,8 @@ ONLY = {
     "board": set(),
 }
 KERNEL_USERS = {
+    "isa",
+    "packed",
     "compatibility",
     "steps",
     "program",

@@ -28,7 +28,7 @@ read -r -a one_of_each <<<"${ARM_CPUS:-cortex-a53 cortex-a76}" # without and wit
 epochs=${ARM_EPOCHS:-60}
 # Emulated floats are slow: of the convolutional networks, `efficient` alone.
 tests=(tests/kernels tests/training/test_golden.py tests/training/test_step.py tests/training/test_determinism.py
-    tests/cli/test_doctor_verb.py tests/cli/test_doctor_board.py tests/cli/test_trained_verbs.py
+    tests/packed/test_equality.py tests/cli/test_doctor_verb.py tests/cli/test_doctor_board.py tests/cli/test_trained_verbs.py
     -k "not (conv and (standard or wang2021))")
 # shellcheck disable=SC2206
 [ -z "${ARM_TESTS-}" ] || tests=($ARM_TESTS)

@@ -35,5 +35,5 @@ assert bnntrain.kernels.__file__.startswith(sys.path[0]), bnntrain.kernels.__fil
 tests = ["step", "golden", "gradients", "conv_step", "conv_gradients", "conv_lifetimes"]
 # A sanitizer writes what it found to standard error as it ends the process; captured, that would be lost.
 sys.exit(pytest.main(["-q", "-s", "-n", "2", "-p", "no:cacheprovider", "tests/test_feed.py", "tests/test_augment.py", "tests/kernels/test_marks.py",
-                      *(f"tests/training/test_{name}.py" for name in tests)]))
+                      "tests/packed/test_equality.py", *(f"tests/training/test_{name}.py" for name in tests)]))
 TESTS

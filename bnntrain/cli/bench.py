@@ -14,7 +14,8 @@ from bnntrain.cli import options
 from bnntrain.cli.output import condition_lines, echo_json
 from bnntrain.errors import UsageError
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS
-from bnntrain.report import columns, plural
+from bnntrain.latency import bench_latency
+from bnntrain.report import columns, plural, size_text
 from bnntrain.step_table import MOST, Step, read_steps, step_table
 
 _OPERATIONS = (*PRODUCTS, *ELEMENTWISE)
@@ -24,6 +25,11 @@ _WARMUP = 20
 @click.command()
 @click.option(
     "--step", "config", metavar="CONFIG", help="Measure training steps of a configuration instead."
+)
+@click.option(
+    "--latency", "model", metavar="MODEL",
+    help="Measure how long a trained network takes for an image: the folder of a run, or a file "
+    "that 'bnntrain export' wrote.",
 )
 @click.option("--isa", "isas", multiple=True, help="Only this instruction set; may be given again.")
 @click.option("--op", "operations", multiple=True, help="Only this operation; may be given again.")
@@ -53,6 +59,7 @@ _WARMUP = 20
 @options.json_option
 def bench(
     config: str | None,
+    model: str | None,
     isas: tuple[str, ...],
     operations: tuple[str, ...],
     listed: bool,
@@ -73,8 +80,16 @@ def bench(
     the steps are timed whole, for 's per batch', the others pass by pass on the first thread, whose
     share of the work is never the smallest. 'read' is the reading of records; 'outside' is what no
     other row accounts for: Python, starting and joining of threads, code between passes.
+
+    With --latency: the median time from pixels to scores, for --batch-size images (1) together on
+    --threads threads (as many as 'predict' takes), with the memory that this takes.
     """
     overrides = options.overrides_of(parameters)
+    if model is not None:
+        if config is not None:
+            raise UsageError("--latency and --step measure different things. Give one of them")
+        _bench_latency(model, overrides, as_json)
+        return
     if listed:
         echo_json(_OPERATIONS) if as_json else click.echo("\n".join(_OPERATIONS))
         return
@@ -101,6 +116,26 @@ def bench(
             click.echo(_line(row))
     if as_json:
         echo_json(rows)
+
+
+def _bench_latency(model: str, overrides: dict[str, object], as_json: bool) -> None:
+    sizes = {"train.batch_size": 1, "train.threads": 0}
+    if set(overrides) - set(sizes):
+        raise UsageError("--latency takes --batch-size and --threads, no other options of training")
+    batch, threads = (sizes | overrides).values()
+    result = bench_latency(model, batch_size=batch, threads=threads)
+    if as_json:
+        echo_json(result)
+        return
+    taken = plural(result["threads"], "thread")
+    for line in columns([
+        ("latency", f"{1e3 * result['seconds_per_image']:.3f} ms per image"),
+        ("work", f"{result['gmac_per_image']:.3f} GMAC, {result['gmac_per_s']:.1f} GMAC/s"),
+        ("taken", f"{plural(batch, 'image')} at a time, {taken}, {result['isa']}"),
+        ("memory", f"{size_text(result['arena_bytes'])}, weights included"),
+        ("file", size_text(result["model_bytes"])),
+    ]):  # fmt: skip
+        click.echo(line)
 
 
 def _check(flag: str, given: tuple[str, ...], known: Sequence[str], remedy: str) -> None:

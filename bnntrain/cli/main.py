@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from bnntrain import __version__
 from bnntrain.cli.output import echo_error
 from bnntrain.cli.streams import forgive_lost_errors
 from bnntrain.errors import BnntrainError, Interrupted
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 # click 8.1 prints the help of a group without a verb by itself, later ones raise this.
@@ -26,6 +28,7 @@ _VERBS = {
     "fit": "Train a network.",
     "evaluate": "Measure accuracy and loss of a trained network.",
     "predict": "Classify images.",
+    "export": "Write a trained network into one file, to be used without its run.",
     "plan": "Show the memory of a run by variable, before it starts.",
     "summary": "Show a network's layers, parameters, operations and sizes.",
     "compare": "Train a network by several methods and compare them.",
@@ -58,6 +61,8 @@ class _Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb; for one that there is not, name the nearest."""
         if args[0] not in _VERBS and not ctx.resilient_parsing:
+            import difflib  # for a mistake alone
+
             near = difflib.get_close_matches(args[0], _VERBS, 1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             ctx.fail(f"no verb '{args[0]}'.{hint}")
@@ -77,6 +82,8 @@ class _Verbs(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer verbs and options to a shell, without importing the verbs."""
+        from click.shell_completion import CompletionItem  # a shell alone asks for it
+
         verbs = [name for name in _VERBS if name.startswith(incomplete)]
         items = [CompletionItem(name, help=_VERBS[name]) for name in verbs]
         return items + click.Command.shell_complete(self, ctx, incomplete)

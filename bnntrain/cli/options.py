@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from bnntrain.config import parse_override, shipped_configs
 from bnntrain.errors import UsageError
 from bnntrain.sizes import parse_size
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 """Adds ``as_json: bool``."""
@@ -84,6 +87,8 @@ def complete_config(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer shipped configurations and files to a shell."""
+    from click.shell_completion import CompletionItem  # a shell alone asks for it
+
     shipped = [name for name in shipped_configs() if name.startswith(incomplete)]
     if shipped and "/" not in incomplete:
         return [CompletionItem(name) for name in shipped]
@@ -101,8 +106,9 @@ def configuration(required: bool = True) -> Callable:
 config_argument = configuration()
 """A ``.yaml`` file or the name of a shipped configuration."""
 
-run_argument = click.argument("run", metavar="RUN", type=click.Path())
-"""Folder of a run."""
+
+model_argument = click.argument("model", metavar="MODEL", type=click.Path())
+"""Folder of a run, or a file that ``export`` wrote."""
 
 memory_limit_option = click.option(
     "--memory-limit",
@@ -115,12 +121,10 @@ memory_limit_option = click.option(
 checkpoint_option = click.option(
     "--checkpoint",
     type=click.Choice(["last", "best"]),
-    default="last",
-    show_default=True,
-    help="Weights of the last epoch, or of the best: the latest whose validation accuracy is "
-    "within one standard error of the highest.",
+    help="Of a run: weights of the last epoch, the default, or of the best: the latest whose "
+    "validation accuracy is within one standard error of the highest.",
 )
-"""Adds ``checkpoint: str``."""
+"""Adds ``checkpoint: str | None``."""
 
 
 # Option, dotted key, type, help.

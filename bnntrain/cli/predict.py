@@ -1,4 +1,4 @@
-"""``bnntrain predict RUN FILE...``: classes and scores of images."""
+"""``bnntrain predict MODEL FILE...``: classes and scores of images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from bnntrain import api
+from bnntrain.classifier import load
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_error, echo_json, printable, weights_words
 from bnntrain.data.picture_frames import first_counts
@@ -23,7 +23,7 @@ _GAP = "  "
 
 
 @click.command()
-@options.run_argument
+@options.model_argument
 # Not the parser but `_read` says what cannot be read: the other files are answered then.
 @click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(readable=False)
@@ -44,9 +44,9 @@ _GAP = "  "
 )  # fmt: skip
 @options.json_option
 def predict(
-    run: str,
+    model: str,
     files: tuple[str, ...],
-    checkpoint: str,
+    checkpoint: str | None,
     top: int,
     invert: bool,
     resize: bool,
@@ -54,10 +54,11 @@ def predict(
 ) -> int:
     """Classify images.
 
-    RUN is the folder that 'bnntrain fit' made. FILE is a picture of any size (PNG, JPEG, WebP, BMP,
-    GIF, TIFF; needs Pillow: pip install 'bnntrain[images]'), an .npy file of uint8, one image or a
-    stack, a folder of such files, or - for one of them on standard input. Prints file, class and
-    score; the scores of all classes add up to 1.
+    MODEL is the folder that 'bnntrain fit' made, or a file that 'bnntrain export' wrote. FILE is a
+    picture of any size (PNG, JPEG, WebP, BMP, GIF, TIFF; needs Pillow: pip install
+    'bnntrain[images]'), an .npy file of uint8, one image or a stack, a folder of such files, or -
+    for one of them on standard input. Prints file, class and score; the scores of all classes add
+    up to 1.
 
     A file that is no good has a line on standard error in place of an answer, the others are
     answered, and the exit code is 2. Standard error says which epoch's weights answered. Each line
@@ -65,11 +66,11 @@ def predict(
     """  # fmt: skip
     if "" in files:
         raise UsageError("a FILE has an empty name. Give a file or folder ('.' is this folder)")
-    loaded = api.load(run, checkpoint)
-    prepared = loaded.prepared
-    wanted = prepared.preprocessing if resize else Preprocessing(prepared.shape, "exact")
+    loaded = load(model, checkpoint)
+    classes = loaded.classes
+    wanted = loaded.preprocessing if resize else Preprocessing(loaded.shape, "exact")
     listed = list(_listed(files))
-    rows = _Rows([name for name, _ in listed], prepared.classes)
+    rows = _Rows([name for name, _ in listed], classes)
     answers, series, is_whole, weights_said = [], [], True, False
     for name, fault in listed:
         stack = fault or _read(name, wanted, invert)
@@ -81,11 +82,11 @@ def predict(
         if name != _STDIN and is_series(Path(name)):
             series.append(name)
         if not weights_said:
-            click.echo(f"weights: {weights_words(checkpoint, loaded.epoch)}", err=True)
+            click.echo(f"weights: {weights_words(loaded.checkpoint, loaded.epoch)}", err=True)
             weights_said = True
         for index, scores in enumerate(loaded.predict(stack)):
             place = index if len(stack) > 1 else None
-            answer = _answer(name, place, scores, prepared.classes, top)
+            answer = _answer(name, place, scores, classes, top)
             if as_json:
                 answers.append(answer)
             else:

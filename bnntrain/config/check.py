@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -60,10 +59,17 @@ def show(value: object) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
+def _near(given: object, known: list[str]) -> list[str]:
+    """Return the nearest word, if one is near."""
+    import difflib  # for a mistake alone
+
+    return difflib.get_close_matches(str(given), known, n=1)
+
+
 def did_you_mean(given: object, known: Iterable[str]) -> str:
     """Name the nearest known word, or all of them where none is near."""
     known = list(known)
-    near = difflib.get_close_matches(str(given), known, n=1)
+    near = _near(given, known)
     return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known) or 'none'}"
 
 
@@ -152,7 +158,7 @@ def _all_keys(kind: type[msgspec.Struct], key: str = "") -> list[str]:
 
 def _nearest_choice(kind: object, value: object) -> str:
     choices = [str(word) for part in _parts(kind) for word in getattr(part, "values", ())]
-    near = difflib.get_close_matches(str(value), choices, n=1)
+    near = _near(value, choices)
     return f". Did you mean '{near[0]}'?" if near else ""
 
 

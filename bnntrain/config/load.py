@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -26,7 +25,6 @@ from bnntrain.config.schema import (
     Model,
     Side,
 )
-from bnntrain.config.strict_yaml import dump_yaml, parse_yaml
 from bnntrain.errors import ConfigError
 
 Reference = str | os.PathLike[str] | Mapping[str, object] | Config
@@ -167,7 +165,7 @@ def parse_override(text: str) -> tuple[str, object]:
     if not equals or not key:
         raise ConfigError(OVERRIDE, "", f"{show(text)} is not key=value. Write train.epochs=3")
     try:
-        return key, parse_yaml(value, OVERRIDE)
+        return key, _parse(value, OVERRIDE)
     except ConfigError as error:
         raise ConfigError(OVERRIDE, key, error.message) from None
 
@@ -177,6 +175,8 @@ def dump_config(config: Config) -> str:
 
     Keys whose value is the method's own (None) are left out.
     """
+    from bnntrain.config.strict_yaml import dump_yaml  # see `_parse`
+
     return dump_yaml(_plain(config))
 
 
@@ -192,6 +192,8 @@ def config_digest(config: Config) -> str:
         if values["data"].get(name) == _DATA_DEFAULTS.get(name):
             values["data"].pop(name, None)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    import hashlib  # of 3.5 MiB, and classifying needs no digest
+
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -208,6 +210,12 @@ def _plain(config: Config) -> dict[str, object]:
     return head | values
 
 
+def _parse(text: str, source: str) -> object:
+    from bnntrain.config.strict_yaml import parse_yaml  # a packed model is read without PyYAML
+
+    return parse_yaml(text, source)
+
+
 def _read_raw(reference: Reference) -> tuple[dict[str, object], str, Path]:
     """Return what a configuration holds, its name for messages, and the folder of its models."""
     if isinstance(reference, Config):
@@ -219,7 +227,7 @@ def _read_raw(reference: Reference) -> tuple[dict[str, object], str, Path]:
     except TypeError:
         form = "Give a .yaml file, a shipped name, a dict or a Config"
         raise ConfigError(show(reference), "", f"is no configuration. {form}") from None
-    raw = parse_yaml(text, source)
+    raw = _parse(text, source)
     if not isinstance(raw, dict):
         message = f"{show(raw)} is not a configuration. See 'bnntrain config show digits'"
         raise ConfigError(source, "", message)
@@ -288,7 +296,7 @@ def _load_model(given: object, name: str, where: Where, folder: Path) -> Model:
     if not isinstance(given, str) or not given:
         raise where.error("model", f"{show(given)} is not allowed. Give {MODEL_FORMS}")
     text, source = find_model(given, where, folder)
-    raw = parse_yaml(text, source)
+    raw = _parse(text, source)
     if not isinstance(raw, dict):
         message = f"{show(raw)} is not a model. Give a mapping with the key layers"
         raise ConfigError(source, "", message)

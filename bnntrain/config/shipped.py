@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bnntrain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 SUFFIX = ".yaml"
 FOLDER = "configs"
@@ -44,6 +46,8 @@ def shipped_text(name: str) -> str:
 
 
 def _root() -> Traversable:
+    from importlib import resources  # of size, and a run's configuration is found without
+
     try:
         return resources.files(_PACKAGE)
     except ModuleNotFoundError:

@@ -5,9 +5,9 @@ name, synced, and renamed over the former one. A run killed at any moment leaves
 checkpoint and the rows that belong to it.
 """
 
-from bnntrain.records.atomic import reported
+from bnntrain.records.atomic import reported, write_atomically
 from bnntrain.records.best import Best
-from bnntrain.records.checkpoint import load_checkpoint, save_checkpoint
+from bnntrain.records.checkpoint import load_checkpoint, open_checkpoint, save_checkpoint
 from bnntrain.records.folder import METRICS, RunFolder
 from bnntrain.records.nearby import RUNS, is_run, runs_in
 from bnntrain.records.progress import Progress
@@ -20,7 +20,9 @@ __all__ = [
     "RunFolder",
     "is_run",
     "load_checkpoint",
+    "open_checkpoint",
     "reported",
     "runs_in",
     "save_checkpoint",
+    "write_atomically",
 ]

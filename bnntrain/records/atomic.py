@@ -25,14 +25,14 @@ _FAILURES = {
     errno.ENOSPC: "no space left on the device. Free some and {again}",
     errno.EDQUOT: "disk quota exceeded. Free some and {again}",
     errno.EFBIG: "the file size limit is reached. Raise it and {again}",
-    errno.EACCES: "no permission. Give a folder that can be written to with --run-dir",
-    errno.EPERM: "no permission. Give a folder that can be written to with --run-dir",
-    errno.EROFS: "the file system is read-only. Give another folder with --run-dir",
+    errno.EACCES: "no permission. Give a folder that can be written to with {option}",
+    errno.EPERM: "no permission. Give a folder that can be written to with {option}",
+    errno.EROFS: "the file system is read-only. Give another folder with {option}",
 }
 
 
 @contextlib.contextmanager
-def reported(path: Path, remains: str = "") -> Iterator[None]:
+def reported(path: Path, remains: str = "", option: str = "--run-dir") -> Iterator[None]:
     """Turn a failure of the file system into one line that says what is still good.
 
     Parameters
@@ -41,6 +41,8 @@ def reported(path: Path, remains: str = "") -> Iterator[None]:
         File or folder that is worked on.
     remains : str
         What is still valid when this fails; without it there is nothing to resume.
+    option : str
+        What gives another place to write to.
 
     Raises
     ------
@@ -53,16 +55,18 @@ def reported(path: Path, remains: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _WRONG_NAMES:
-            message = f"{_WRONG_NAMES[error.errno]}. Give another --run-dir"
+            message = f"{_WRONG_NAMES[error.errno]}. Give another {option}"
             raise RunError(path, message) from None
         other = f"cannot be written ({error.strerror or error})"
         again = "continue with --resume" if remains else "start again"
-        reason = _FAILURES.get(error.errno, other).replace("{again}", again)
+        reason = _FAILURES.get(error.errno, other)
+        reason = reason.replace("{again}", again).replace("{option}", option)
         raise WriteError(path, f"{reason}{'. ' + remains if remains else ''}") from None
 
 
 def write_atomically(
-    path: Path, write: Callable[[BinaryIO], None], remains: str = "", former: Path | None = None
+    path: Path, write: Callable[[BinaryIO], None], remains: str = "", former: Path | None = None,
+    option: str = "--run-dir",
 ) -> None:
     """Replace a file in one step.
 
@@ -76,6 +80,8 @@ def write_atomically(
         What is still valid when this fails, for the message.
     former : Path, optional
         Name in the same folder under which the file that is replaced remains.
+    option : str
+        What gives another place to write to, for the message.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def write_atomically(
         Disk full, no permission, ...; `path` is as before and nothing else is left behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with reported(path, remains):
+    with reported(path, remains, option):
         try:
             with temporary.open("wb") as file:
                 write(file)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from bnntrain.errors import RunError
 from bnntrain.records.atomic import write_atomically
 
+if TYPE_CHECKING:
+    import zipfile
+
 _STATE = "state"
+_STORED = 0  # zipfile.ZIP_STORED
 # Checkpoints are copied in pieces, so that saving one never needs a second copy of the weights.
 _PIECE = 1 << 16
 
@@ -46,6 +50,8 @@ def save_checkpoint(
     WriteError
         The former checkpoint, if there was one, is untouched.
     """
+    import zipfile  # of size, and packed models are read without
+
     text = np.frombuffer(json.dumps(state, allow_nan=False).encode(), dtype=np.uint8)
 
     def write(file: BinaryIO) -> None:
@@ -96,9 +102,30 @@ def load_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, o
     RunError
         Missing, damaged (checksums are verified before an array is touched) or of another model.
     """
+    with open_checkpoint(path) as checkpoint:
+        # All of it before a header is parsed: damaged bytes reach neither a parser nor an array.
+        checkpoint.verify(arrays)
+        for name, array in arrays.items():
+            checkpoint.read(name, array)
+        return checkpoint.state
+
+
+@contextlib.contextmanager
+def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
+    """Open a checkpoint to read its members one at a time.
+
+    Raises
+    ------
+    RunError
+        Here and while it is open: missing, damaged, of another model.
+    """
+    import zipfile  # see `save_checkpoint`
+
     is_damage = True
     try:
-        return _load(path, arrays)
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            yield Checkpoint(archive)
+        return
     except FileNotFoundError:
         message = "no such checkpoint. Is this the folder of a run?"
     except _OtherModelError as error:
@@ -115,19 +142,51 @@ def load_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, o
     raise RunError(path, message, is_damage)
 
 
-def _load(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, object]:
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        # All of it before a header is parsed: damaged bytes reach neither a parser nor an array.
-        for name in (_STATE, *arrays):
-            _verify_member(archive, name)
-        for name, array in arrays.items():
-            _read_member(archive, name, array)
-        with archive.open(f"{_STATE}.npy") as stream:
+class Checkpoint:
+    """An open checkpoint; members are to be verified before they are read."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+
+    @property
+    def state(self) -> dict[str, object]:
+        """The JSON state."""
+        with self._archive.open(f"{_STATE}.npy") as stream:
             _read_header(stream)
             state = json.loads(stream.read())
-    if not isinstance(state, dict):
-        raise ValueError("its state is no mapping")
-    return state
+        if not isinstance(state, dict):
+            raise ValueError("its state is no mapping")
+        return state
+
+    def verify(self, names: Iterable[str]) -> None:
+        """Compare the checksums of members, and of the state."""
+        for name in (_STATE, *names):
+            _verify_member(self._archive, name)
+
+    def read(self, name: str, array: np.ndarray) -> None:
+        """Read a member into an array of its type and shape."""
+        with self._archive.open(f"{name}.npy") as stream:
+            _check_header(stream, name, array.dtype, array.shape)
+            content = _bytes_of(array)
+            for start in range(0, len(content), _PIECE):
+                _read_into(stream, name, content[start : start + _PIECE])
+            _check_end(stream, name)
+
+    def rows(
+        self, name: str, dtype: str, shape: tuple[int, ...], most: int
+    ) -> Iterator[np.ndarray]:
+        """Yield a member of this type and shape, at most so many rows at a time.
+
+        All pieces share one array.
+        """
+        with self._archive.open(f"{name}.npy") as stream:
+            _check_header(stream, name, np.dtype(dtype), shape)
+            piece = np.empty((min(most, shape[0]), *shape[1:]), dtype)
+            for start in range(0, shape[0], most):
+                part = piece[: shape[0] - start]
+                _read_into(stream, name, _bytes_of(part))
+                yield part
+            _check_end(stream, name)
 
 
 def _verify_member(archive: zipfile.ZipFile, name: str) -> None:
@@ -137,7 +196,7 @@ def _verify_member(archive: zipfile.ZipFile, name: str) -> None:
     except KeyError:
         raise _OtherModelError(f"has no {name}") from None
     # Anything else would hand damaged bytes to a decompressor.
-    if member.compress_type != zipfile.ZIP_STORED:
+    if member.compress_type != _STORED:
         raise ValueError(f"{name} is compressed")
     with archive.open(member) as stream:
         while stream.read(_PIECE):
@@ -151,16 +210,23 @@ def _read_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _read_member(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    with archive.open(f"{name}.npy") as stream:
-        shape, dtype = _read_header(stream)
-        if shape != array.shape or dtype != array.dtype:
-            wanted = f"{array.dtype} {array.shape}"
-            raise _OtherModelError(f"{name} is {dtype} {shape}, not {wanted}")
-        content = _bytes_of(array)
-        for start in range(0, len(content), _PIECE):
-            target = content[start : start + _PIECE]
-            if stream.readinto(target) != len(target):
-                raise ValueError(f"{name} is shorter than its header says")
-        if stream.read(1):
-            raise ValueError(f"{name} is longer than its header says")
+def _check_header(
+    stream: BinaryIO, name: str, wanted_dtype: np.dtype, wanted_shape: tuple[int, ...]
+) -> None:
+    shape, dtype = _read_header(stream)
+    if shape != wanted_shape or dtype != wanted_dtype:
+        wanted = f"{wanted_dtype} {wanted_shape}"
+        raise _OtherModelError(f"{name} is {dtype} {shape}, not {wanted}")
+
+
+def _read_into(stream: BinaryIO, name: str, target: memoryview) -> None:
+    while len(target):
+        count = stream.readinto(target)
+        if not count:
+            raise ValueError(f"{name} is shorter than its header says")
+        target = target[count:]
+
+
+def _check_end(stream: BinaryIO, name: str) -> None:
+    if stream.read(1):
+        raise ValueError(f"{name} is longer than its header says")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 RUNS = "runs"
@@ -25,6 +24,8 @@ def runs_in(folder: Path) -> list[Path]:
 def near_runs(path: Path) -> str:
     """Ask for the run that may have been meant: with a like name, beside it or in `RUNS`."""
     known = {str(run): run.name for run in (*runs_in(path.parent), *runs_in(Path(RUNS)))}
+    import difflib  # for a mistake alone
+
     near = difflib.get_close_matches(path.name, known.values(), 2)
     names = [repr(name) for name in known if known[name] in near]
     return f"Did you mean {' or '.join(names[:3])}?" if names else ""

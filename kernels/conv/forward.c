@@ -121,14 +121,10 @@ static void measure(struct forward *f, int first)
     for (size_t o = 0; o < b->outputs; o++) b->magnitude[o] = f->all.real[0][o] / n;
 }
 
-/* Rows of positions one behind the other without gaps: what a dense block takes in. */
-static void flatten(const struct bnn_conv *c, size_t image)
+void bnn_conv_flatten(const uint64_t *from, size_t rows, size_t bits, uint64_t *to)
 {
-    const size_t rows = bnn_out_positions(&c->window), bits = c->block.outputs, words = bnn_words(bits);
-    const size_t flat_words = bnn_words(rows * bits);
-    const uint64_t *from = c->block.out_u1 + image * rows * words;
-    uint64_t *to = c->flat_u1 + image * flat_words;
-    memset(to, 0, flat_words * sizeof *to);
+    const size_t words = bnn_words(bits);
+    memset(to, 0, bnn_words(rows * bits) * sizeof *to);
     for (size_t row = 0; row < rows; row++)
         for (size_t word = 0; word < words; word++) {
             const size_t at = row * bits + word * BNN_WORD_BITS, shift = at % BNN_WORD_BITS;
@@ -140,8 +136,10 @@ static void flatten(const struct bnn_conv *c, size_t image)
 
 static void flatten_image(const void *context, size_t image)
 {
-    const struct conv_call *call = context;
-    TIMED(&call->c->block, BNN_phase_pack, flatten(call->c, image));
+    const struct bnn_conv *c = ((const struct conv_call *)context)->c;
+    const size_t rows = bnn_out_positions(&c->window), bits = c->block.outputs;
+    TIMED(&c->block, BNN_phase_pack, bnn_conv_flatten(c->block.out_u1 + image * rows * bnn_words(bits), rows, bits,
+                                                      c->flat_u1 + image * bnn_words(rows * bits)));
 }
 
 void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int training, int first,

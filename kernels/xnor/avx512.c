@@ -10,6 +10,7 @@
  *   vpaddd zmm         -       2                                         24
  *   Three instructions at two a cycle: the limit is 341 MAC a cycle.  (The adder of avx2.c would make it 390, but measured
  *   no faster here: its loop is short of registers and loads.)
+ * A panel pays when several rows use it: fewer are multiplied along the depth, eight words a vector, as b lies.
  * Lanes count at most 32 per unit: 2^31 is out of reach below a depth of 2^31.
  */
 #if defined(__x86_64__)
@@ -18,7 +19,7 @@
 
 #include "xnor.h"
 
-enum { ROWS = 6, LANES = 16, WIDE = BNN_TILE / LANES, UNIT_BITS = 32, UNITS = BNN_WORD_BITS / UNIT_BITS };
+enum { PANEL_PAYS = 4, DEEP = 8, ROWS = 6, LANES = 16, WIDE = BNN_TILE / LANES, UNIT_BITS = 32, UNITS = BNN_WORD_BITS / UNIT_BITS };
 #define UNROLL _Pragma("GCC unroll 8")
 
 /* Up to 64 columns of b in the panel, `words` deep, `width` wide; `live`: the lanes that are columns. */
@@ -132,11 +133,36 @@ static inline __attribute__((always_inline)) void all_rows(const int vectors, co
     }
 }
 
+/* Bits that differ in two rows of words. */
+static inline int64_t differing(const uint64_t *a, const uint64_t *b, size_t words)
+{
+    __m512i count_u64x8 = _mm512_setzero_si512();
+    for (size_t k = 0; k < words; k += DEEP) {
+        const __mmask8 live = (__mmask8)bnn_low_bits(bnn_min(DEEP, words - k));
+        const __m512i bits = _mm512_xor_si512(_mm512_maskz_loadu_epi64(live, a + k), _mm512_maskz_loadu_epi64(live, b + k));
+        count_u64x8 = _mm512_add_epi64(count_u64x8, _mm512_popcnt_epi64(bits));
+    }
+    return _mm512_reduce_add_epi64(count_u64x8);
+}
+
+static void few_rows(const uint64_t *a, size_t rows, size_t a_stride, const uint64_t *b, size_t columns, size_t b_stride,
+                     size_t depth, int32_t *y, size_t y_stride)
+{
+    const size_t words = bnn_words(depth);
+    for (size_t column = 0; column < columns; column++, b += b_stride)
+        for (size_t row = 0; row < rows; row++)
+            y[row * y_stride + column] = (int32_t)((int64_t)depth - 2 * differing(a + row * a_stride, b, words));
+}
+
 void bnn_xnor_gemm_u1_i32_avx512(const uint64_t *a, size_t rows, size_t a_stride_words,
                                  const uint64_t *b, size_t columns, size_t b_stride_words, size_t depth,
                                  int32_t *y, size_t y_stride, void *panel)
 {
     const size_t words = bnn_words(depth);
+    if (rows < PANEL_PAYS) {
+        few_rows(a, rows, a_stride_words, b, columns, b_stride_words, depth, y, y_stride);
+        return;
+    }
     for (size_t j = 0; j < columns; j += BNN_TILE)
         for (size_t k0 = 0; k0 == 0 || k0 < words; k0 += BNN_PANEL_WORDS) {
             const size_t width = bnn_min(BNN_TILE, columns - j);

@@ -16,6 +16,8 @@ ORDER = (
     {"dispatch"},
     {"block", "limit", "counting"},
     {"dense", "conv", "loss"},
+    {"infer"},
+    {"infer"},
 )
 GENERATED = {"counting_kernels.inc"}
 PLACES = {folder: place for place, folders in enumerate(ORDER) for folder in folders}

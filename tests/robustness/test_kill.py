@@ -193,7 +193,7 @@ def test_interrupted_while_data_are_converted(home, tmp_path):
 
 def test_interrupted_in_another_verb(run_folder, place):
     before = place.snapshot()
-    result = at(place, "call:evaluate_batch::2:SIGINT", arguments=("evaluate", "run"))
+    result = at(place, "call:losses::2:SIGINT", arguments=("evaluate", "run"))
     assert_one_line(result, "stopped at once")
     assert place.snapshot() == before
 

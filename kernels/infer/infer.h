@@ -1,0 +1,53 @@
+/* infer.h: a packed network, forward only: products of packed weights, one comparison a value, reals at the end.
+ *
+ * Weights are packed and transposed, and thresholds found, when a network is loaded; nothing is left to do per batch but
+ * products, comparisons and pooling.  A hidden layer's sign: bit = (y < threshold) xor flip.  The bits are those of
+ * bnn_dense_forward and bnn_conv_forward with the running statistics (see norm/channel.h).
+ *
+ * B = batch, I = inputs of a product, O = output channels.
+ */
+#ifndef BNN_INFER_H
+#define BNN_INFER_H
+
+#include "../dispatch/dispatch.h"
+#include "../conv/window.h"
+
+struct bnn_infer_layer {
+    size_t inputs, outputs;
+    /* What comes in: pixels less 128 (the first layer) or packed signs; the other is NULL.  Rows are samples, or the
+     * positions of a convolution's images. */
+    const int8_t *x_i8;
+    const uint64_t *x_u1;
+    /* Packed signs [O][words(I)], of a convolution [O][taps][words(channels)]; of the first layer [I][words(O)]. */
+    const uint64_t *weights;
+    /* A hidden layer: [O]; choice: what pooling behind the sign chooses by where that is another threshold, or NULL. */
+    const int32_t *threshold, *choice;
+    const uint8_t *flip;
+    uint64_t *out_u1;
+    /* The last layer: z = y * scale + shift [B][O]. */
+    const float *scale, *shift;
+    float *out_f32;
+    /* A convolution has origins; as in conv.h. */
+    struct bnn_window window;
+    const struct bnn_origin *origins;
+    int32_t *tap_sums;
+    uint64_t *flat_u1;
+};
+
+/* One thread's scratch begins at scratch + thread * stride, 64-byte aligned. */
+struct bnn_inference {
+    const struct bnn_kernels *kernels;
+    const struct bnn_infer_layer *layers;
+    size_t count;
+    unsigned char *scratch;
+    size_t stride;
+    int threads;
+};
+
+/* Bytes of one thread's scratch for a layer. */
+size_t bnn_infer_scratch(const struct bnn_infer_layer *layer);
+
+/* All layers, one after the other, for the first `batch` samples. */
+void bnn_infer(const struct bnn_inference *infer, size_t batch);
+
+#endif

@@ -1,0 +1,148 @@
+# infer.pyx: the binding of infer.h.
+
+from libc.stdlib cimport calloc, free
+
+cdef extern from "infer/infer.h":
+    struct bnn_infer_layer:
+        size_t inputs
+        size_t outputs
+        const int8_t *x_i8
+        const uint64_t *x_u1
+        const uint64_t *weights
+        const int32_t *threshold
+        const int32_t *choice
+        const uint8_t *flip
+        uint64_t *out_u1
+        const float *scale
+        const float *shift
+        float *out_f32
+        bnn_window window
+        const bnn_origin *origins
+        int32_t *tap_sums
+        uint64_t *flat_u1
+    struct bnn_inference:
+        const bnn_kernels *kernels
+        const bnn_infer_layer *layers
+        size_t count
+        unsigned char *scratch
+        size_t stride
+        int threads
+    size_t bnn_infer_scratch(const bnn_infer_layer *layer) nogil
+    void bnn_infer(const bnn_inference *infer, size_t batch) nogil
+
+
+def inference_scratch_bytes(size_t inputs, bint first, Window window=None):
+    """Bytes of scratch that one thread needs for a layer.
+
+    Parameters
+    ----------
+    inputs : int
+        Inputs of a product.
+    first : bool
+        The layer reads pixels.
+    window : Window or None
+        Of a convolution.
+    """
+    cdef bnn_infer_layer layer
+    cdef int8_t pixel = 0
+    cdef bnn_origin origin
+    memset(&layer, 0, sizeof(layer))
+    layer.inputs = inputs
+    layer.x_i8 = &pixel if first else NULL
+    if window is not None:
+        layer.window, layer.origins = window.window, &origin
+    return bnn_infer_scratch(&layer)
+
+
+cdef class Inference:
+    """A packed network bound to its buffers: all layers forward in one call.
+
+    Parameters
+    ----------
+    layers : list of dict
+        First to last: ``inputs`` and ``outputs`` of a product, ``window`` (a `Window` or None) and arrays by name,
+        types and shapes as in infer.h: ``x`` (int8: pixels, or uint64), ``weights``, ``threshold``, ``flip`` and
+        ``out``, in the last layer ``scale``, ``shift`` and ``out`` (float32); of a convolution ``origins``, and where
+        needed ``choice``, ``tap_sums`` and ``flat``.
+    batch : int
+        Most samples.
+    scratch : ndarray of uint8 [threads, bytes]
+        Working memory of the threads.
+    threads : int
+        Threads of every layer.
+    isa : str
+        Instruction set.
+
+    Raises
+    ------
+    ValueError
+        A buffer has another type or shape than the sizes ask for.
+    """
+
+    cdef bnn_inference infer
+    cdef bnn_infer_layer *layers
+    cdef size_t batch
+    cdef object arrays
+
+    def __cinit__(self, *, list layers, size_t batch, scratch, int threads, str isa):
+        cdef size_t number
+        self.arrays = (layers, scratch)  # keep the memory alive
+        self.batch = batch
+        self.layers = <bnn_infer_layer *>calloc(len(layers), sizeof(bnn_infer_layer))
+        if self.layers == NULL:
+            raise MemoryError
+        self.infer.kernels = kernels_for(isa)
+        self.infer.layers, self.infer.count, self.infer.threads = self.layers, len(layers), threads
+        self.infer.scratch = <unsigned char *>data(scratch, "uint8", (threads, None), True, "scratch")
+        self.infer.stride = scratch.shape[1]
+        for number in range(self.infer.count):
+            _bind_layer(&self.layers[number], layers[number], batch)
+            if self.infer.stride < bnn_infer_scratch(&self.layers[number]):
+                raise ValueError(f"scratch: too little for layer {number}")
+
+    def __dealloc__(self):
+        free(self.layers)
+
+    def __call__(self, size_t rows):
+        """Compute the last layer's `out` of the first `rows` samples."""
+        assert 0 < rows <= self.batch
+        with nogil:
+            bnn_infer(&self.infer, rows)
+
+
+cdef int _bind_layer(bnn_infer_layer *layer, dict given, size_t batch) except -1:
+    cdef Window window = given["window"]
+    cdef size_t inputs = given["inputs"], outputs = given["outputs"], channels = inputs, lines = outputs
+    cdef size_t rows_in = batch, rows_out = batch
+    layer.inputs, layer.outputs = inputs, outputs
+    if window is not None:
+        layer.window, channels = window.window, window.window.channels
+        rows_in, rows_out = batch * <size_t>window.inputs, batch * <size_t>window.out_positions
+        layer.origins = <bnn_origin *>data(given["origins"], "int32", (window.positions, 2), False, "origins")
+    x = given["x"]
+    if x.dtype == "int8":
+        layer.x_i8 = <int8_t *>data(x, "int8", (batch, rows_in // batch * channels), False, "x")
+        shape = (inputs, bnn_words(outputs))
+    else:
+        layer.x_u1 = <uint64_t *>data(x, "uint64", (rows_in, bnn_words(channels)), False, "x")
+        lines = outputs * (inputs // channels)
+        shape = (lines, bnn_words(channels))
+        if window is not None and window.skips:
+            sums = (window.taps, outputs)
+            layer.tap_sums = <int32_t *>data(given["tap_sums"], "int32", sums, False, "tap_sums")
+    layer.weights = <uint64_t *>data(given["weights"], "uint64", shape, False, "weights")
+    out = given["out"]
+    if out.dtype == "float32":
+        layer.out_f32 = <float *>data(out, "float32", (rows_out, outputs), True, "out")
+        layer.scale = <float *>data(given["scale"], "float32", (outputs,), False, "scale")
+        layer.shift = <float *>data(given["shift"], "float32", (outputs,), False, "shift")
+        return 0
+    layer.out_u1 = <uint64_t *>data(out, "uint64", (rows_out, bnn_words(outputs)), True, "out")
+    layer.threshold = <int32_t *>data(given["threshold"], "int32", (outputs,), False, "threshold")
+    layer.flip = <uint8_t *>data(given["flip"], "uint8", (outputs,), False, "flip")
+    if given.get("choice") is not None:
+        layer.choice = <int32_t *>data(given["choice"], "int32", (outputs,), False, "choice")
+    if given.get("flat") is not None:
+        values = rows_out // batch * outputs
+        layer.flat_u1 = <uint64_t *>data(given["flat"], "uint64", (batch, bnn_words(values)), True, "flat")
+    return 0

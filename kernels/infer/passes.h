@@ -1,0 +1,16 @@
+/* passes.h: the two kinds of layer, for infer.c. */
+#ifndef BNN_INFER_PASSES_H
+#define BNN_INFER_PASSES_H
+
+#include "infer.h"
+
+/* Rows of a product that a thread works on at a time. */
+#define BNN_INFER_ROWS 192
+
+size_t bnn_infer_dense_scratch(void);
+void bnn_infer_dense(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
+
+size_t bnn_infer_conv_scratch(const struct bnn_infer_layer *layer);
+void bnn_infer_conv(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
+
+#endif
