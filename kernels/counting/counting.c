@@ -34,7 +34,7 @@ static struct share {
     uint64_t gone_over;
 } shares[BNN_MOST_THREADS];
 static uintptr_t watched[2], own[2];
-static int failed;
+static _Atomic int failed;
 
 /* Notes -------------------------------------------------------------------------------------------------------------- */
 
