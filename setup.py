@@ -32,7 +32,7 @@ DIRECTIVES = {"language_level": "3", "boundscheck": False, "wraparound": False, 
 
 
 def kernel_files(*suffixes: str) -> list[str]:
-    """Return the files of all rooms with one of the suffixes, sorted, relative to this folder."""
+    """Return the files of all folders with one of the suffixes, sorted, relative to this folder."""
     files = (path for suffix in suffixes for path in Path(KERNELS).glob(f"*/*{suffix}"))
     return sorted(path.as_posix() for path in files)
 

@@ -20,7 +20,7 @@ from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.evaluation import make_program, read
 from bnntrain.isa import selected_isa
-from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS, SHAPES
+from bnntrain.kernel_cases import PRODUCTS, SHAPES, make_elementwise, make_product
 from bnntrain.program import Program
 
 _ROUND_SECONDS = 0.02
@@ -78,7 +78,7 @@ def bench_kernels(
 def _bench_product(
     op: str, isa: str, shape: tuple[int, int, int], rounds: int
 ) -> dict[str, object]:
-    call = PRODUCTS[op](np.random.default_rng(0), *shape)
+    call = make_product(op, np.random.default_rng(0), *shape)
     limit = kernels.product_limit(op, isa)
     speed = math.prod(shape) / _seconds(lambda: call(isa), rounds)
     # The clock may rise in between: the limit is what the machine reached, before or after.
@@ -94,7 +94,7 @@ def _bench_product(
 
 
 def _bench_elementwise(op: str, isa: str, rounds: int) -> dict[str, object]:
-    call, values = ELEMENTWISE[op](np.random.default_rng(0))
+    call, values = make_elementwise(op, np.random.default_rng(0))
     speed = values / _seconds(lambda: call(isa), rounds)
     return {"op": op, "isa": isa, "threads": 1, "shape": [values], "gvalue_per_s": speed / _GIGA}
 

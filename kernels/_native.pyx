@@ -1,4 +1,4 @@
-"""The kernels: every operation of every room as one Python function.
+"""The kernels: every operation of every folder as one Python function.
 
 Arrays are NumPy arrays that the caller owns; results are written in place. A matrix may be a view whose rows lie
 apart (``a[:, :n]``), vectors are contiguous. Bits are packed 64 to a uint64 word, bit 1 standing for -1, rows starting

@@ -56,6 +56,7 @@ static void *make_int32(size_t count)
 }
 
 static void *make_uint8(size_t count) { return zeros(count); }
+static void *make_uint16(size_t count) { return zeros(2 * count); }
 static void *make_int16(size_t count) { return room(2 * count); }
 static void *make_float16(size_t count) { return zeros(2 * count); }
 static void *make_int64(size_t count) { return zeros(8 * count); }

@@ -55,15 +55,15 @@ PRODUCTS = (
 )
 """As steps have them: a piece of a convolution, dX and dW of one, the MLP's first layer, its dW."""
 
-PROTOTYPES: dict[str, tuple[float | None, ...]] = {
-    "xnor_gemm_u1_i32": (32, 53, 85),
-    "lookup_gemm_i32": (14, 24, 64),
-    "gemm_i8_u1_i32": (5.3, 8, 32),
-    "gemm_i8_i8_i32": (None, None, 32),
+LIMITS: dict[str, tuple[float, ...]] = {
+    "xnor_gemm_u1_i32": (35, 55, 79),
+    "lookup_gemm_i32": (16, 24, 64),
+    "gemm_i8_u1_i32": (5.8, 8, 32),
+    "gemm_i8_i8_i32": (4.4, 8, 32),
 }
-"""MAC a cycle of one core on A53, A72 and A76 that bare inner loops reach at measured rates, with
-operands packed and in the first-level cache: eor and cnt by byte, look-ups of 6-bit values, smlal
-or sdot. Nobody has a bare loop of int8 by int8 for cores without sdot."""
+"""MAC a cycle of one core on A53, A72 and A76 that inner loops reach at most, at measured rates
+(`pi_rates`), with operands packed and in the first-level cache: those of kernels/*/neon*.c, whose
+heads count their instructions."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def cycles_of(model: Model, board: Board, calls: Counter[Call]) -> float:
 def print_products(model: Model) -> None:
     """Print the table of product kernels."""
     model.learn_calls(PRODUCTS)
-    print("Product kernels: MAC a cycle of one core, by the model | of a bare inner loop")
+    print("Product kernels: MAC a cycle of one core, by the model | at most of its inner loop")
     print("instructions per 1000 MAC: the inner loop alone | all that is executed, by emulation")
     print(
         f"{'operation':<18} {'sizes':<18} {'isa':<9} {'loop':>6} {'all':>6} {'share':>6} "
@@ -138,7 +138,7 @@ def print_products(model: Model) -> None:
             inside = 1e3 * cost.loop_length * cost.loop_count / macs if has_loop else math.nan
             cores = ("A76",) if isa == "neondot" else ("A53", "A72")
             speeds = [
-                f"{macs / cost.cycles[core]:5.1f} |{PROTOTYPES[call.op][place] or '-':>4}"
+                f"{macs / cost.cycles[core]:5.1f} |{LIMITS[call.op][place]:>4}"
                 if core in cores else ""
                 for place, core in enumerate(CORES)
             ]  # fmt: skip

@@ -48,7 +48,8 @@ def _kind(line: str) -> _Kind:
         size = registers[0]
         kind = "load" if name.startswith("ld") else "store"
         if size in "qv":
-            return _Kind("broadcast" if name == "ld1r" else kind, True, len(registers))
+            is_broadcast = re.match(r"ld[1-4]r$", name)
+            return _Kind("broadcast" if is_broadcast else kind, True, len(registers))
         return _Kind(kind if size == "d" else "scalar " + kind, False, len(registers))
     destination = operands.split(",")[0]
     if not re.match(r"\{?\s*[vqd]\d+", destination):
@@ -76,12 +77,15 @@ _CLASSES = (
 
 
 def _bound_a53(kinds: Sequence[_Kind]) -> float:
-    """One 128-bit operation a cycle; a load of 128 bits takes two, during which none starts."""
+    """One 128-bit operation a cycle; a load of 128 bits takes two, during which none starts, and so
+    do two registers that are broadcast to."""
     vector = loads = scalar = 0.0
     for kind in kinds:
         half = 1.0 if kind.wide else 0.5
-        if kind.name in ("load", "store", "broadcast"):
-            loads += kind.registers * (2 if kind.wide and kind.name != "broadcast" else 1)
+        if kind.name == "broadcast":
+            loads += (kind.registers + 1) // 2
+        elif kind.name in ("load", "store"):
+            loads += kind.registers * (2 if kind.wide else 1)
         elif kind.name.startswith("scalar"):
             scalar += kind.registers
         elif kind.name == "accumulate pairs":
@@ -99,7 +103,7 @@ def _bound_a72(kinds: Sequence[_Kind]) -> float:
     for kind in kinds:
         slots += kind.registers * (2 if kind.wide else 1) if kind.name != "table" else 0
         if kind.name == "broadcast":
-            loads, either = loads + kind.registers, either + kind.registers
+            loads, either = loads + (2 * kind.registers + 1) / 3, either + kind.registers
         elif "load" in kind.name or "store" in kind.name:
             loads += kind.registers
         elif kind.name == "scalar":

@@ -41,6 +41,24 @@ struct bnn_gains bnn_gains_of(const struct bnn_block *b, size_t tile)
     return g;
 }
 
+void bnn_activate(const struct bnn_kernels *k, const struct bnn_block *b, size_t row, size_t rows, size_t tile,
+                  const int32_t *y, const struct bnn_thresholds *t, int training)
+{
+    const size_t width = bnn_tile_width(b->outputs, tile), words = bnn_words(b->outputs), at = row * words + tile;
+    if (b->out_u1) k->binarise_i32_u1(y, rows, width, BNN_TILE, t->threshold, t->flip, b->out_u1 + at, words);
+    if (b->mask_u1 && training) k->within_i32_u1(y, rows, width, BNN_TILE, t->low, t->high, b->mask_u1 + at, words);
+    bnn_normalise(k, b, row, rows, tile, y);
+}
+
+void bnn_normalise(const struct bnn_kernels *k, const struct bnn_block *b, size_t row, size_t rows, size_t tile,
+                   const int32_t *y)
+{
+    if (!b->out_f32) return;
+    const struct bnn_gains z = bnn_gains_of(b, tile);
+    k->normalise_i32_f32(y, rows, bnn_tile_width(b->outputs, tile), BNN_TILE, z.scale, z.shift,
+                         b->out_f32 + row * b->outputs + tile * BNN_TILE, b->outputs);
+}
+
 /* Zeros in g where z is outside of [-1, 1] or no number; for any type of g whose zero is all bits 0. */
 #define MASK(TYPE)                                                                                                  \
     for (size_t r = row; r < row + rows; r++)                                                                       \

@@ -27,13 +27,20 @@ struct bnn_gains {
 };
 struct bnn_gains bnn_gains_of(const struct bnn_block *b, size_t tile);
 
+/* Signs, mask (in training) and real form of z of a tile, whichever are kept, from y: `rows` of the output from `row` on. */
+void bnn_activate(const struct bnn_kernels *k, const struct bnn_block *b, size_t row, size_t rows, size_t tile,
+                  const int32_t *y, const struct bnn_thresholds *t, int training);
+/* The last of them alone. */
+void bnn_normalise(const struct bnn_kernels *k, const struct bnn_block *b, size_t row, size_t rows, size_t tile,
+                   const int32_t *y);
+
 /* The straight-through mask where it does not come from y: zeros in some rows and columns of g, as it is stored. */
 void bnn_mask_gradient(const struct bnn_kernels *k, const struct bnn_block *b, size_t row, size_t rows, size_t column,
                        size_t columns);
 
 /* Some rows of a tile of channels on their way back. */
 struct bnn_norm_tile {
-    size_t tile, rows;
+    size_t tile, rows, at; /* at: element of g of the first value */
     const struct bnn_thresholds *thresholds;
     int32_t *y;      /* [rows][BNN_TILE]; becomes the factor t of bnn_channel_backward */
     void *g;         /* int8 where gradients are stored so, otherwise float32 */
@@ -47,6 +54,8 @@ struct bnn_norm_sums {
     int64_t *t;
 };
 
+/* g of the tile: where it lies, if it is int8, or else converted into `real` [rows][BNN_TILE]. */
+void bnn_norm_load(const struct bnn_kernels *k, const struct bnn_block *b, struct bnn_norm_tile *n, float *real);
 /* Where z is outside of [-1, 1] and the mask is recomputed from y, g becomes 0. */
 void bnn_norm_cancel(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n);
 /* y becomes t: y itself, sgn(y - mu) or sgn(z). */
@@ -64,9 +73,9 @@ struct bnn_norm_affine {
 void bnn_norm_coefficients(const struct bnn_block *b, size_t first, size_t channels, double count,
                            const struct bnn_norm_sums *sums, const struct bnn_norm_affine *affine);
 
-/* dY in place of g, which is cancelled, and y, which is t; `index` is that of the first value.  Returns the amax of an int8 dY,
- * which is only measured if `measure`. */
+/* dY where the block has g, from g, which is cancelled, and y, which is t.  Returns the amax of an int8 dY, which is only
+ * measured if `measure`. */
 float bnn_norm_write(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n,
-                     const struct bnn_norm_affine *affine, const struct bnn_block_step *step, uint32_t index, int measure);
+                     const struct bnn_norm_affine *affine, const struct bnn_block_step *step, int measure);
 
 #endif

@@ -1,29 +1,42 @@
 /* Batch norm's backward of a tile: cancellation, sums, coefficients, dY.  Sums of int8 gradients are exact, floats only in the
  * per-channel coefficients and the rounding; those of real gradients are double. */
 #include "batch_norm.h"
+#include "gradient.h"
 
 /* An interval that holds every y. */
 #define EIGHT(x) x, x, x, x, x, x, x, x
 static const int32_t lowest[BNN_TILE] = {EIGHT(EIGHT(INT32_MIN))}, highest[BNN_TILE] = {EIGHT(EIGHT(INT32_MAX))};
 #undef EIGHT
 
-/* Cancels an int8 g outside of an interval of y, and adds sums of what is left, of it and times y. */
-static void cancel_i8(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n,
-                      const int32_t *low, const int32_t *high, int64_t *sum_g, int64_t *sum_gy)
+void bnn_norm_load(const struct bnn_kernels *k, const struct bnn_block *b, struct bnn_norm_tile *n, float *real)
 {
-    k->norm_cancel_i8(n->y, n->rows, bnn_tile_width(b->outputs, n->tile), BNN_TILE, low, high, n->g, n->g_stride, sum_g,
-                      sum_gy);
+    n->g = real, n->g_stride = BNN_TILE;
+    if (b->gradient_type == BNN_i8)
+        n->g = (int8_t *)b->g + n->at, n->g_stride = b->outputs;
+    else
+        bnn_load_gradient(k, b->gradient_type, b->g, n->at, b->outputs, n->rows, bnn_tile_width(b->outputs, n->tile), real,
+                          BNN_TILE);
+}
+
+/* Zeros in g where y is out of an interval; adds sums of what is left, if there are any. */
+static void cancel(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n, int by_y,
+                   const struct bnn_norm_sums *sums)
+{
+    const size_t width = bnn_tile_width(b->outputs, n->tile);
+    const int32_t *low = by_y ? n->thresholds->low : lowest, *high = by_y ? n->thresholds->high : highest;
+    if (b->gradient_type == BNN_i8) {
+        int64_t ignored[2][BNN_TILE] = {{0}};
+        k->norm_cancel_i8(n->y, n->rows, width, BNN_TILE, low, high, n->g, n->g_stride, sums ? sums->g : ignored[0],
+                          sums ? sums->gt : ignored[1]);
+        return;
+    }
+    if (by_y) k->norm_cancel_f32(n->y, n->rows, width, BNN_TILE, low, high, n->g, n->g_stride);
+    if (sums) k->norm_sums_f32(n->y, n->rows, width, BNN_TILE, n->g, n->g_stride, sums->g, sums->gt);
 }
 
 void bnn_norm_cancel(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n)
 {
-    const struct bnn_thresholds *t = n->thresholds;
-    int64_t ignored[2][BNN_TILE] = {{0}};
-    if (b->mask != BNN_mask_recompute) return;
-    if (b->gradient_type == BNN_i8)
-        cancel_i8(k, b, n, t->low, t->high, ignored[0], ignored[1]);
-    else
-        k->norm_cancel_f32(n->y, n->rows, bnn_tile_width(b->outputs, n->tile), BNN_TILE, t->low, t->high, n->g, n->g_stride);
+    if (b->mask == BNN_mask_recompute) cancel(k, b, n, 1, NULL);
 }
 
 void bnn_norm_factor(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n)
@@ -44,29 +57,18 @@ void bnn_norm_factor(const struct bnn_kernels *k, const struct bnn_block *b, con
     k->sign_tile_i32(n->y, n->rows, width, BNN_TILE, threshold, flip);
 }
 
-/* Sums of g and g*y. */
-static void sum_products(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n,
-                         const struct bnn_norm_sums *sums)
-{
-    if (b->gradient_type == BNN_i8)
-        cancel_i8(k, b, n, lowest, highest, sums->g, sums->gt);
-    else
-        k->norm_sums_f32(n->y, n->rows, bnn_tile_width(b->outputs, n->tile), BNN_TILE, n->g, n->g_stride, sums->g, sums->gt);
-}
-
 void bnn_norm_sum(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n,
                   const struct bnn_norm_sums *sums)
 {
     int64_t ignored[BNN_TILE] = {0};
-    const int by_y = b->norm != BNN_norm_l1_binary; /* whose second sum is over g*t */
-    if (by_y && b->gradient_type == BNN_i8 && b->mask == BNN_mask_recompute) {
-        cancel_i8(k, b, n, n->thresholds->low, n->thresholds->high, sums->g, sums->gt);
-    } else {
+    if (b->norm == BNN_norm_l1_binary) { /* its second sum is over g*t */
         bnn_norm_cancel(k, b, n);
-        if (by_y) sum_products(k, b, n, sums);
+        bnn_norm_factor(k, b, n);
+        cancel(k, b, n, 0, sums);
+        return;
     }
+    cancel(k, b, n, b->mask == BNN_mask_recompute, sums);
     bnn_norm_factor(k, b, n);
-    if (!by_y) sum_products(k, b, n, sums);
     if (b->norm == BNN_norm_l1)
         k->norm_sums_i32(n->y, n->rows, bnn_tile_width(b->outputs, n->tile), BNN_TILE, sums->t, ignored);
 }
@@ -91,7 +93,7 @@ void bnn_norm_coefficients(const struct bnn_block *b, size_t first, size_t chann
 }
 
 float bnn_norm_write(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_norm_tile *n,
-                     const struct bnn_norm_affine *affine, const struct bnn_block_step *step, uint32_t index, int measure)
+                     const struct bnn_norm_affine *affine, const struct bnn_block_step *step, int measure)
 {
     const size_t width = bnn_tile_width(b->outputs, n->tile);
     const int whole = b->gradient_type == BNN_i8;
@@ -104,12 +106,14 @@ float bnn_norm_write(const struct bnn_kernels *k, const struct bnn_block *b, con
         factor[c] = (float)(affine->b[c] * unit);
         shift[c] = (float)(affine->c[c] * unit);
     }
-    if (!whole)
+    if (!whole) {
         k->norm_affine_f32(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->g, n->g_stride);
-    else if (measure)
+        bnn_store_gradient(k, b->gradient_type, b->g, n->at, b->outputs, n->rows, width, n->g);
+    } else if (measure) {
         k->norm_measure_i8(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->g, n->g_stride, &amax);
-    else
+    } else {
         k->norm_affine_i8(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->g, n->g_stride, step->limit, step->dy_key,
-                          index, &amax);
+                          (uint32_t)n->at, &amax);
+    }
     return amax * (float)quantum;
 }

@@ -14,15 +14,17 @@ void bnn_prepack_latent(const struct bnn_kernels *k, const struct bnn_block *b, 
 /* Packed signs of W as [O][words(I)], transposed as well where the input is int8. */
 void bnn_prepack_weights(const struct bnn_kernels *k, const struct bnn_block *b, int threads);
 
-/* Where a piece of dW lies: its first element and the elements from row to row; the same in words of packed signs. */
+/* Where a piece of dW lies: its first element and the elements from row to row; the same in words of packed signs, of which
+ * every `line` of elements starts on a word. */
 struct bnn_place {
     size_t at, stride, word, word_stride;
 };
 
-static inline struct bnn_place bnn_place_of(const struct bnn_block *b, size_t row, size_t column)
+/* From a row on, at a word of one of the lines that a row consists of. */
+static inline struct bnn_place bnn_place_of(const struct bnn_block *b, size_t line, size_t row, size_t number, size_t word)
 {
-    const size_t words = bnn_words(b->inputs);
-    return (struct bnn_place){row * b->inputs + column, b->inputs, row * words + column / BNN_TILE, words};
+    const size_t lines = b->inputs / line, words = bnn_words(line), first = row * lines + number;
+    return (struct bnn_place){first * line + word * BNN_TILE, b->inputs, first * words + word, lines * words};
 }
 
 /* A piece of dW [rows][width], width <= BNN_TILE: into its storage, or into the weights at once.  The float32 one may be
@@ -36,7 +38,7 @@ void bnn_consume_i32(const struct bnn_kernels *k, const struct bnn_block *b, con
 void bnn_clear_magnitudes(const struct bnn_block *b);
 void bnn_follow_magnitudes(const struct bnn_block *b, const struct bnn_block_step *step);
 
-/* Adam on gamma and beta, and the optimiser step of a stored dW, of which `line` elements of a row start on a word. */
+/* Adam on gamma and beta, and the optimiser step of a stored dW. */
 void bnn_update(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_block_step *step, size_t line,
                 int threads);
 

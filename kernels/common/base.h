@@ -35,6 +35,9 @@
 
 #define BNN_RESTRICT restrict
 
+/* The number of a class.  Other uint16_t are the bits of a float16. */
+typedef uint16_t bnn_label;
+
 /* Behind a kernel's array: its elements, or rows and columns; of packed signs columns are bits.  BNN_UPDATED: it is read as
  * well as written; BNN_TYPED: the same, and its type is known at run time.  For signatures.py; nothing to a compiler. */
 #define BNN_SHAPE(...)

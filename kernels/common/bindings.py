@@ -18,13 +18,14 @@ DTYPES = {
     "uint8_t": "uint8",
     "int16_t": "int16",
     "uint16_t": "float16",
+    "bnn_label": "uint16",
     "int32_t": "int32",
     "int64_t": "int64",
     "uint64_t": "uint64",
     "float": "float32",
     "double": "float64",
 }
-"""NumPy's names of the elements of arrays; 16 bits without a sign are those of a float16."""
+"""NumPy's names of the elements of arrays; plain 16 bits without a sign are those of a float16."""
 
 _DEFAULTS = {"limit": "127", "key": "0", "index": "0"}
 _WHOLE = {
@@ -50,7 +51,30 @@ def bindings_pyx(signatures: list[Signature]) -> str:
     found = [
         _Binding(one, checks.get(one.op)).text() for one in signatures if one.op not in bound
     ]
-    return "# Written by generate.py from the rooms' headers.\n" + "".join(found)
+    lines = ["# Written by generate.py from the rooms' headers.", *_operands_function(signatures)]
+    return "\n".join(lines) + "\n" + "".join(found)
+
+
+def _operands_function(signatures: list[Signature]) -> list[str]:
+    """Write what tells the arrays of every operation."""
+    lines = ["", "", "def operands(str op, dict sizes):"]
+    lines += ['    """Return dtype and shape of the arrays of an operation, for given sizes."""']
+    for one in signatures:
+        parts = ", ".join(_operand(array, one.sizes) for array in one.arrays)
+        lines += [f"    if op == '{one.op}':", f"        return {{{parts}}}"]
+    return [*lines, "    raise KeyError(op)"]
+
+
+def _operand(one: Parameter, sizes: list[str]) -> str:
+    texts = [re.sub(r"[a-z_]+", lambda m: _given(m[0], sizes), text) for text in one.shape]
+    if one.is_bits:
+        texts[-1] = f"bnn_words({texts[-1]})"
+    dtype = DTYPES.get(re.sub(r"const |[ *]", "", one.type), "float32")
+    return f"'{one.name}': ('{dtype}', ({', '.join(texts)},))"
+
+
+def _given(name: str, sizes: list[str]) -> str:
+    return f"sizes['{name}']" if name in sizes else name
 
 
 @dataclass

@@ -55,7 +55,7 @@ def implementations():
     Returns
     -------
     list of (str, str)
-        Operation and instruction set, operations in the order of the rooms, best instruction set first.
+        Operation and instruction set, operations in the order of the folders, best instruction set first.
     """
     return [
         (bnn_implementations[i].op.decode(), bnn_isa_name(bnn_implementations[i].isa).decode())

@@ -9,6 +9,7 @@ cdef extern from "common/base.h" nogil:
     const size_t BNN_TILE
     const size_t BNN_PANEL_BYTES
     const size_t BNN_PANEL_DEPTH
+    ctypedef uint16_t bnn_label
     size_t bnn_words(size_t bits) noexcept
 
 cdef extern from "common/cpu.h" nogil:
@@ -116,6 +117,7 @@ cdef extern from "lookup/lookup.h" nogil:
     const size_t BNN_LOOKUP_TABLE_BYTES
     const size_t BNN_LOOKUP_PANEL_BYTES
     size_t bnn_lookup_table_bytes(size_t depth) noexcept
+    size_t bnn_lookup_groups(size_t depth) noexcept
     enum bnn_lookup_part:
         BNN_lookup_whole
         BNN_lookup_low

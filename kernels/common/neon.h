@@ -1,4 +1,4 @@
-/* neon.h: what several rooms share on NEON registers: transpositions, order of instructions.  All is armv8-a. */
+/* neon.h: what several folders share on NEON registers: transpositions, order of instructions.  All is armv8-a. */
 #ifndef BNN_NEON_H
 #define BNN_NEON_H
 

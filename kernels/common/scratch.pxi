@@ -5,7 +5,7 @@ cdef object panel_or_new(object panel):
 
 
 cdef void *panel_address(object panel) except NULL:
-    """Return the first aligned address in a panel, which must have room behind it."""
+    """Return the first aligned address in a panel, which must have space behind it."""
     cdef size_t size = len(panel)
     cdef size_t start = <size_t>data(panel, "uint8", (None,), True, "panel")
     cdef size_t aligned = (start + PANEL_ALIGNMENT - 1) // PANEL_ALIGNMENT * PANEL_ALIGNMENT

@@ -38,56 +38,39 @@ static void sum_magnitudes(const struct forward *f, const struct pass *s, size_t
                              z.shift, s->sums.real[0] + tile * BNN_TILE);
 }
 
-/* A word of the mask where pooling chose. */
-static void pool_words(const struct pass *s, size_t windows, uint64_t *to, size_t stride, const uint64_t *from)
+/* Signs and mask of pooling after the sign: a bit is set where all four signs are negative; the mask where pooling chose. */
+static void pool_bits(const struct forward *f, const struct pass *s, size_t windows, size_t tile)
 {
-    for (size_t window = 0; window < windows; window++, to += stride) {
-        uint64_t word = 0;
-        for (size_t j = 0; j < BNN_POOL_ROWS; j++)
-            word |= s->argmax[BNN_POOL_ROWS * window + j] & from[BNN_POOL_ROWS * window + j];
-        *to = word;
-    }
-}
-
-/* Signs and mask of pooling after the sign: a bit is set where all four signs are negative. */
-static void pool_signs(const struct pass *s, size_t rows, size_t tile, const struct bnn_thresholds *t, uint64_t *out,
-                       uint64_t *mask)
-{
-    const size_t words = bnn_words(s->c->block.outputs);
-    for (size_t r = 0; out && r < rows; r++)
-        out[r * words] = s->bits[4 * r] & s->bits[4 * r + 1] & s->bits[4 * r + 2] & s->bits[4 * r + 3];
-    if (!mask) return;
-    s->k->within_i32_u1(s->tile, s->piece.rows, bnn_tile_width(s->c->block.outputs, tile), BNN_TILE, t->low, t->high, s->mask,
-                        1);
-    pool_words(s, rows, mask, words, s->mask);
+    const struct bnn_block *b = &s->c->block;
+    const struct bnn_thresholds *t = f->thresholds + tile;
+    const size_t words = bnn_words(b->outputs), at = s->piece.out_first * words + tile;
+    const uint64_t *sign = s->bits, *choice = s->argmax, *inside = s->mask;
+    for (size_t i = 0; b->out_u1 && i < windows; i++, sign += BNN_POOL_ROWS)
+        b->out_u1[at + i * words] = sign[0] & sign[1] & sign[2] & sign[3];
+    if (!b->mask_u1 || !f->training) return;
+    s->k->within_i32_u1(s->tile, s->piece.rows, bnn_tile_width(b->outputs, tile), BNN_TILE, t->low, t->high, s->mask, 1);
+    for (size_t i = 0; i < windows; i++, choice += BNN_POOL_ROWS, inside += BNN_POOL_ROWS)
+        b->mask_u1[at + i * words] = (choice[0] & inside[0]) | (choice[1] & inside[1]) | (choice[2] & inside[2]) |
+                                     (choice[3] & inside[3]);
 }
 
 /* Signs, mask and real form of z that go out. */
 static void activate(const struct forward *f, const struct pass *s, size_t tile)
 {
-    const struct bnn_kernels *k = s->k;
     const struct bnn_block *b = &s->c->block;
-    const size_t width = bnn_tile_width(b->outputs, tile), words = bnn_words(b->outputs);
-    const size_t at = s->piece.out_first * words + tile;
     const struct bnn_thresholds *t = f->thresholds + tile;
-    uint64_t *out = b->out_u1 ? b->out_u1 + at : NULL, *mask = f->training && b->mask_u1 ? b->mask_u1 + at : NULL;
-    const int32_t *y = s->tile;
-    size_t rows = s->piece.norm_rows;
-    if (is_pooled_after_norm(s->c)) {
-        if (!s->piece.windows) return;
-        bnn_conv_choose(s, tile, t);
-        y = s->chosen, rows = s->piece.rows / BNN_POOL_ROWS;
+    const size_t windows = s->piece.rows / BNN_POOL_ROWS, row = s->piece.out_first;
+    if (!is_pooled_after_norm(s->c)) {
+        bnn_activate(s->k, b, row, s->piece.norm_rows, tile, s->tile, t, f->training);
+        return;
     }
-    if (s->c->window.pool == BNN_pool_after_sign) {
-        pool_signs(s, rows, tile, t, out, mask);
+    if (!s->piece.windows) return;
+    bnn_conv_choose(s, tile, t);
+    if (s->c->window.pool == BNN_pool_before_sign) {
+        bnn_activate(s->k, b, row, windows, tile, s->chosen, t, f->training);
     } else {
-        if (out) k->binarise_i32_u1(y, rows, width, BNN_TILE, t->threshold, t->flip, out, words);
-        if (mask) k->within_i32_u1(y, rows, width, BNN_TILE, t->low, t->high, mask, words);
-    }
-    if (b->out_f32) {
-        const struct bnn_gains z = bnn_gains_of(b, tile);
-        k->normalise_i32_f32(y, rows, width, BNN_TILE, z.scale, z.shift,
-                             b->out_f32 + s->piece.out_first * b->outputs + tile * BNN_TILE, b->outputs);
+        pool_bits(f, s, windows, tile);
+        bnn_normalise(s->k, b, row, windows, tile, s->chosen);
     }
 }
 
@@ -167,7 +150,7 @@ void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, siz
     bnn_conv_prepack(&f.call);
     if (training) measure(&f, first);
     else bnn_use_running(&c->block, 0, c->block.outputs);
-    TIMED(&c->block, BNN_phase_activate, f.thresholds = bnn_conv_thresholds(&f.call));
+    TIMED(&c->block, BNN_phase_activate, f.thresholds = bnn_conv_thresholds(c));
     pass_over(&f, BNN_phase_activate, activate);
     if (c->flat_u1) bnn_for(threads, batch, flatten_image, &f.call);
 }

@@ -50,15 +50,14 @@ static float visit(const struct backward *back, const struct pass *s, size_t til
 {
     const struct bnn_kernels *k = s->k;
     const struct bnn_block *b = &s->c->block;
-    const size_t base = tile * BNN_TILE, width = bnn_tile_width(b->outputs, tile), rows = s->piece.norm_rows;
-    const size_t at = s->piece.norm_first * b->outputs + base;
+    const size_t base = tile * BNN_TILE;
     const int whole = b->gradient_type == BNN_i8, is_after = is_pooled_after_norm(s->c);
-    /* int8 is worked on where it lies.  dY may be written there only in its turn: a pass that only looks spreads g aside. */
-    const int in_place = whole && (!is_after || !(back->sums || back->measure));
-    struct bnn_norm_tile n = {tile, rows, back->thresholds + tile, s->tile, whole ? (void *)s->bytes : s->real, BNN_TILE};
-    if (in_place) n.g = (int8_t *)b->g + at, n.g_stride = b->outputs;
+    /* dY may be written where it belongs only in its turn: a pass that only looks spreads g aside. */
+    const int in_place = whole && !(back->sums || back->measure);
+    struct bnn_norm_tile n = {tile, s->piece.norm_rows, s->piece.norm_first * b->outputs + base, back->thresholds + tile,
+                              s->tile, whole ? (void *)s->bytes : s->real, BNN_TILE};
+    if (!is_after || in_place) bnn_norm_load(k, b, &n, s->real);
     if (is_after) spread(back, s, &n);
-    else if (!whole) bnn_load_gradient(k, b->gradient_type, b->g, at, b->outputs, rows, width, s->real, BNN_TILE);
     if (back->sums) {
         const struct bnn_norm_sums sums = norm_sums(b, &s->sums, base);
         bnn_norm_sum(k, b, &n, &sums);
@@ -68,9 +67,7 @@ static float visit(const struct backward *back, const struct pass *s, size_t til
     if (is_after || !whole) bnn_norm_cancel(k, b, &n);
     bnn_norm_factor(k, b, &n);
     const struct bnn_norm_affine affine = {back->affine.a + base, back->affine.b + base, back->affine.c + base};
-    const float amax = bnn_norm_write(k, b, &n, &affine, back->call->step, (uint32_t)at, back->measure);
-    if (!whole) bnn_store_gradient(k, b->gradient_type, b->g, at, b->outputs, rows, width, s->real);
-    return amax;
+    return bnn_norm_write(k, b, &n, &affine, back->call->step, back->measure);
 }
 
 static double visit_pieces(const void *context, struct bnn_share pieces)
@@ -134,7 +131,7 @@ void bnn_conv_output_gradient(const struct conv_call *call)
     struct backward back = {.call = call, .sums = 1, .images = call->batch, .pooled = b->g,
                             .source = c->y_backward ? MULTIPLY_AND_KEEP : MULTIPLY};
     if (b->mask == BNN_mask_stored || b->mask == BNN_mask_retained) bnn_for(call->threads, call->batch, mask_image, call);
-    TIMED(b, BNN_phase_norm_backward, back.thresholds = bnn_conv_thresholds(call));
+    TIMED(b, BNN_phase_norm_backward, back.thresholds = bnn_conv_thresholds(c));
     bnn_conv_clear_sums(call);
     pass_over(&back);
     const struct conv_sums all = bnn_conv_reduce_sums(call);

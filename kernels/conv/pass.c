@@ -3,7 +3,7 @@
 
 #include "../block/weights.h"
 
-/* What every thread has first: sums, and the thresholds, of which those of the first thread serve all. */
+/* What every thread has first: sums, one behind the other, and the thresholds, of which those of the first thread serve all. */
 struct head {
     struct conv_sums sums;
     struct bnn_thresholds *thresholds; /* [words(O)] */
@@ -94,13 +94,9 @@ struct piece bnn_piece(const struct bnn_conv *c, size_t first, size_t images, si
 
 void bnn_conv_clear_sums(const struct conv_call *call)
 {
-    const size_t outputs = call->c->block.outputs;
     for (int thread = 0; thread < call->threads; thread++) {
-        const struct conv_sums s = head_of(call->c, thread).sums;
-        for (int i = 0; i < BNN_SUMS; i++) {
-            memset(s.whole[i], 0, outputs * sizeof *s.whole[i]);
-            memset(s.real[i], 0, outputs * sizeof *s.real[i]);
-        }
+        const struct head h = head_of(call->c, thread);
+        memset(h.sums.whole[0], 0, (size_t)((unsigned char *)h.thresholds - (unsigned char *)h.sums.whole[0]));
     }
 }
 
@@ -118,22 +114,11 @@ struct conv_sums bnn_conv_reduce_sums(const struct conv_call *call)
     return all;
 }
 
-struct thresholds_call {
-    const struct bnn_block *b;
-    struct bnn_thresholds *thresholds;
-};
-
-static void find_thresholds(const void *context, size_t tile)
+const struct bnn_thresholds *bnn_conv_thresholds(const struct bnn_conv *c)
 {
-    const struct thresholds_call *call = context;
-    call->thresholds[tile] = bnn_thresholds_of(call->b, tile);
-}
-
-const struct bnn_thresholds *bnn_conv_thresholds(const struct conv_call *call)
-{
-    const struct thresholds_call of_all = {&call->c->block, head_of(call->c, 0).thresholds};
-    bnn_for(call->threads, bnn_words(of_all.b->outputs), find_thresholds, &of_all);
-    return of_all.thresholds;
+    struct bnn_thresholds *thresholds = head_of(c, 0).thresholds;
+    for (size_t tile = 0; tile < bnn_words(c->block.outputs); tile++) thresholds[tile] = bnn_thresholds_of(&c->block, tile);
+    return thresholds;
 }
 
 static void sum_taps(const struct bnn_conv *c, size_t output)

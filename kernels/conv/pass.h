@@ -107,7 +107,7 @@ void bnn_conv_y(const struct pass *s, size_t tile, enum source source, int16_t *
 void bnn_conv_choose(const struct pass *s, size_t tile, const struct bnn_thresholds *t);
 
 /* What one comparison per value needs, of all tiles, from the statistics: once before passes that compare. */
-const struct bnn_thresholds *bnn_conv_thresholds(const struct conv_call *call);
+const struct bnn_thresholds *bnn_conv_thresholds(const struct bnn_conv *c);
 
 /* Rows of positions [rows][words(bits)] one behind the other without gaps: what a dense block takes in. */
 void bnn_conv_flatten(const uint64_t *from, size_t rows, size_t bits, uint64_t *to);

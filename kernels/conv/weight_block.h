@@ -44,11 +44,8 @@ static inline size_t bnn_block_column(const struct bnn_conv *c, size_t tap, size
 /* Where rows of a block, at one tap and word, lie in W. */
 static inline struct bnn_place bnn_block_place(const struct weight_block *w, size_t row, size_t tap, size_t word)
 {
-    const struct bnn_window *window = &w->call->c->window;
-    const size_t taps = bnn_taps(window), channels = window->channels, words = bnn_words(channels);
-    const size_t line = (w->output + row) * taps + tap;
-    return (struct bnn_place){line * channels + (w->word + word) * BNN_TILE, taps * channels, line * words + w->word + word,
-                              taps * words};
+    const struct bnn_conv *c = w->call->c;
+    return bnn_place_of(&c->block, c->window.channels, w->output + row, tap, w->word + word);
 }
 
 /* Integer gradients of packed inputs: every thread has some rows of a block. */

@@ -177,8 +177,9 @@ static void finish_rows(const struct weight_block *w, const struct scratch *s, s
     const struct bnn_block *b = &c->block;
     const int32_t *sums = s->sums + row * bnn_block_columns(c);
     add_threads(w, s, row, rows);
-    for (size_t column = 0; b->x_i8 && column < b->inputs; column += BNN_TILE)
-        consume(w, bnn_place_of(b, w->output + row, column), rows, bnn_min(BNN_TILE, b->inputs - column), sums + column);
+    for (size_t tile = 0; b->x_i8 && tile < bnn_words(b->inputs); tile++)
+        consume(w, bnn_place_of(b, b->inputs, w->output + row, 0, tile), rows, bnn_tile_width(b->inputs, tile),
+                sums + tile * BNN_TILE);
     for (size_t tap = 0; !b->x_i8 && tap < bnn_taps(&c->window); tap++)
         for (size_t i = 0; i < w->words; i++)
             consume(w, bnn_block_place(w, row, tap, i), rows, bnn_block_width(w, i), sums + bnn_block_column(c, tap, i));

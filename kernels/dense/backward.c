@@ -1,5 +1,4 @@
 #include "../block/batch_norm.h"
-#include "../block/gradient.h"
 #include "../block/weights.h"
 #include "product.h"
 
@@ -10,22 +9,16 @@ static float output_gradient(const struct dense_call *call, size_t tile, const s
     const struct bnn_block *b = &call->d->block;
     const size_t base = tile * BNN_TILE, width = bnn_tile_width(b->outputs, tile), batch = call->batch;
     const struct bnn_thresholds thresholds = bnn_thresholds_of(b, tile);
-    struct bnn_norm_tile n = {tile, batch, &thresholds, s->tile, (int8_t *)b->g + base, b->outputs};
+    struct bnn_norm_tile n = {.tile = tile, .rows = batch, .at = base, .thresholds = &thresholds, .y = s->tile};
     double sum_g[BNN_TILE] = {0}, sum_gt[BNN_TILE] = {0}, a[BNN_TILE], slope[BNN_TILE], shift[BNN_TILE];
     int64_t sum_t[BNN_TILE] = {0};
     const struct bnn_norm_sums sums = {sum_g, sum_gt, sum_t};
     const struct bnn_norm_affine affine = {a, slope, shift};
     bnn_mask_gradient(k, b, 0, batch, base, width);
-    if (b->gradient_type != BNN_i8) {
-        n.g = s->real, n.g_stride = BNN_TILE;
-        bnn_load_gradient(k, b->gradient_type, b->g, base, b->outputs, batch, width, s->real, BNN_TILE);
-    }
+    bnn_norm_load(k, b, &n, s->real);
     bnn_norm_sum(k, b, &n, &sums);
     bnn_norm_coefficients(b, base, width, (double)batch, &sums, &affine);
-    const float amax = bnn_norm_write(k, b, &n, &affine, call->step, (uint32_t)base, call->measure);
-    if (b->gradient_type != BNN_i8)
-        bnn_store_gradient(k, b->gradient_type, b->g, base, b->outputs, batch, width, s->real);
-    return amax;
+    return bnn_norm_write(k, b, &n, &affine, call->step, call->measure);
 }
 
 static double output_gradient_tiles(const void *context, struct bnn_share tiles)

@@ -51,7 +51,7 @@ static int32_t use_weight_gradient(const struct dense_call *call, size_t row, si
 {
     const struct bnn_block *b = &call->d->block;
     TIMED(b, BNN_phase_update,
-          bnn_consume_i32(call->k, b, call->step, bnn_place_of(b, row, tile * BNN_TILE), rows,
+          bnn_consume_i32(call->k, b, call->step, bnn_place_of(b, b->inputs, row, 0, tile), rows,
                           bnn_tile_width(b->inputs, tile), sums, BNN_TILE));
     return 0;
 }

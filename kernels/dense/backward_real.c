@@ -43,7 +43,7 @@ static void weight_gradient(const struct dense_call *call, size_t tile, const st
             bnn_load_gradient(k, b->gradient_type, b->g, row, b->outputs, batch, rows, s->converted, BNN_TILE);
             k->gemm_f32(s->converted, rows, 1, BNN_TILE, s->operand, BNN_TILE, width, batch, s->real, BNN_TILE);
         });
-        TIMED(b, BNN_phase_update, bnn_consume(k, b, call->step, bnn_place_of(b, row, column), rows, width, s->real));
+        TIMED(b, BNN_phase_update, bnn_consume(k, b, call->step, bnn_place_of(b, b->inputs, row, 0, tile), rows, width, s->real));
     }
 }
 

@@ -14,24 +14,18 @@ static void statistics(const struct dense_call *call, size_t tile, const int32_t
                               call->first);
 }
 
-/* z's signs, mask and real form, whichever are kept. */
+/* z's signs, mask and real form; the mean of its magnitudes. */
 static void activate(const struct dense_call *call, size_t tile, const int32_t *y)
 {
-    const struct bnn_kernels *k = call->k;
     const struct bnn_block *b = &call->d->block;
-    const size_t base = tile * BNN_TILE, width = bnn_tile_width(b->outputs, tile), words = bnn_words(b->outputs);
-    const size_t batch = call->batch;
+    const size_t width = bnn_tile_width(b->outputs, tile), batch = call->batch;
     const struct bnn_thresholds t = bnn_thresholds_of(b, tile);
+    bnn_activate(call->k, b, 0, batch, tile, y, &t, call->training);
+    if (!call->training || !b->magnitude) return;
     const struct bnn_gains z = bnn_gains_of(b, tile);
-    if (b->out_u1) k->binarise_i32_u1(y, batch, width, BNN_TILE, t.threshold, t.flip, b->out_u1 + tile, words);
-    if (b->out_f32) k->normalise_i32_f32(y, batch, width, BNN_TILE, z.scale, z.shift, b->out_f32 + base, b->outputs);
-    if (!call->training) return;
-    if (b->mask_u1) k->within_i32_u1(y, batch, width, BNN_TILE, t.low, t.high, b->mask_u1 + tile, words);
-    if (b->magnitude) {
-        double magnitude[BNN_TILE] = {0};
-        k->norm_magnitude_i32(y, batch, width, BNN_TILE, z.scale, z.shift, magnitude);
-        for (size_t c = 0; c < width; c++) b->magnitude[base + c] = magnitude[c] / (double)batch;
-    }
+    double magnitude[BNN_TILE] = {0};
+    call->k->norm_magnitude_i32(y, batch, width, BNN_TILE, z.scale, z.shift, magnitude);
+    for (size_t c = 0; c < width; c++) b->magnitude[tile * BNN_TILE + c] = magnitude[c] / (double)batch;
 }
 
 static void forward_tiles(const void *context, struct bnn_share tiles)

@@ -8,44 +8,40 @@
 /* Groups of a table row and of a tile's indices: more are multiplied in pieces. */
 #define MOST_GROUPS (BNN_LOOKUP_INDEX_BYTES / BNN_LOOKUP_PANEL_BYTES)
 
-/* How a product is cut: depths of a piece, rows of a block, tiles of a group. */
-struct cut {
-    size_t depth, pieces, row_bytes, tile_bytes, rows, tiles;
-};
-
-/* A product on its way, and where a thread works on it. */
+/* A product on its way: how it is cut, and where a thread works on it. */
 struct work {
     const struct dense_call *call;
     const struct bnn_signed_product *p;
-    struct cut cut;
-    size_t share; /* rows of a thread */
+    size_t share;                                             /* rows of a thread */
+    size_t depth, pieces, row_bytes, tile_bytes, most, tiles; /* of a piece; `most` rows are a block; of a group */
     uint8_t *tables, *indices;
     int32_t *sums;
     const uint8_t *rows[BNN_LOOKUP_ROWS];
 };
 
-static struct cut cut_of(const struct bnn_signed_product *p, size_t batch)
+static struct work cut(const struct dense_call *call, const struct bnn_signed_product *p)
 {
-    const size_t index_bytes = bnn_dense_tile_bytes(batch) - BNN_LOOKUP_SUM_BYTES;
-    struct cut cut = {.depth = bnn_min(p->depth, MOST_GROUPS * BNN_LOOKUP_GROUP)};
-    cut.pieces = bnn_ceil_div(p->depth, cut.depth);
-    cut.row_bytes = bnn_lookup_table_bytes(cut.depth);
-    cut.tile_bytes = bnn_lookup_groups(cut.depth) * BNN_LOOKUP_PANEL_BYTES;
-    cut.rows = bnn_min(BNN_LOOKUP_ROWS, TABLE_BYTES / cut.row_bytes);
-    cut.tiles = cut.pieces > 1 ? 1 : index_bytes / cut.tile_bytes;
-    return cut;
+    const size_t index_bytes = bnn_dense_tile_bytes(call->batch) - BNN_LOOKUP_SUM_BYTES;
+    struct work w = {.call = call, .p = p, .share = bnn_ceil_div(p->rows, (size_t)call->threads)};
+    w.depth = bnn_min(p->depth, MOST_GROUPS * BNN_LOOKUP_GROUP);
+    w.pieces = bnn_ceil_div(p->depth, w.depth);
+    w.row_bytes = bnn_lookup_table_bytes(w.depth);
+    w.tile_bytes = bnn_lookup_groups(w.depth) * BNN_LOOKUP_PANEL_BYTES;
+    w.most = bnn_min(BNN_LOOKUP_ROWS, TABLE_BYTES / w.row_bytes);
+    w.tiles = w.pieces > 1 ? 1 : index_bytes / w.tile_bytes;
+    return w;
 }
 
 static size_t depth_of(const struct work *w, size_t piece)
 {
-    return bnn_min(w->cut.depth, w->p->depth - piece * w->cut.depth);
+    return bnn_min(w->depth, w->p->depth - piece * w->depth);
 }
 
 static void lay(const struct work *w, size_t piece, size_t tile, uint8_t *indices)
 {
     const struct bnn_signed_product *p = w->p;
     TIMED(&w->call->d->block, BNN_phase_tables,
-          w->call->k->lookup_lay_u1(p->b + piece * w->cut.depth * p->b_stride_words + tile, p->b_stride_words,
+          w->call->k->lookup_lay_u1(p->b + piece * w->depth * p->b_stride_words + tile, p->b_stride_words,
                                     depth_of(w, piece), bnn_tile_width(p->columns, tile), indices));
 }
 
@@ -53,8 +49,8 @@ static void make_tables(const struct work *w, size_t piece, size_t row, size_t r
 {
     const struct bnn_signed_product *p = w->p;
     TIMED(&w->call->d->block, BNN_phase_tables,
-          w->call->k->lookup_tables_i8(p->a + row * p->a_stride + piece * w->cut.depth, rows, p->a_stride, depth_of(w, piece),
-                                       BNN_lookup_whole, w->tables, w->cut.row_bytes));
+          w->call->k->lookup_tables_i8(p->a + row * p->a_stride + piece * w->depth, rows, p->a_stride, depth_of(w, piece),
+                                       BNN_lookup_whole, w->tables, w->row_bytes));
 }
 
 static void multiply(const struct work *w, size_t piece, size_t tile, size_t rows, const uint8_t *indices)
@@ -69,13 +65,13 @@ static void multiply(const struct work *w, size_t piece, size_t tile, size_t row
 static int32_t multiply_group(const struct work *w, struct bnn_share all, size_t tile, size_t tiles)
 {
     int32_t largest = 0;
-    for (size_t row = all.first; row < all.end; row += w->cut.rows) {
-        const size_t rows = bnn_min(w->cut.rows, all.end - row);
-        if (w->cut.pieces == 1) make_tables(w, 0, row, rows);
+    for (size_t row = all.first; row < all.end; row += w->most) {
+        const size_t rows = bnn_min(w->most, all.end - row);
+        if (w->pieces == 1) make_tables(w, 0, row, rows);
         for (size_t i = 0; i < tiles; i++) {
-            uint8_t *indices = w->indices + i * w->cut.tile_bytes;
-            for (size_t piece = 0; piece < w->cut.pieces; piece++) {
-                if (w->cut.pieces > 1) {
+            uint8_t *indices = w->indices + i * w->tile_bytes;
+            for (size_t piece = 0; piece < w->pieces; piece++) {
+                if (w->pieces > 1) {
                     make_tables(w, piece, row, rows);
                     lay(w, piece, tile + i, indices);
                 }
@@ -93,9 +89,9 @@ static int32_t multiply_rows(const struct work *w, struct bnn_share rows)
 {
     const size_t all_tiles = bnn_words(w->p->columns);
     int32_t largest = 0;
-    for (size_t tile = 0; tile < all_tiles; tile += w->cut.tiles) {
-        const size_t tiles = bnn_min(w->cut.tiles, all_tiles - tile);
-        for (size_t i = 0; i < tiles && w->cut.pieces == 1; i++) lay(w, 0, tile + i, w->indices + i * w->cut.tile_bytes);
+    for (size_t tile = 0; tile < all_tiles; tile += w->tiles) {
+        const size_t tiles = bnn_min(w->tiles, all_tiles - tile);
+        for (size_t i = 0; i < tiles && w->pieces == 1; i++) lay(w, 0, tile + i, w->indices + i * w->tile_bytes);
         const int32_t of_group = multiply_group(w, rows, tile, tiles);
         largest = of_group > largest ? of_group : largest;
     }
@@ -108,13 +104,12 @@ static double multiply_share(const void *context, struct bnn_share share)
     const struct bnn_share rows = {share.first * w.share, bnn_min(share.end * w.share, w.p->rows)};
     const struct dense_scratch s = bnn_dense_own_scratch(w.call);
     w.tables = s.panel, w.sums = s.tile, w.indices = (uint8_t *)s.tile + BNN_LOOKUP_SUM_BYTES;
-    for (size_t i = 0; i < w.cut.rows; i++) w.rows[i] = w.tables + i * w.cut.row_bytes;
+    for (size_t i = 0; i < w.most; i++) w.rows[i] = w.tables + i * w.row_bytes;
     return multiply_rows(&w, rows);
 }
 
 int32_t bnn_dense_multiply_signs(const struct dense_call *call, const struct bnn_signed_product *p)
 {
-    const struct work work = {.call = call, .p = p, .cut = cut_of(p, call->batch),
-                              .share = bnn_ceil_div(p->rows, (size_t)call->threads)};
+    const struct work work = cut(call, p);
     return (int32_t)bnn_max_of_shares(call->threads, bnn_ceil_div(p->rows, work.share), multiply_share, &work);
 }

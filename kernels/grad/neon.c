@@ -6,8 +6,8 @@
  *
  *   per depth of a tile (128 MAC)       instructions     cycles on A53     on A72
  *   smlal, smlal2                       16               16                16
- *   ldr q, ld4r                         3                8                 6, beside
- *   The limits are 5.3 MAC a cycle on A53 and 8 on A72.
+ *   ldr q, ld4r                         3                6                 5, beside
+ *   The limits are 5.8 MAC a cycle on A53 and 8 on A72.
  */
 #if defined(__aarch64__)
 #include "neon.h"

@@ -137,7 +137,7 @@ void BNN_NAME(quantise_f32_i8)(const float *values, size_t count, float multipli
 /* Terms of a row that are added up in float32; such sums are added up in float64, so that many classes lose no digits. */
 enum { TERMS = 256 };
 
-void BNN_NAME(softmax_f32)(const float *z, const uint16_t *labels, size_t rows, size_t classes, float smoothing,
+void BNN_NAME(softmax_f32)(const float *z, const bnn_label *labels, size_t rows, size_t classes, float smoothing,
                            float *gradient, double *loss, uint8_t *hit)
 {
     const float elsewhere = smoothing / (float)classes;

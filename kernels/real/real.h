@@ -29,7 +29,7 @@ typedef void bnn_convert_f32_f16_fn(const float *values BNN_SHAPE(rows, columns)
                                     size_t columns, uint16_t *out BNN_SHAPE(rows, columns), size_t out_stride);
 typedef void bnn_quantise_f32_i8_fn(const float *values BNN_SHAPE(count), size_t count, float multiplier,
                                     int8_t *q BNN_SHAPE(count));
-typedef void bnn_softmax_f32_fn(const float *z BNN_SHAPE(rows, classes), const uint16_t *labels BNN_SHAPE(rows), size_t rows,
+typedef void bnn_softmax_f32_fn(const float *z BNN_SHAPE(rows, classes), const bnn_label *labels BNN_SHAPE(rows), size_t rows,
                                 size_t classes, float smoothing, float *gradient BNN_SHAPE(rows, classes),
                                 double *loss BNN_SHAPE(rows), uint8_t *hit BNN_SHAPE(rows));
 

@@ -5,12 +5,12 @@
  * to sums of 16 bits, which hold a whole piece of BNN_PANEL_DEPTH bytes.  No sum has to be added up across its lanes.
  *
  *   per step of a tile (2048 MAC)       instructions     cycles on A53     on A72     on A76
- *   ldr q, ld4r                         5                12                8          4, beside
+ *   ldr q, ld4r                         5                10                5.3        2
  *   eor                                 16               16                10.7       8
- *   cnt                                 16               16                16         8
+ *   cnt                                 16               16                10.7       8
  *   add                                 16               16                10.7       8
- *   The limits are 34 MAC a cycle on A53, 53 on A72 (3 slots of 64 bits a cycle) and 79 on A76 (ld4r makes four
- *   vector operations as well).
+ *   The limits are 35 MAC a cycle on A53, 55 on A72 (3 slots of 64 bits a cycle) and 79 on A76 (loads go beside, but
+ *   ld4r makes four vector operations as well).
  */
 #if defined(__aarch64__)
 #include "../common/neon.h"

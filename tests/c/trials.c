@@ -13,6 +13,13 @@ static void *make_float16(size_t count) { return check_halves(count, 0); }
 static void *make_float32(size_t count) { return check_f32(count, 2.0); }
 static void *make_panel(void) { return check_panel(); }
 
+static void *make_uint16(size_t count)
+{
+    uint16_t *block = check_block(count, 2);
+    for (size_t i = 0; i < count; i++) block[i] &= 1;
+    return block;
+}
+
 static void *make_uint8(size_t count)
 {
     uint8_t *block = check_block(count, 1);

@@ -14,10 +14,11 @@ ORDER = (
     {"common"},
     {"pack", "xnor", "grad", "lookup", "pool", "norm", "update", "real", "feed", "marks"},
     {"dispatch"},
-    {"block", "limit"},
+    {"block", "limit", "counting"},
     {"dense", "conv", "loss"},
     {"infer"},
 )
+GENERATED = {"counting_kernels.inc"}
 PLACES = {folder: place for place, folders in enumerate(ORDER) for folder in folders}
 SOURCES = sorted(path for end in ("c", "h", "inc") for path in KERNELS.glob(f"*/*.{end}"))
 
@@ -25,6 +26,7 @@ SOURCES = sorted(path for end in ("c", "h", "inc") for path in KERNELS.glob(f"*/
 def included(path: Path) -> list[str]:
     """Return the folders of `kernels/` that a file includes from, without its own and the list."""
     names = re.findall(r'^\s*#\s*include "(.*)"', path.read_text(), re.MULTILINE)
+    names = [name for name in names if name not in GENERATED]
     paths = [(path.parent / name).resolve() for name in names]
     assert all(found.is_file() for found in paths), path
     return [found.parent.name for found in paths if found.parent not in (path.parent, KERNELS)]
