@@ -21,7 +21,8 @@ def escape(text: object) -> Markup:
     """Make a text safe as content and within quotes."""
     if isinstance(text, Markup):
         return text
-    return Markup(html.escape(_FORBIDDEN.sub("\ufffd", str(text))))
+    # Parsers of both make one line end of \r\n, unless it is written as a reference.
+    return Markup(html.escape(_FORBIDDEN.sub("\ufffd", str(text))).replace("\r", "&#13;"))
 
 
 def join(parts: Iterable[object]) -> Markup:

@@ -10,7 +10,7 @@ FAULTS = [
     (("evaluate", "data"), "RunError: data: has no config.yaml"),
     (("evaluate", "trained", "--split", "tests"), "UsageError: Invalid value for '--split'"),
     (("evaluate", "trained", "--checkpoint", "first"), "UsageError: Invalid value"),
-    (("evaluate",), "UsageError: Missing argument 'RUN'"),
+    (("evaluate",), "UsageError: Missing argument 'MODEL'"),
     (("predict", "trained"), "UsageError: Missing argument 'FILE...'"),
     (("predict", "nowhere", "digit.npy"), "RunError: nowhere: no such run folder"),
     (("predict", "trained", "nothing.npy"), "DataError: nothing.npy: no such file"),

@@ -36,7 +36,7 @@ def test_every_pooling_and_method_trains_within_its_plan(program, tmp_path, pool
     planned = program.json("plan", "digits", *options)
     run = fit(program, tmp_path / "run", *options)
     assert run["status"] == "finished"
-    assert run["arena_bytes"] == run["plan_bytes"] == planned["total_bytes"]
+    assert run["arena_bytes"] == planned["total_bytes"]
     assert run["test_accuracy"] > 25  # of ten digits
     found = program.json("evaluate", tmp_path / "run")
     assert found["test_accuracy"] == run["test_accuracy"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bnntrain.page.markup import Markup, coordinate, escape, join, tag
@@ -14,6 +14,7 @@ TEXT = st.text(st.characters(codec=None))
 
 
 @given(TEXT, TEXT)
+@example("a\r\nb", "\r\n")
 def test_any_text_comes_out_as_text(content, title):
     written = tag("p", content, title=title)
     element = ElementTree.fromstring(written.encode("utf-8").decode("utf-8"))

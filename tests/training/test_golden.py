@@ -25,9 +25,5 @@ def test_ten_steps(name, isa):
     # Sums are exact or, on one thread, in a fixed order, and nothing is contracted, so that even
     # the methods that compute in floats give the same bytes everywhere.
     assert got.weights_sha256 == wanted["weights_sha256"]
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_ten_steps_learn(name):
-    losses = RECORDED[name]["losses"]
-    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+    # Ten steps learn: recorded anew by mistake, a broken step would be the same bytes too.
+    assert sum(got.losses[-3:]) < 0.8 * sum(got.losses[:3])
