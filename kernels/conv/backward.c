@@ -1,6 +1,11 @@
 #include "../block/weights.h"
 #include "pass.h"
 
+size_t bnn_conv_scratch(const struct bnn_conv *c)
+{
+    return bnn_max(bnn_conv_pass_scratch(c), bnn_max(bnn_conv_weight_scratch(c), bnn_conv_input_scratch(c)));
+}
+
 void bnn_conv_backward(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch,
                        const struct bnn_block_step *step, int threads)
 {

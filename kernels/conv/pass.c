@@ -52,11 +52,11 @@ struct pass bnn_conv_pass(const struct bnn_kernels *k, const struct bnn_conv *c)
     return carve(k, c, &at);
 }
 
-size_t bnn_conv_scratch(const struct bnn_conv *c)
+size_t bnn_conv_pass_scratch(const struct bnn_conv *c)
 {
     unsigned char *end = BNN_NOWHERE;
     carve(NULL, c, &end);
-    return bnn_max((size_t)(end - BNN_NOWHERE), bnn_max(bnn_conv_weight_scratch(c), bnn_conv_input_scratch(c)));
+    return (size_t)(end - BNN_NOWHERE);
 }
 
 size_t bnn_pieces(const struct bnn_conv *c, size_t images)

@@ -131,6 +131,7 @@ void bnn_conv_dy_f32(const struct bnn_kernels *k, const struct bnn_conv *c, size
                      float *pooled, float *out);
 
 /* Bytes of a thread's scratch for them. */
+size_t bnn_conv_pass_scratch(const struct bnn_conv *c);
 size_t bnn_conv_weight_scratch(const struct bnn_conv *c);
 size_t bnn_conv_input_scratch(const struct bnn_conv *c);
 
