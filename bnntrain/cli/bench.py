@@ -130,7 +130,7 @@ def _bench_latency(model: str, overrides: dict[str, object], as_json: bool) -> N
     taken = plural(result["threads"], "thread")
     for line in columns([
         ("latency", f"{1e3 * result['seconds_per_image']:.3f} ms per image"),
-        ("work", f"{result['gmac_per_image']:.3f} GMAC, {result['gmac_per_s']:.1f} GMAC/s"),
+        ("work", f"{1000 * result['gmac_per_image']:.3g} MMAC, {result['gmac_per_s']:.1f} GMAC/s"),
         ("taken", f"{plural(batch, 'image')} at a time, {taken}, {result['isa']}"),
         ("memory", f"{size_text(result['arena_bytes'])}, weights included"),
         ("file", size_text(result["model_bytes"])),
