@@ -6,7 +6,7 @@ import mmap
 
 import numpy as np
 
-from bnntrain.plan import Plan
+from bnntrain.plan import Layout
 
 
 class Arena:
@@ -14,7 +14,7 @@ class Arena:
 
     Parameters
     ----------
-    plan : Plan
+    plan : Layout
         Says how large it is and what lies where.
 
     Attributes
@@ -28,7 +28,7 @@ class Arena:
         zero at first. Buffers that share bytes overwrite each other in the order of the plan.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Layout) -> None:
         self.plan = plan
         # An anonymous map starts on a page, is zero, and goes back to the system when dropped.
         self._memory = mmap.mmap(-1, plan.total_bytes)

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import math
 
-from bnntrain.graph import PIXELS, Fused, Size
+from bnntrain.graph import Fused, Size
 from bnntrain.method import Method
 from bnntrain.steps import GRADIENT_LIMITS
 
 _INT32, _INT64 = 2**31 - 1, 2**63 - 1
-_LARGEST_PIXEL, _LARGEST_GRADIENT = 128, 127
+_LARGEST_GRADIENT = 127
 
 
 def most_images(step: Fused, method: Method) -> int:
@@ -39,8 +39,7 @@ def most_images(step: Fused, method: Method) -> int:
     method : Method
         Representations.
     """
-    of_pixels, product = step.input.form.kind == PIXELS, step.product
-    largest = product.fan_in * (_LARGEST_PIXEL if of_pixels else 1)
+    largest = step.largest_product
     is_integer = method.gradient == "int8"
     if method.norm == "l2":
         values = _INT64 // (largest * max(largest, _LARGEST_GRADIENT if is_integer else 1))
@@ -49,9 +48,9 @@ def most_images(step: Fused, method: Method) -> int:
         if is_integer:
             values = min(values, _INT64 // (largest * _LARGEST_GRADIENT))
     images = values // _positions(step.norm.input.size)
-    if is_integer and step.kind == "conv" and not of_pixels:
+    if is_integer and step.kind == "conv" and not step.reads_pixels:
         positions = _INT32 // GRADIENT_LIMITS[method.gradient_bits]
-        images = min(images, positions // _positions(product.output.size))
+        images = min(images, positions // _positions(step.product.output.size))
     return images
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnntrain.api import Prepared
-from bnntrain.graph import PIXELS, Fused
+from bnntrain.graph import Fused
 
 _INPUT_BITS = 8
 _WORD_BYTES = 4
@@ -71,7 +71,7 @@ def totals_of(layers: list[Layer]) -> dict[str, int]:
 
 
 def _layer(fused: Fused, has_gamma: bool) -> Layer:
-    channels, reads_pixels = fused.channels, fused.input.form.kind == PIXELS
+    channels, reads_pixels = fused.channels, fused.reads_pixels
     weights, macs = (sum(getattr(each, name) for each in fused.operations)
                      for name in ("weights", "macs"))  # fmt: skip
     scale_and_shift = 2 * _WORD_BYTES * channels

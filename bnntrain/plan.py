@@ -52,15 +52,13 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All buffers of a run.
+class Layout:
+    """Buffers and where they lie: of training (`Plan`) or of inference.
 
     Attributes
     ----------
     batch_size, threads : int
         What it was made for.
-    method : Method
-        Representations.
     placed : tuple of Placed
         Buffers in the order in which they were asked for.
     total_bytes : int
@@ -69,9 +67,21 @@ class Plan:
 
     batch_size: int
     threads: int
-    method: Method
     placed: tuple[Placed, ...]
     total_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan(Layout):
+    """All buffers of a run.
+
+    Attributes
+    ----------
+    method : Method
+        Representations.
+    """
+
+    method: Method
 
     def by_role(self) -> dict[str, int]:
         """Bytes by role, for every role of `ROLES`, as if nothing were shared.
@@ -135,7 +145,7 @@ def make_plan(steps: Sequence[Step], method: Method, batch_size: int, threads: i
     shared = shared_buffers(steps, batch_size)
     own = [buffer for step in steps for buffer in step.buffers(batch_size, threads)]
     placed, total = place(common + shared + own)
-    return Plan(batch_size, threads, method, placed, total)
+    return Plan(batch_size, threads, placed, total, method)
 
 
 def place(buffers: Sequence[Buffer]) -> tuple[tuple[Placed, ...], int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from bnntrain.graph.fusion import Fused, extends, fuse
-from bnntrain.graph.operation import Operation, Published
+from bnntrain.graph.operation import LayerError, Operation, Published
 from bnntrain.graph.operations import OPERATIONS
 from bnntrain.graph.tensor import PIXELS, REAL, Form, Size, Tensor
 
@@ -25,12 +25,8 @@ class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, object] = msgspec.field(default_factory=dict)
 
 
-class OrderError(ValueError):
-    """A layer stands where it cannot; `layer` is its place in the list, `message` says why."""
-
-    def __init__(self, layer: int, message: str) -> None:
-        super().__init__(message)
-        self.layer, self.message = layer, message
+class OrderError(LayerError):
+    """A layer stands where it cannot."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +48,6 @@ class Graph:
     def output(self) -> Tensor:
         """What the loss reads."""
         return self.operations[-1].output
-
-    def readers(self, tensor: Tensor) -> list[Operation]:
-        """Return the operations that read a tensor."""
-        return [operation for operation in self.operations if operation.input == tensor]
 
     @property
     def published(self) -> list[Published]:

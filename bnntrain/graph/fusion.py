@@ -15,7 +15,7 @@ from bnntrain.graph.batch_norm import BatchNorm
 from bnntrain.graph.max_pool import MaxPool
 from bnntrain.graph.operation import Operation
 from bnntrain.graph.product import Product
-from bnntrain.graph.tensor import SIGNS, Size, Tensor
+from bnntrain.graph.tensor import PIXELS, SIGNS, Size, Tensor
 
 PATTERNS = {
     "dense": ("dense", "batch_norm", "sign?"),
@@ -26,6 +26,8 @@ pools only one."""
 
 POOLS = ("none", "before_norm", "before_sign", "after_sign")
 """Where the max-pool of a step stands."""
+
+_LARGEST_PIXEL = 128
 
 
 def _sequences(pattern: Sequence[str]) -> list[tuple[str, ...]]:
@@ -90,6 +92,22 @@ class Fused:
     def output(self) -> Tensor:
         """What it writes: the last tensor, as the next step reads it."""
         return self.operations[-1].output
+
+    @property
+    def reads_pixels(self) -> bool:
+        """Whether the input are int8 samples, not signs."""
+        return self.input.form.kind == PIXELS
+
+    @property
+    def largest_product(self) -> int:
+        """Largest magnitude of y."""
+        return self.product.fan_in * (_LARGEST_PIXEL if self.reads_pixels else 1)
+
+    @property
+    def sign_lines(self) -> tuple[int, int]:
+        """Rows and columns of the packed signs of W: of an image of signs a row for every tap."""
+        taps = 1 if self.reads_pixels else self.product.taps
+        return self.channels * taps, self.product.fan_in // taps
 
     @property
     def result(self) -> Size:

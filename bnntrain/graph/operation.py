@@ -18,12 +18,16 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of the options of a kind of layer; the first field is what ``kind: value`` gives."""
 
 
-class ShapeError(ValueError):
-    """A layer does not fit what comes in; `layer` is its place in the list, `message` says why."""
+class LayerError(ValueError):
+    """A fault of one layer; `layer` is its place in the list, `message` says what is wrong."""
 
     def __init__(self, layer: int, message: str) -> None:
         super().__init__(message)
         self.layer, self.message = layer, message
+
+
+class ShapeError(LayerError):
+    """A layer does not fit what comes in."""
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bnntrain import kernels
-from bnntrain.graph import PIXELS, Fused, LayerSpec, Product, ShapeError, Size, build_graph
+from bnntrain.graph import Fused, LayerSpec, Product, ShapeError, Size, build_graph
+from bnntrain.steps import WORD_BITS, storage_of, window_of
 
-WORD = 64
-"""Bits that packed signs are padded to."""
-
-_LARGEST_PIXEL = 128
 _MOST_POSITIONS = 1 << 24  # of an image; more than any memory here has room for
 
 
@@ -46,9 +43,7 @@ class Tensor:
     @property
     def storage(self) -> tuple[str, tuple[int, ...]]:
         """NumPy dtype and shape as stored: rows of bits become rows of uint64 words."""
-        if self.dtype != "bit":
-            return self.dtype, self.shape
-        return "uint64", (*self.shape[:-1], -(-self.shape[-1] // WORD))
+        return storage_of(self.dtype, self.shape)
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ class PackedLayer:
     @property
     def is_first(self) -> bool:
         """Whether it reads pixels."""
-        return self.fused.input.form.kind == PIXELS
+        return self.fused.reads_pixels
 
     @property
     def is_last(self) -> bool:
@@ -91,18 +86,17 @@ class PackedLayer:
     @property
     def largest(self) -> int:
         """Largest magnitude of its products."""
-        return self.product.fan_in * (_LARGEST_PIXEL if self.is_first else 1)
+        return self.fused.largest_product
 
     @property
     def is_flattened(self) -> bool:
         """Whether positions have to move together for who reads its signs."""
-        return self.fused.is_flattened and bool(self.channels % WORD)
+        return self.fused.is_flattened and bool(self.channels % WORD_BITS)
 
     @property
     def lines(self) -> tuple[int, int]:
         """Rows and columns of its packed signs."""
-        taps = 1 if self.is_first else self.product.taps
-        return self.channels * taps, self.product.fan_in // taps
+        return self.fused.sign_lines
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -118,17 +112,8 @@ class PackedLayer:
         return [*found, Tensor(f"{self.name}.flip", "uint8", channels)]
 
     def window(self) -> kernels.Window | None:
-        """Return the geometry of a convolution."""
-        if self.fused.kind == "dense":
-            return None
-        height, width, channels = self.fused.input.size
-        options, (top, left) = self.product.options, self.product.padding
-        out_height, out_width, _ = self.product.output.size
-        return kernels.Window(
-            height=height, width=width, channels=channels, kernel=options.kernel,
-            stride=options.stride, pad_top=top, pad_left=left,
-            out_height=out_height, out_width=out_width, pool=self.fused.pool,
-        )  # fmt: skip
+        """Return the geometry of a convolution; None of a dense layer."""
+        return None if self.fused.kind == "dense" else window_of(self.fused)
 
 
 SCALING = ("scale", "shift")

@@ -8,9 +8,10 @@ from bnntrain import kernels
 from bnntrain.arena import Arena
 from bnntrain.errors import MemoryLimitError
 from bnntrain.packed.head import Head, Source
-from bnntrain.packed.layers import WORD, PackedLayer, packed_layers, tensors_of
-from bnntrain.packed.plan import InferencePlan, plan_inference, usual_batch
-from bnntrain.plan import MIB
+from bnntrain.packed.layers import PackedLayer, packed_layers, tensors_of
+from bnntrain.packed.plan import plan_inference, usual_batch
+from bnntrain.plan import MIB, Layout
+from bnntrain.steps import WORD_BITS
 
 
 class Network:
@@ -31,7 +32,7 @@ class Network:
     ----------
     head : Head
         What is known of it.
-    plan : InferencePlan
+    plan : Layout
         Its memory.
     arena_bytes : int
         Size of that, weights included.
@@ -89,7 +90,7 @@ class Network:
         return loss, int(correct.sum())
 
 
-def _arena(plan: InferencePlan) -> Arena:
+def _arena(plan: Layout) -> Arena:
     try:
         return Arena(plan)
     except (OSError, MemoryError, OverflowError):
@@ -102,7 +103,7 @@ def _read(source: Source, layers: list[PackedLayer], views: dict[str, np.ndarray
     into = {tensor.name: views[tensor.name] for tensor in tensors_of(layers)}
     first = layers[0]
     name = f"{first.name}.weights"
-    weights = np.zeros((first.lines[0], -(-first.lines[1] // WORD)), np.uint64)
+    weights = np.zeros((first.lines[0], -(-first.lines[1] // WORD_BITS)), np.uint64)
     source.read(into | {name: weights})
     kernels.transpose_u1(weights, first.lines[1], views[name])
     for layer in layers:

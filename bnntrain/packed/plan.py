@@ -8,11 +8,10 @@ to the one that reads it, so that two places take turns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bnntrain import kernels
 from bnntrain.packed.layers import PackedLayer
-from bnntrain.plan import MIB, Placed, largest_batch, place
+from bnntrain.plan import MIB, Layout, largest_batch, place
 from bnntrain.steps import Buffer
 
 LARGEST_BATCH = 256
@@ -21,27 +20,7 @@ LARGEST_BATCH = 256
 _INPUT, _SCORES = "batch.x", "logits"
 
 
-@dataclass(frozen=True)
-class InferencePlan:
-    """All buffers of inference.
-
-    Attributes
-    ----------
-    batch_size, threads : int
-        What it was made for.
-    placed : tuple of Placed
-        Buffers in the order in which they were asked for.
-    total_bytes : int
-        Size of the arena.
-    """
-
-    batch_size: int
-    threads: int
-    placed: tuple[Placed, ...]
-    total_bytes: int
-
-
-def plan_inference(layers: Sequence[PackedLayer], batch: int, threads: int) -> InferencePlan:
+def plan_inference(layers: Sequence[PackedLayer], batch: int, threads: int) -> Layout:
     """Lay out a forward pass of `batch` samples."""
     last = len(layers) + 1
     sample = layers[0].fused.input.values
@@ -57,7 +36,7 @@ def plan_inference(layers: Sequence[PackedLayer], batch: int, threads: int) -> I
         ))  # fmt: skip
     buffers.append(Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 1, last - 1))
     placed, total = place(buffers)
-    return InferencePlan(batch, threads, placed, total)
+    return Layout(batch, threads, placed, total)
 
 
 def usual_batch(layers: Sequence[PackedLayer], threads: int) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bnntrain.packed.layers import SCALING, WORD, PackedLayer, tensors_of
+from bnntrain.packed.layers import SCALING, PackedLayer, tensors_of
+from bnntrain.steps import WORD_BITS
 
 
 def new_tensors(layers: Sequence[PackedLayer]) -> dict[str, np.ndarray]:
@@ -40,6 +41,6 @@ def check_tensors(layers: Sequence[PackedLayer], tensors: Mapping[str, np.ndarra
 
 
 def _check_padding(layer: PackedLayer, weights: np.ndarray) -> None:
-    used = layer.lines[1] % WORD
+    used = layer.lines[1] % WORD_BITS
     if used and max(weights[:, -1].tolist()) >> used:
         raise ValueError(f"{layer.name}.weights: bits are set behind the last column")

@@ -5,8 +5,8 @@ max-pool that follow it, because they share every tile of y (see `kernels/dense/
 `kernels/conv/conv.h`).
 """
 
-from bnntrain.steps.buffers import ROLES, Buffer
-from bnntrain.steps.conv import ConvStep, shared_buffers
+from bnntrain.steps.buffers import ROLES, WORD_BITS, Buffer, storage_of
+from bnntrain.steps.conv import ConvStep, shared_buffers, window_of
 from bnntrain.steps.dense import DenseStep
 from bnntrain.steps.network import make_steps
 from bnntrain.steps.order import READ, Order
@@ -16,6 +16,7 @@ __all__ = [
     "GRADIENT_LIMITS",
     "READ",
     "ROLES",
+    "WORD_BITS",
     "Buffer",
     "ConvStep",
     "DenseStep",
@@ -23,4 +24,6 @@ __all__ = [
     "Step",
     "make_steps",
     "shared_buffers",
+    "storage_of",
+    "window_of",
 ]

@@ -16,7 +16,8 @@ _ITEM_BYTES = {
     "float32": 4,
     "float64": 8,
 }
-_WORD_BITS = 64
+WORD_BITS = 64
+"""Bits that packed signs are padded to."""
 
 ROLES = (
     "input",
@@ -31,6 +32,13 @@ ROLES = (
     "scratch",
 )
 """Roles of [Wang21]'s memory table (``masks``: of pooling and straight-through), input, scratch."""
+
+
+def storage_of(dtype: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """Return NumPy dtype and shape as stored: rows of bits become rows of uint64 words."""
+    if dtype != "bit":
+        return dtype, shape
+    return "uint64", (*shape[:-1], -(-shape[-1] // WORD_BITS))
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,7 @@ class Buffer:
     @property
     def storage(self) -> tuple[str, tuple[int, ...]]:
         """NumPy dtype and shape as stored: rows of bits become rows of uint64 words."""
-        if self.dtype != "bit":
-            return self.dtype, self.shape
-        return "uint64", (*self.shape[:-1], -(-self.shape[-1] // _WORD_BITS))
+        return storage_of(self.dtype, self.shape)
 
     @cached_property
     def bytes(self) -> int:

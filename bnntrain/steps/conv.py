@@ -17,7 +17,7 @@ import numpy as np
 from bnntrain import kernels
 from bnntrain.graph import Fused
 from bnntrain.method import Method
-from bnntrain.steps.buffers import Buffer
+from bnntrain.steps.buffers import WORD_BITS, Buffer
 from bnntrain.steps.order import Order
 from bnntrain.steps.step import GRADIENT_LIMITS, Step
 
@@ -26,7 +26,18 @@ GRADIENT, KEPT_Y = "conv.gradient", "conv.y"
 
 _BYTES = {"int8": 1, "float16": 2, "float32": 4}
 _LARGEST_INT16 = 32767
-_LARGEST_PIXEL = 128
+
+
+def window_of(fused: Fused) -> kernels.Window:
+    """Return the geometry of a convolution."""
+    height, width, channels = fused.input.size
+    options, (pad_top, pad_left) = fused.product.options, fused.product.padding
+    out_height, out_width, _ = fused.product.output.size
+    return kernels.Window(
+        height=height, width=width, channels=channels, kernel=options.kernel,
+        stride=options.stride, pad_top=pad_top, pad_left=pad_left,
+        out_height=out_height, out_width=out_width, pool=fused.pool,
+    )  # fmt: skip
 
 
 class ConvStep(Step):
@@ -36,14 +47,7 @@ class ConvStep(Step):
         self, fused: Fused, order: Order, method: Method, producer: Step | None
     ) -> None:
         super().__init__(fused, order, method, producer)
-        height, width, channels = fused.input.size
-        options, (pad_top, pad_left) = self.product.options, self.product.padding
-        out_height, out_width, _ = self.product.output.size
-        self.window = kernels.Window(
-            height=height, width=width, channels=channels, kernel=options.kernel,
-            stride=options.stride, pad_top=pad_top, pad_left=pad_left,
-            out_height=out_height, out_width=out_width, pool=fused.pool,
-        )  # fmt: skip
+        self.window = window_of(fused)
 
     # What it needs ------------------------------------------------------------------------------
 
@@ -62,16 +66,10 @@ class ConvStep(Step):
         return GRADIENT_LIMITS[self.method.gradient_bits]
 
     @property
-    def _lines(self) -> tuple[int, int]:
-        if self.is_first:
-            return super()._lines
-        return self.channels * self.product.taps, self.fused.input.size[2]
-
-    @property
     def _is_flattened(self) -> bool:
         """Whether positions have to move together for who reads the output."""
         is_needed = self.fused.is_flattened and self.method.activation == "bit"
-        return is_needed and bool(self.channels % 64)
+        return is_needed and bool(self.channels % WORD_BITS)
 
     def _activation_buffers(self, batch: int) -> list[Buffer]:
         method, uses = self.method, self._output_uses()
@@ -132,8 +130,7 @@ class ConvStep(Step):
 
     def kept_bytes(self) -> int:
         """Bytes per sample of y in 16 bits; 0 where it does not fit them."""
-        largest = self.fan_in * (_LARGEST_PIXEL if self.is_first else 1)
-        return 2 * self.norm_values if largest <= _LARGEST_INT16 else 0
+        return 2 * self.norm_values if self.fused.largest_product <= _LARGEST_INT16 else 0
 
     def group(self, threads: int) -> int:
         """Images whose gradients are worked on together."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnntrain import kernels
-from bnntrain.graph import PIXELS, Fused
+from bnntrain.graph import Fused
 from bnntrain.method import CONSUMED, Method
 from bnntrain.steps.buffers import Buffer
 from bnntrain.steps.order import Order
@@ -52,7 +52,7 @@ class Step:
     ) -> None:
         self.fused, self.order, self.method, self.producer = fused, order, method, producer
         self.name, self.product = fused.name, fused.product
-        self.is_first = fused.input.form.kind == PIXELS
+        self.is_first = fused.reads_pixels
         self.is_last = not fused.is_binarised
         self.has_gamma = method.norm != "l1-binary"
         self.forward, self.backward = order.forward(fused), order.backward(fused)
@@ -141,11 +141,6 @@ class Step:
             self._buffer(tensor, "scratch", (rows, columns), "bit", when) for tensor, when in times
         ]
 
-    @property
-    def _lines(self) -> tuple[int, int]:
-        """Rows and columns of the packed signs of W."""
-        return self.channels, self.fan_in
-
     def _weight_buffers(self) -> list[Buffer]:
         method, shape, end = self.method, (self.channels, self.fan_in), self.order.end
         found = [self._persistent("latent", "W", shape, method.latent)]
@@ -156,13 +151,13 @@ class Step:
             found.append(self._persistent("dW_magnitude", "statistics", channels, "float32"))
             found.append(self._buffer("dW_sums", "statistics", channels, "int64", self.backward))
         if method.weight_gradient not in CONSUMED:
-            dw_shape = self._lines if method.weight_gradient == "bit" else shape
+            dw_shape = self.fused.sign_lines if method.weight_gradient == "bit" else shape
             found.append(
                 self._buffer("dW", "dW", dw_shape, method.weight_gradient, self.backward, end)
             )
         # The packed signs are cheap to make again, so they live only while a product needs them.
         for when, tensor in ((self.forward, "W_signs"), (self.backward, "W_signs_again")):
-            found.append(self._buffer(tensor, "W", self._lines, "bit", when))
+            found.append(self._buffer(tensor, "W", self.fused.sign_lines, "bit", when))
             if self.is_first:
                 found.append(self._buffer(f"{tensor}_transposed", "W", shape[::-1], "bit", when))
         return found

@@ -74,8 +74,6 @@ PHASES = (
     "requantise", "weight_gradient", "update",
 )
 """Phases of a step in the order of ``enum bnn_phase``."""
-PRODUCT_PHASES = ("forward", "recompute", "input_gradient", "weight_gradient")
-"""Those that multiply, each weight once per sample."""
 
 USUAL_GRADIENT = BNN_USUAL_GRADIENT
 """Normalised gradient of channel-momentum that stands for the usual one of a channel."""

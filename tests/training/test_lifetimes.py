@@ -19,7 +19,7 @@ from harness import (
 )
 
 from bnntrain.method import resolve_method
-from bnntrain.plan import ALIGNMENT, Placed, Plan, make_plan
+from bnntrain.plan import ALIGNMENT, Placed, make_plan
 
 STEPS = 4
 # Layers, sample, batch.
@@ -70,7 +70,7 @@ def plan_of(network, case, shared):
     for item in plan.placed:
         placed.append(Placed(item.buffer, offset))
         offset += -(-item.buffer.bytes // ALIGNMENT) * ALIGNMENT
-    return Plan(plan.batch_size, plan.threads, method, tuple(placed), offset)
+    return replace(plan, placed=tuple(placed), total_bytes=offset)
 
 
 def is_scratch(buffer):
