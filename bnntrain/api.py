@@ -33,9 +33,9 @@ from bnntrain.paths import RunLike, run_path
 from bnntrain.plan import Plan
 from bnntrain.preparation import Prepared, prepare, prepare_run
 from bnntrain.records import RunFolder
-from bnntrain.report import size_text
 from bnntrain.samples import Images
 from bnntrain.signals import stop_on_signals
+from bnntrain.text import size_text
 
 __all__ = [
     "CHECKPOINTS",

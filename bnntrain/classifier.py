@@ -212,8 +212,8 @@ class Classifier:
         for first in range(0, count, batch):
             rows = min(batch, count - first)
             fill(first, rows)
-            losses[first : first + rows], hits = self.network.losses(rows)
-            correct += hits
+            losses[first : first + rows], batch_correct = self.network.losses(rows)
+            correct += batch_correct
         loss = 0.0
         for first in range(0, count, group):
             loss += sum(losses[first : first + group].tolist(), 0.0)

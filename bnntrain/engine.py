@@ -176,14 +176,14 @@ class Trainer:
             number = progress.epoch * self.steps + step
             mark("load")
             read(train, step * batch, program, batch, self.dataset.train.path)
-            loss, hits = program.train_batch(batch, number, self.rate.at(number), marks)
+            loss, correct = program.train_batch(batch, number, self.rate.at(number), marks)
             mark("other")
             self.batches += 1
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is no longer a number in step {number}")
             elapsed = time.perf_counter() - start
             progress.loss += loss
-            progress.hits += hits
+            progress.correct += correct
             progress.step += 1
             progress.seconds += elapsed
             self.seconds += elapsed
@@ -204,7 +204,7 @@ class Trainer:
 
     def _validate(self) -> int:
         """Return how many samples of the validation split are classified correctly."""
-        return self._validation()["hits"] if self.feeds.validation.count else 0
+        return self._validation()["correct"] if self.feeds.validation.count else 0
 
     def _validation(self) -> dict[str, float]:
         return evaluate(self.program, self.feeds.validation, self.dataset.train.path)
@@ -218,16 +218,16 @@ class Trainer:
             "epoch": progress.epoch + 1,
             "lr": self.rate.at(progress.epoch * self.steps + self.steps - 1),
             "loss": progress.loss / seen,
-            "accuracy": 100.0 * progress.hits / seen,
+            "accuracy": 100.0 * progress.correct / seen,
             "seconds": progress.seconds,
             "images_per_second": seen / progress.seconds,
         }
-        accuracy, hits, mark = row["accuracy"], 0, self.recording.mark
+        accuracy, correct, mark = row["accuracy"], 0, self.recording.mark
         if self.feeds.validation.count:
             mark("evaluate")
             result = self._validation()
             row |= {"val_loss": result["loss"], "val_accuracy": result["accuracy"]}
-            accuracy, hits = result["accuracy"], result["hits"]
+            accuracy, correct = result["accuracy"], result["correct"]
             mark("other")
         row["rss_peak_mib"] = self.meter.peak_bytes() / MIB
         row["energy_j"] = self.recording.training_joules()
@@ -237,10 +237,10 @@ class Trainer:
         self.rate.end_epoch(accuracy)
         progress.seconds_total += progress.seconds
         progress.epoch += 1
-        progress.step = progress.hits = 0
+        progress.step = progress.correct = 0
         progress.loss = progress.seconds = 0.0
         mark("checkpoint")
-        self.checkpoints.offer_best(self.live, hits)
+        self.checkpoints.offer_best(self.live, correct)
         self.checkpoints.save(self.live)
         mark("other")
         self.observer.epoch(known)
@@ -342,7 +342,7 @@ class Trainer:
             "best_val_accuracy": progress.best_accuracy if is_known else None,
             "best_epoch": best.epoch or None,
             "best_epoch_val_accuracy": (
-                100.0 * best.hits / count if best.epoch and count else None
+                100.0 * best.correct / count if best.epoch and count else None
             ),
         }
 

@@ -60,15 +60,15 @@ def read(feed: kernels.Feed, first: int, program: Program, rows: int, path: obje
 
 
 def evaluate(program: Program, feed: kernels.Feed, path: object) -> dict[str, float]:
-    """Return loss (mean), accuracy (percent), hits and samples of one part of the data."""
-    batch, loss, hits = len(program.x), 0.0, 0
+    """Return loss (mean), accuracy (percent), ``correct`` and ``samples`` of a part of the data."""
+    batch, loss, correct = len(program.x), 0.0, 0
     for first in range(0, feed.count, batch):
         rows = min(batch, feed.count - first)
         read(feed, first, program, rows, path)
-        batch_loss, batch_hits = program.evaluate_batch(rows)
+        batch_loss, batch_correct = program.evaluate_batch(rows)
         loss += batch_loss
-        hits += batch_hits
-    accuracy = 100.0 * hits / feed.count
+        correct += batch_correct
+    accuracy = 100.0 * correct / feed.count
     return {
-        "loss": loss / feed.count, "accuracy": accuracy, "hits": hits, "samples": feed.count,
+        "loss": loss / feed.count, "accuracy": accuracy, "correct": correct, "samples": feed.count,
     }  # fmt: skip

@@ -93,7 +93,7 @@ class Program:
         return self.steps[-1].outputs
 
     def initialise(self) -> None:
-        """Draw weights, set gamma to 1 and beta, momenta and statistics to 0."""
+        """Draw weights, set gamma to 1 and beta, moments and statistics to 0."""
         for name, view in self.arena.persistent().items():
             view[...] = 1 if name.endswith((".gamma", ".running_spread")) else 0
         for number, step in enumerate(self.steps):
@@ -122,13 +122,13 @@ class Program:
         -------
         loss : float
             Cross-entropy summed over the samples.
-        hits : int
+        correct : int
             Samples classified rightly, before the update.
         """
         return self.native.train(rows, step, learning_rate, marks)
 
     def evaluate_batch(self, rows: int) -> tuple[float, int]:
-        """Return summed loss and hits of the first `rows` samples, with the running statistics."""
+        """Return summed loss and how many of `rows` samples are correct, by running statistics."""
         return self.native.evaluate(rows)
 
     def scores(self, rows: int) -> np.ndarray:
@@ -175,7 +175,7 @@ def _update_of(step: Step, number: int, optimizer: Optimizer, seed: int) -> kern
     """Make the update parameters of a step, gradient units among them.
 
     A real dW is a sum over the batch of which the optimizer sees the mean. A binarised one stands
-    for sgn(dW)/sqrt(fan-in) [Wang21]; Adam's and Bop's momenta are kept in units of that
+    for sgn(dW)/sqrt(fan-in) [Wang21]; Adam's and Bop's moments are kept in units of that
     attenuation, where float16 does not underflow, and so are the numbers compared with them.
     """
     method = step.method

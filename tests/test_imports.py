@@ -46,7 +46,7 @@ ORDER = (
     "checkpoints",
     "engine",
     "runs",
-    "report",
+    "text",
     "samples",
     "changes",
     "classifier",
@@ -77,10 +77,10 @@ ONLY = {
     "data": {"errors", "paths"},
     "meters": {"errors", "config"},
     "records": {"errors"},
-    "report": set(),
+    "text": set(),
     "images": {"errors", "data"},
     "samples": {"errors", "paths", "data", "images"},
-    "step_table": {"errors", "report"},
+    "step_table": {"errors", "text"},
     "board": set(),
 }
 KERNEL_USERS = {

@@ -32,7 +32,7 @@ def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
         yield rest[first : first + size]
 
 
-class Model:
+class CycleModel:
     """Costs of calls and of the code between them; found once, and kept beside the program."""
 
     def __init__(self) -> None:

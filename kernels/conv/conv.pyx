@@ -117,7 +117,7 @@ cdef class Window:
                 or (w.out_height - 1) * w.stride + w.kernel > w.height + w.pad_top
                 or (w.out_width - 1) * w.stride + w.kernel > w.width + w.pad_left)
 
-    def sites(self, out):
+    def origins(self, out):
         """Write the upper left corner of every position's window: int32 [positions, 2], row and column."""
         bnn_window_origins(&self.window, <bnn_origin *>data(out, "int32", (self.positions, 2), True, "out"))
 
@@ -257,7 +257,7 @@ cdef class Conv(Block):
         if self.arrays["gradient"].size < values:
             raise ValueError(f"gradient: expected {values} values, got {self.arrays['gradient'].size}")
         c.block.dx = NULL if first else c.block.g
-        c.origins = <bnn_origin *>self.required("sites", "int32", (window.positions, 2))
+        c.origins = <bnn_origin *>self.required("origins", "int32", (window.positions, 2))
         if not first:
             c.neighbours = <int32_t *>self.required("neighbours", "int32", (window.inputs, window.taps))
             c.tables = <unsigned char *>self.required("tables", "uint8", (sizes["tables"],))
@@ -267,7 +267,7 @@ cdef class Conv(Block):
             self.sums_backward = <int32_t *>self.required("tap_sums_again", "int32", (window.taps, outputs))
         if window.window.pool == BNN_pool_before_norm:
             words = (outputs + 63) // 64
-            c.argmax = <uint64_t *>self.required("choice", "uint64", (self.batch * window.positions, words))
+            c.argmax = <uint64_t *>self.required("argmax", "uint64", (self.batch * window.positions, words))
         elif window.window.pool != BNN_pool_none:
             rows = sizes["group"] * window.windows
             c.window_gradient = self.required("window_gradient", _dtype(gradient), (rows, outputs))

@@ -54,7 +54,7 @@ cdef class Program:
         Returns
         -------
         tuple of float and int
-            Loss summed over the samples, and the number that were classified rightly before the update.
+            Loss summed over the samples, and how many of them were correct before the update.
         """
         cdef bnn_loss_result result
         cdef size_t i
@@ -78,16 +78,16 @@ cdef class Program:
                     marks.begin("update")
             for i in range(self.count):
                 (<Block>self.block[i]).run_update(&(<BlockStep>self.of_block[i]).step)
-        return result.loss, result.hits
+        return result.loss, result.correct
 
     def evaluate(self, size_t rows):
-        """Return the summed loss and the hits of the first `rows` samples, with the running statistics."""
+        """Return the summed loss and how many of the first `rows` samples are correct, with the running statistics."""
         cdef bnn_loss_result result
         self.check(rows)
         with nogil:
             self.go_forward(rows)
             result = self.find_loss(rows, False)
-        return result.loss, result.hits
+        return result.loss, result.correct
 
     def forward(self, size_t rows):
         """Compute the logits of the first `rows` samples, with the running statistics."""

@@ -46,9 +46,9 @@ def test_places(height, width, kernel, stride, pad_top, pad_left, pool, sticks_o
     places = ordered(out_height, out_width, pool)
     corners = [(y * stride - pad_top, x * stride - pad_left) for y, x in places]
     assert window.positions == len(places)
-    sites = np.full((len(places), 2), -99, "int32")
-    window.sites(sites)
-    assert sites.tolist() == [list(corner) for corner in corners]
+    origins = np.full((len(places), 2), -99, "int32")
+    window.origins(origins)
+    assert origins.tolist() == [list(corner) for corner in corners]
 
     windows = (out_height // 2) * (out_width // 2)
     assert window.windows == (0 if pool == "none" else windows)

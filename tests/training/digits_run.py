@@ -45,13 +45,13 @@ def conv_net(name: str) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Steps:
-    """Mean loss and hits of every step, and what came of the weights.
+    """Mean loss and correct of every step, and what came of the weights.
 
-    `weights_sha256` is what run.json would hold; `state_sha256` covers momenta and scales as well.
+    `weights_sha256` is what run.json would hold; `state_sha256` covers moments and scales as well.
     """
 
     losses: list[float]
-    hits: list[int]
+    correct: list[int]
     weights_sha256: str
     state_sha256: str
 
@@ -88,7 +88,7 @@ def train_steps(
     feeds = Feeds(
         open_dataset(data.dataset), data.validation_fraction, config.train.seed, data.augment
     )
-    losses, hits = [], []
+    losses, correct = [], []
     per_epoch = feeds.train.count // batch
     try:
         for step in range(steps):
@@ -98,8 +98,8 @@ def train_steps(
             feeds.train.read(place * batch, program.x, program.labels)
             loss, found = program.train_batch(batch, step, rate)
             losses.append(loss / batch)
-            hits.append(found)
+            correct.append(found)
     finally:
         feeds.close()
     state = hashlib.sha256(persistent_bytes(program)).hexdigest()
-    return Steps(losses, hits, program.weights_sha256(), state)
+    return Steps(losses, correct, program.weights_sha256(), state)

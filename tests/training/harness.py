@@ -329,7 +329,7 @@ def time_of(program: Program, step: Step | None, name: str) -> int:
 def train_by_pass(
     program: Program, rows: int, number: int, rate: float, watcher: Watcher
 ) -> tuple[float, int]:
-    """Take the step that `Program.train_batch` takes, pass by pass; return loss and hits."""
+    """Take the step that `Program.train_batch` takes, pass by pass; return loss and correct."""
     passes = list(zip(program.steps, program.blocks, program.updates, strict=True))
 
     def run(step: Step | None, name: str, call: object, *arguments: object) -> object:
@@ -369,7 +369,7 @@ class Recorders(Watcher):
 def traced_step(
     program: Program, rows: int, step: int, rate: float = 1e-3
 ) -> tuple[list[Trace], float, int]:
-    """Train one batch; return the steps' traces, the loss and the hits."""
+    """Train one batch; return the steps' traces, the loss and the correct."""
     recorders = Recorders(program)
-    loss, hits = train_by_pass(program, rows, step, rate, recorders)
-    return [recorder.trace for recorder in recorders.of.values()], loss, hits
+    loss, correct = train_by_pass(program, rows, step, rate, recorders)
+    return [recorder.trace for recorder in recorders.of.values()], loss, correct
