@@ -63,6 +63,12 @@ void BNN_NAME(pool_spread_f32)(const float *values, size_t rows, size_t columns,
 }
 #endif
 
+void BNN_NAME(pool_sum_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride, int32_t *out, size_t out_stride)
+{
+    for (size_t row = 0; row < rows; row++, y += BNN_POOL_ROWS * stride, out += out_stride)
+        for (size_t c = 0; c < columns; c++) out[c] = (y[c] + y[stride + c]) + (y[2 * stride + c] + y[3 * stride + c]);
+}
+
 void BNN_NAME(narrow_i32_i16)(const int32_t *y, size_t rows, size_t columns, size_t stride, int16_t *out,
                               size_t out_stride)
 {

@@ -122,6 +122,14 @@ def pool_max_i32(c: Case) -> None:
     c.output("argmax", oracle.pack(np.pad(argmax, ((0, 0), (0, 64 - columns)))), np.uint64)
 
 
+@case
+def pool_sum_i32(c: Case) -> None:
+    """As large as four of them may be."""
+    low, high = (-(2**29), 2**29 - 1) if c.extreme else (-999, 999)
+    y = c.integers("y", (4 * c.rows, c.columns), np.int32, low, high)
+    c.output("out", y.reshape(c.rows, 4, c.columns).sum(axis=1), np.int32)
+
+
 def _spread(c: Case, values: np.ndarray, dtype: type) -> None:
     chosen = c.bits("argmax", 4 * c.rows, 64)[:, : values.shape[1]]
     c.output("out", np.where(chosen, np.repeat(values, 4, axis=0), 0), dtype)

@@ -124,3 +124,13 @@ def test_pooling_in_place(isa: str, columns: int) -> None:
     np.testing.assert_array_equal(y[:9], wanted[:9])
     np.testing.assert_array_equal(y[9:], wanted[9:])
     np.testing.assert_array_equal(trial.operands["argmax"], trial.expected["argmax"])
+
+
+@each_isa("pool_sum_i32")
+@pytest.mark.parametrize("columns", [1, 7, 8, 16, 63, 64, 65])
+def test_summing_in_place(isa: str, columns: int) -> None:
+    trial = Case("pool_sum_i32", 9, columns, layout=LAYOUTS["strided"], seed=columns)
+    y = trial.operands["y"]
+    wanted = np.concatenate([trial.expected["out"], y[9:]])
+    kernels.pool_sum_i32(y, y[:9], isa=isa)
+    np.testing.assert_array_equal(y, wanted)
