@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product as choices
+from math import prod
 
 from bnntrain.graph.batch_norm import BatchNorm
 from bnntrain.graph.max_pool import MaxPool
 from bnntrain.graph.operation import Operation
+from bnntrain.graph.pool import Pool
 from bnntrain.graph.product import Product
 from bnntrain.graph.tensor import PIXELS, SIGNS, Size, Tensor
 
@@ -99,9 +101,11 @@ class Fused:
         return self.input.form.kind == PIXELS
 
     @property
-    def largest_product(self) -> int:
-        """Largest magnitude of y."""
-        return self.product.fan_in * (_LARGEST_PIXEL if self.reads_pixels else 1)
+    def largest(self) -> int:
+        """Largest magnitude of y as batch norm sees it."""
+        added = [each.adds for each in self.before_norm if isinstance(each, Pool)]
+        largest = _LARGEST_PIXEL if self.reads_pixels else 1
+        return self.product.fan_in * largest * prod(added)
 
     @property
     def sign_lines(self) -> tuple[int, int]:
@@ -142,6 +146,11 @@ class Fused:
     def norm(self) -> BatchNorm:
         """The batch norm."""
         return next(each for each in self.operations if isinstance(each, BatchNorm))
+
+    @property
+    def before_norm(self) -> tuple[Operation, ...]:
+        """The product and what stands between it and the batch norm."""
+        return self.operations[: self.operations.index(self.norm)]
 
 
 def fuse(operations: Sequence[Operation]) -> list[Fused]:

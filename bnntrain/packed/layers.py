@@ -86,7 +86,7 @@ class PackedLayer:
     @property
     def largest(self) -> int:
         """Largest magnitude of its products."""
-        return self.fused.largest_product
+        return self.fused.largest
 
     @property
     def is_flattened(self) -> bool:

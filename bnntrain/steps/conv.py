@@ -101,10 +101,10 @@ class ConvStep(Step):
 
     def _gradient_buffers(self, batch: int, threads: int) -> list[Buffer]:
         window, sizes, now, found = self.window, self._sizes(threads), self.backward, []
-        if self.fused.pool == "before_norm":
+        if self.window.has_argmax:
             shape = (batch * window.positions, self.channels)
             found.append(self._buffer("argmax", "masks", shape, "bit", now))
-        elif self.fused.pool != "none":
+        elif self.window.has_window_gradient:
             shape = (sizes["group"] * window.windows, self.channels)
             found.append(self._buffer("window_gradient", "dY", shape, self.method.gradient, now))
         if self.is_first:
@@ -130,7 +130,7 @@ class ConvStep(Step):
 
     def kept_bytes(self) -> int:
         """Bytes per sample of y in 16 bits; 0 where it does not fit them."""
-        return 2 * self.norm_values if self.fused.largest_product <= _LARGEST_INT16 else 0
+        return 2 * self.norm_values if self.fused.largest <= _LARGEST_INT16 else 0
 
     def group(self, threads: int) -> int:
         """Images whose gradients are worked on together."""

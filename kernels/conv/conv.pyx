@@ -6,6 +6,7 @@ cdef extern from "conv/window.h":
         BNN_pool_before_norm
         BNN_pool_before_sign
         BNN_pool_after_sign
+        BNN_pool_sum_before_norm
     struct bnn_window:
         size_t height
         size_t width
@@ -54,7 +55,7 @@ cdef extern from "conv/conv.h":
                          int threads) nogil
 
 _POOLS = {"none": BNN_pool_none, "before_norm": BNN_pool_before_norm, "before_sign": BNN_pool_before_sign,
-          "after_sign": BNN_pool_after_sign}
+          "after_sign": BNN_pool_after_sign, "average_before_norm": BNN_pool_sum_before_norm}
 
 
 cdef class Window:
@@ -69,7 +70,8 @@ cdef class Window:
     out_height, out_width : int
         Positions of the product, before pooling.
     pool : str
-        ``none``, ``before_norm``, ``before_sign`` or ``after_sign``.
+        ``none``; where the max-pool stands: ``before_norm``, ``before_sign``, ``after_sign``; or
+        ``average_before_norm``, which adds up (conv/window.h).
     """
 
     cdef bnn_window window
@@ -108,6 +110,16 @@ cdef class Window:
     def out_positions(self):
         """Positions of an image that go out."""
         return bnn_out_positions(&self.window)
+
+    @property
+    def has_argmax(self):
+        """Whether argmax masks of pooling are kept from one pass of the backward to the next."""
+        return self.window.pool == BNN_pool_before_norm
+
+    @property
+    def has_window_gradient(self):
+        """Whether pooling comes after the norm, so that there are fewer values of g than of dY."""
+        return self.window.pool in (BNN_pool_before_sign, BNN_pool_after_sign)
 
     @property
     def skips(self):
@@ -265,10 +277,10 @@ cdef class Conv(Block):
         if window.skips and not first:
             self.sums_forward = <int32_t *>self.required("tap_sums", "int32", (window.taps, outputs))
             self.sums_backward = <int32_t *>self.required("tap_sums_again", "int32", (window.taps, outputs))
-        if window.window.pool == BNN_pool_before_norm:
+        if window.has_argmax:
             words = (outputs + 63) // 64
             c.argmax = <uint64_t *>self.required("argmax", "uint64", (self.batch * window.positions, words))
-        elif window.window.pool != BNN_pool_none:
+        elif window.has_window_gradient:
             rows = sizes["group"] * window.windows
             c.window_gradient = self.required("window_gradient", _dtype(gradient), (rows, outputs))
         kept = (self.batch * window.norm_positions, outputs)
