@@ -101,11 +101,15 @@ class Fused:
         return self.input.form.kind == PIXELS
 
     @property
+    def terms(self) -> int:
+        """Inputs times weights that one value of y, as batch norm sees it, is the sum of."""
+        added = [each.adds for each in self.before_norm if isinstance(each, Pool)]
+        return self.product.fan_in * prod(added)
+
+    @property
     def largest(self) -> int:
         """Largest magnitude of y as batch norm sees it."""
-        added = [each.adds for each in self.before_norm if isinstance(each, Pool)]
-        largest = _LARGEST_PIXEL if self.reads_pixels else 1
-        return self.product.fan_in * largest * prod(added)
+        return self.terms * (_LARGEST_PIXEL if self.reads_pixels else 1)
 
     @property
     def sign_lines(self) -> tuple[int, int]:
