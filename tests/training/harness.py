@@ -59,15 +59,15 @@ def make_config(
 def conv_layers(*convs: dict, dense: tuple[int, ...] = (7,)) -> list[object]:
     """List the layers of convolutions (their options, and `pool`) and of the dense blocks behind.
 
-    `pool` is a place of `bnntrain.graph.POOLS`.
+    `pool` is a key of `bnntrain.graph.POOLS`.
     """
     found = []
     for options in convs:
         options = dict(options)
-        place = POOLS.index(options.pop("pool", "none"))
+        kind, place = POOLS[options.pop("pool", "none")]
         block = [{"conv": options}, "batch_norm", "sign"]
-        if place:
-            block.insert(place, "max_pool")
+        if kind:
+            block.insert(place, kind)
         found += block
     found.append("flatten")
     for units in dense:
