@@ -54,7 +54,7 @@ _SEQUENCES = {kind: _sequences(pattern) for kind, pattern in PATTERNS.items()}
 
 def extends(before: Sequence[str], kind: str) -> bool:
     """Whether a layer can go on with, or begin a step behind, layers that have steps so far."""
-    group = _last_group(before)
+    group = last_group(before)
     if kind in _SEQUENCES:
         return not group or group in _SEQUENCES[group[0]]
     wanted = (*group, kind)
@@ -63,7 +63,8 @@ def extends(before: Sequence[str], kind: str) -> bool:
     )
 
 
-def _last_group(kinds: Sequence[str]) -> tuple[str, ...]:
+def last_group(kinds: Sequence[str]) -> tuple[str, ...]:
+    """Return the layers from the last product on."""
     starts = [index for index, kind in enumerate(kinds) if kind in _SEQUENCES]
     return tuple(kinds[starts[-1] :]) if starts else ()
 
