@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from bnntrain.arena import Arena
 from bnntrain.config import Optimizer
 from bnntrain.plan import Plan
 from bnntrain.steps import GRADIENT_LIMITS, Step
+
+if TYPE_CHECKING:
+    from bnntrain.native import Trace
 
 NORM_BETA1, NORM_BETA2, NORM_EPSILON = 0.9, 0.999, 1e-7
 """Adam of gamma and beta: they are tiny and stay float32 in every method."""
@@ -103,7 +107,7 @@ class Program:
             kernels.init_latent(latent, range=step.method.latent_range, sigma=sigma, key=key)
 
     def train_batch(
-        self, rows: int, step: int, learning_rate: float, marks: kernels.Marks | None = None
+        self, rows: int, step: int, learning_rate: float, trace: Trace | None = None
     ) -> tuple[float, int]:
         """Take one step on the first `rows` samples of the batch buffers.
 
@@ -115,7 +119,7 @@ class Program:
             Number of the step from 0, over the whole run; with the seed it fixes all randomness.
         learning_rate : float
             Of this step.
-        marks : Marks, optional
+        trace : Trace, optional
             Told when the phases ``forward``, ``backward`` and ``update`` begin.
 
         Returns
@@ -125,7 +129,7 @@ class Program:
         correct : int
             Samples classified rightly, before the update.
         """
-        return self.native.train(rows, step, learning_rate, marks)
+        return self.native.train(rows, step, learning_rate, trace)
 
     def evaluate_batch(self, rows: int) -> tuple[float, int]:
         """Return summed loss and how many of `rows` samples are correct, by running statistics."""

@@ -12,6 +12,9 @@ cdef extern from "common/base.h" nogil:
     ctypedef uint16_t bnn_label
     size_t bnn_words(size_t bits) noexcept
 
+cdef extern from "common/clock.h" nogil:
+    double bnn_now() noexcept
+
 cdef extern from "common/cpu.h" nogil:
     enum bnn_isa:
         BNN_ISA_portable
