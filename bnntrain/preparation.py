@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -15,8 +15,9 @@ from bnntrain.graph import Graph
 from bnntrain.isa import selected_isa
 from bnntrain.limits import available_threads
 from bnntrain.method import Method, resolve_method
+from bnntrain.packed import PackedLayer, plan_evaluation
 from bnntrain.paths import RunLike, run_path
-from bnntrain.plan import Plan, largest_batch, make_plan
+from bnntrain.plan import Layout, Plan, largest_batch, make_plan
 from bnntrain.records import RunFolder
 from bnntrain.sizes import parse_size
 from bnntrain.steps import Step, make_steps
@@ -42,6 +43,8 @@ class Prepared:
         What runs of it, by the method.
     plan : Plan
         Memory plan.
+    evaluation : Layout
+        Where in the same arena the network is evaluated, between steps.
     """
 
     config: Config
@@ -51,6 +54,7 @@ class Prepared:
     graph: Graph
     steps: list[Step]
     plan: Plan
+    evaluation: Layout
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -96,18 +100,28 @@ def prepare(
     graph = fit_graph(config, shape, len(known.classes), samples)
     steps = make_steps(graph, method)
 
-    def plan_of(batch: int) -> Plan:
-        return make_plan(steps, method, batch, threads)
+    def plan_of(batch: int) -> tuple[Plan, Layout]:
+        return _plans(steps, method, batch, threads)
 
-    plan = plan_of(config.train.batch_size)
+    plan, evaluation = plan_of(config.train.batch_size)
     if memory_limit is not None and plan.total_bytes > memory_limit:
         batch = largest_batch(
-            lambda size: plan_of(size).total_bytes, memory_limit, config.train.batch_size
+            lambda size: plan_of(size)[0].total_bytes, memory_limit, config.train.batch_size
         )
         train = msgspec.structs.replace(config.train, batch_size=batch)
         config = msgspec.structs.replace(config, train=train)
-        plan = plan_of(batch)
-    return Prepared(config, method, shape, known.classes, graph, steps, plan)
+        plan, evaluation = plan_of(batch)
+    return Prepared(config, method, shape, known.classes, graph, steps, plan, evaluation)
+
+
+def _plans(
+    steps: Sequence[Step], method: Method, batch: int, threads: int
+) -> tuple[Plan, Layout]:
+    """Lay out training, and evaluation in the same arena, which is as large as both need."""
+    plan = make_plan(steps, method, batch, threads)
+    evaluation = plan_evaluation([PackedLayer(step.fused) for step in steps], plan)
+    total = max(plan.total_bytes, evaluation.total_bytes)
+    return replace(plan, total_bytes=total), evaluation
 
 
 def threads_of(config: Config) -> int:

@@ -15,14 +15,17 @@ Layout, each file importing only from those above it::
     file.py      .bnn files: written, and read as a source of tensors
     source.py    run folder or file
     plan.py      the memory of inference
-    network.py   tensors -> a bound program that classifies
+    inference.py tensors -> a bound program that classifies and is evaluated
+    network.py   the same in memory of its own
 """
 
 from bnntrain.packed.file import SUFFIX, PackedFile, packed_bytes, write_packed
 from bnntrain.packed.head import CHECKPOINTS, Head, Source
+from bnntrain.packed.inference import Inference
 from bnntrain.packed.layers import PackedLayer, packed_layers
 from bnntrain.packed.network import Network
-from bnntrain.packed.plan import LARGEST_BATCH
+from bnntrain.packed.pack import Arrays, pack
+from bnntrain.packed.plan import LARGEST_BATCH, plan_evaluation
 from bnntrain.packed.source import open_source
 from bnntrain.packed.tensors import new_tensors
 
@@ -30,14 +33,18 @@ __all__ = [
     "CHECKPOINTS",
     "LARGEST_BATCH",
     "SUFFIX",
+    "Arrays",
     "Head",
+    "Inference",
     "Network",
     "PackedFile",
     "PackedLayer",
     "Source",
     "new_tensors",
     "open_source",
+    "pack",
     "packed_bytes",
     "packed_layers",
+    "plan_evaluation",
     "write_packed",
 ]

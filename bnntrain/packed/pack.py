@@ -40,6 +40,28 @@ class State(Protocol):
         """Yield an array that must be of this type and shape, at most so many rows at a time."""
 
 
+class Arrays:
+    """A training state in memory.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        By name.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._arrays = arrays
+
+    def rows(
+        self, name: str, dtype: str, shape: tuple[int, ...], most: int
+    ) -> Iterator[np.ndarray]:
+        """Yield an array of this type and shape, at most so many rows at a time."""
+        array = self._arrays[name]
+        assert (array.dtype, array.shape) == (np.dtype(dtype), shape)
+        for start in range(0, len(array), most):
+            yield array[start : start + most]
+
+
 def pack(
     layers: Sequence[PackedLayer], method: Method, state: State, into: Mapping[str, np.ndarray],
     digest: Digest = _undigested,

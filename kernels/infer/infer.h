@@ -45,7 +45,7 @@ struct bnn_inference {
 };
 
 /* Bytes of one thread's scratch for a layer. */
-size_t bnn_infer_scratch(const struct bnn_infer_layer *layer);
+size_t bnn_infer_scratch(const struct bnn_infer_layer *layer, size_t batch);
 
 /* All layers, one after the other, for the first `batch` samples. */
 void bnn_infer(const struct bnn_inference *infer, size_t batch);

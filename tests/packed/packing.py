@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +13,8 @@ from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.method import resolve_method
 from bnntrain.packed.head import Head
 from bnntrain.packed.layers import packed_layers
-from bnntrain.packed.pack import pack
+from bnntrain.packed.pack import Arrays, pack
 from bnntrain.program import Program
-
-
-class Arrays:
-    """A training state in memory, as `pack` reads a checkpoint."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._arrays = arrays
-
-    def rows(
-        self, name: str, dtype: str, shape: tuple[int, ...], most: int
-    ) -> Iterator[np.ndarray]:
-        """Yield an array in pieces."""
-        array = self._arrays[name]
-        assert (array.dtype, array.shape) == (np.dtype(dtype), shape)
-        for start in range(0, len(array), most):
-            yield array[start : start + most]
 
 
 class Memory:
