@@ -101,7 +101,7 @@ def prepare(
     steps = make_steps(graph, method)
 
     def plan_of(batch: int) -> tuple[Plan, Layout]:
-        return _plans(steps, method, batch, threads)
+        return make_plans(steps, method, batch, threads)
 
     plan, evaluation = plan_of(config.train.batch_size)
     if memory_limit is not None and plan.total_bytes > memory_limit:
@@ -114,10 +114,16 @@ def prepare(
     return Prepared(config, method, shape, known.classes, graph, steps, plan, evaluation)
 
 
-def _plans(
+def make_plans(
     steps: Sequence[Step], method: Method, batch: int, threads: int
 ) -> tuple[Plan, Layout]:
-    """Lay out training, and evaluation in the same arena, which is as large as both need."""
+    """Lay out training, and evaluation in the same arena, which is as large as both need.
+
+    Parameters
+    ----------
+    steps, method, batch, threads
+        As for `bnntrain.plan.make_plan`.
+    """
     plan = make_plan(steps, method, batch, threads)
     evaluation = plan_evaluation([PackedLayer(step.fused) for step in steps], plan)
     total = max(plan.total_bytes, evaluation.total_bytes)

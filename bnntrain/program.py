@@ -1,4 +1,4 @@
-"""A network bound to an arena: what one training step and one evaluation do."""
+"""A network bound to an arena: what one training step does."""
 
 from __future__ import annotations
 
@@ -130,16 +130,6 @@ class Program:
             Samples classified rightly, before the update.
         """
         return self.native.train(rows, step, learning_rate, trace)
-
-    def evaluate_batch(self, rows: int) -> tuple[float, int]:
-        """Return summed loss and how many of `rows` samples are correct, by running statistics."""
-        return self.native.evaluate(rows)
-
-    def scores(self, rows: int) -> np.ndarray:
-        """Return the softmax scores (float32 [rows, classes]) of the first `rows` samples."""
-        self.native.forward(rows)
-        shifted = np.exp(self.logits[:rows] - self.logits[:rows].max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
 
     def profile(self, on: bool) -> np.ndarray:
         """Measure the seconds of each phase of each step from now on, or stop.

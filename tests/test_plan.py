@@ -16,6 +16,7 @@ from bnntrain.errors import MemoryLimitError
 from bnntrain.graph import LayerSpec, build_graph
 from bnntrain.method import METHODS
 from bnntrain.plan import ALIGNMENT, MIB, largest_batch, make_plan, place
+from bnntrain.preparation import make_plans
 from bnntrain.steps import ROLES, Buffer, make_steps
 
 METHOD_NAMES = tuple(METHODS)
@@ -175,6 +176,24 @@ def test_memory_of_efficient_does_not_fall_as_the_batch_grows(name):
 
 @settings(max_examples=40, deadline=None)
 @given(NETWORKS)
+def test_evaluation_leaves_alone_what_is_kept(network):
+    method, build, batch, threads = network
+    plan, evaluation = make_plans(build(method), METHODS[method], batch, threads)
+    check_placement(evaluation.placed, evaluation.total_bytes)
+    assert evaluation.total_bytes <= plan.total_bytes
+    assert 1 <= evaluation.batch_size <= batch
+    shared = {item.buffer.name for item in evaluation.placed} & {
+        item.buffer.name for item in plan.kept
+    }
+    for item in evaluation.placed:
+        for kept in plan.kept:
+            if item.buffer.name not in shared and item.buffer.bytes and kept.buffer.bytes:
+                assert item.end <= kept.offset or kept.end <= item.offset
+    assert all(name.endswith(".origins") for name in shared)
+
+
+@settings(max_examples=40, deadline=None)
+@given(NETWORKS)
 def test_the_arena_is_the_plan(network):
     method, build, batch, threads = network
     steps = build(method)
@@ -260,6 +279,19 @@ def total_bytes(name, method, batch, threads=1):
     sample = SAMPLES[config.data.dataset]
     steps = make_steps(build_graph(config.model.layers, sample), METHODS[method])
     return make_plan(steps, METHODS[method], batch, threads).total_bytes
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize(("name", "batch"), [case for case in TOTALS if case[1] > 1])
+def test_evaluation_of_named_models_takes_no_larger_arena(name, batch, threads, method):
+    """And works on as many samples at a time as a training step."""
+    config = load_config(name, {"method": method})
+    graph = build_graph(config.model.layers, SAMPLES[config.data.dataset])
+    steps = make_steps(graph, METHODS[method])
+    plan, evaluation = make_plans(steps, METHODS[method], batch, threads)
+    assert plan.total_bytes == total_bytes(name, method, batch, threads)
+    assert evaluation.batch_size == batch
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)

@@ -19,7 +19,9 @@ from bnntrain.config.check import Where
 from bnntrain.config.models import read_model
 from bnntrain.graph import POOLS, Size, build_graph
 from bnntrain.method import resolve_method
-from bnntrain.plan import Plan, make_plan
+from bnntrain.packed import Arrays, Inference, PackedLayer, pack, plan_evaluation
+from bnntrain.plan import Plan
+from bnntrain.preparation import make_plans
 from bnntrain.program import Program
 from bnntrain.steps import Step, make_steps
 
@@ -91,7 +93,7 @@ def make_program(
     method, train, steps = resolve_method(config), config.train, steps_of(config, sample)
     program = Program(
         steps,
-        plan or make_plan(steps, method, train.batch_size, threads),
+        plan or make_plans(steps, method, train.batch_size, threads)[0],
         train.optimizer,
         train.label_smoothing,
         train.seed,
@@ -99,6 +101,33 @@ def make_program(
     )
     program.initialise()
     return program
+
+
+def evaluate(program: Program, rows: int) -> tuple[np.ndarray, float, int]:
+    """Evaluate on the first `rows` samples of the batch buffers, in the same arena.
+
+    Returns
+    -------
+    logits : ndarray of float32 [rows, classes]
+    loss : float
+        Summed.
+    correct : int
+    """
+    layers = [PackedLayer(step.fused) for step in program.steps]
+    layout = plan_evaluation(layers, program.plan)
+    x, labels = program.x[:rows].copy(), program.labels[:rows].copy()
+    state, views = Arrays(program.inference_state()), program.arena.cut(layout)
+    inference = Inference(layers, layout, views, 0.0, kernels.selected_isa())
+    inference.load(lambda into: pack(layers, program.method, state, into))
+    logits, loss, correct = [], 0.0, 0
+    for first in range(0, rows, layout.batch_size):
+        count = min(layout.batch_size, rows - first)
+        inference.x[:count], inference.labels[:count] = x[first:][:count], labels[first:][:count]
+        losses, found = inference.losses(count)
+        logits.append(inference.logits[:count].copy())
+        loss += losses.sum()
+        correct += found
+    return np.concatenate(logits), loss, correct
 
 
 def as_size(sample: int | Size) -> Size:
@@ -339,8 +368,8 @@ def train_by_pass(
         return result
 
     for step, block, _ in passes:
-        run(step, "forward", block.forward, rows, True, number == 0)
-    result = run(None, "loss", program.loss, rows, True)
+        run(step, "forward", block.forward, rows, number == 0)
+    result = run(None, "loss", program.loss, rows)
     for step, block, update in reversed(passes):
         update.set(number, rate, rows)
         run(step, "backward", block.backward, rows, update)

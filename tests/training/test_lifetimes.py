@@ -9,6 +9,7 @@ import pytest
 from harness import (
     Watcher,
     conv_layers,
+    evaluate,
     fill_batch,
     make_config,
     make_program,
@@ -19,7 +20,8 @@ from harness import (
 )
 
 from bnntrain.method import resolve_method
-from bnntrain.plan import ALIGNMENT, Placed, make_plan
+from bnntrain.plan import ALIGNMENT, Placed
+from bnntrain.preparation import make_plans
 
 STEPS = 4
 # Layers, sample, batch.
@@ -63,7 +65,7 @@ def plan_of(network, case, shared):
     """The product's plan, or one in which every buffer has bytes of its own."""
     config = config_of(network, case)
     method, (_, sample, batch) = resolve_method(config), NETWORKS[network]
-    plan = make_plan(steps_of(config, sample), method, batch, 1)
+    plan, _ = make_plans(steps_of(config, sample), method, batch, 1)
     if shared:
         return plan
     placed, offset = [], 0
@@ -95,7 +97,7 @@ class Spoiler(Watcher):
                 self._program.arena.views[buffer.name].view(np.uint8)[...] = 0xFF
 
 
-def train(network, case, shared=True, spoilt=False, evaluate=False, plan=None):
+def train(network, case, shared=True, spoilt=False, evaluated=False, plan=None):
     """Train on random data; return losses, correct and the persistent bytes."""
     _, sample, batch = NETWORKS[network]
     program = make_program(
@@ -106,17 +108,18 @@ def train(network, case, shared=True, spoilt=False, evaluate=False, plan=None):
     for step in range(STEPS):
         fill_batch(program, random)
         found.append(train_by_pass(program, batch, step, 1e-3, watcher))
-        if evaluate:
+        if evaluated:
             fill_batch(program, np.random.default_rng(step))
-            found.append(program.evaluate_batch(batch - 4))
+            logits, *rest = evaluate(program, batch - 4)
+            found.append((logits.tobytes(), *rest))
     return found, persistent_bytes(program)
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_sharing_bytes_changes_nothing(network, case):
-    own = train(network, case, shared=False, evaluate=True)
-    assert train(network, case, evaluate=True) == own
+    own = train(network, case, shared=False, evaluated=True)
+    assert train(network, case, evaluated=True) == own
 
 
 @pytest.mark.parametrize("case", CASES)
