@@ -1,4 +1,4 @@
-# The C interface of the rooms, declared once: types, instruction sets, random numbers and the dispatch table.
+# The C interface of the folders, declared once: types, clock, instruction sets, random numbers, the dispatch table.
 # The table's fields have their signatures, so that a call through it is checked like any other.
 
 from libc.string cimport memset
@@ -129,7 +129,7 @@ cdef extern from "lookup/lookup.h" nogil:
 cdef extern from "pool/pool.h" nogil:
     const size_t BNN_POOL_ROWS
 
-# The table, from the rooms' headers (signatures.py).
+# The table, from the folders' headers (signatures.py).
 include "kernel_table.pxi"
 
 cdef extern from "dispatch/dispatch.h" nogil:
