@@ -1,4 +1,4 @@
-# The C interface of the folders, declared once: types, clock, instruction sets, random numbers, the dispatch table.
+# The C interface of the folders, declared once: types, instruction sets, random numbers and the dispatch table.
 # The table's fields have their signatures, so that a call through it is checked like any other.
 
 from libc.string cimport memset
