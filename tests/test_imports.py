@@ -28,6 +28,7 @@ ORDER = (
     "graph",
     "config",
     "method",
+    "layer_methods",
     "accounting",
     "steps",
     "plan",

@@ -14,6 +14,7 @@ from bnntrain.arena import Arena
 from bnntrain.config import load_config
 from bnntrain.errors import MemoryLimitError
 from bnntrain.graph import LayerSpec, build_graph
+from bnntrain.layer_methods import LayerMethods
 from bnntrain.method import METHODS
 from bnntrain.plan import ALIGNMENT, MIB, largest_batch, make_plan, place
 from bnntrain.steps import ROLES, Buffer, make_steps
@@ -56,7 +57,7 @@ def dense_steps(sizes, inputs, method):
     """Build a network of dense steps with these outputs."""
     block = LayerSpec("batch_norm"), LayerSpec("sign")
     layers = [spec for units in sizes for spec in (LayerSpec("dense", {"units": units}), *block)]
-    return make_steps(build_graph(layers[:-1], (1, 1, inputs)), METHODS[method])
+    return make_steps(build_graph(layers[:-1], (1, 1, inputs)), LayerMethods(METHODS[method]))
 
 
 def conv_steps(convs, sample, method):
@@ -68,7 +69,7 @@ def conv_steps(convs, sample, method):
             block.insert(at, LayerSpec("max_pool", {"size": 2}))
         layers += block
     layers += [LayerSpec("flatten"), LayerSpec("dense", {"units": 7}), LayerSpec("batch_norm")]
-    return make_steps(build_graph(layers, sample), METHODS[method])
+    return make_steps(build_graph(layers, sample), LayerMethods(METHODS[method]))
 
 
 # Any buffers --------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ NETWORKS = st.tuples(
 def test_plans_of_any_network(network):
     method, build, batch, threads = network
     steps = build(method)
-    plan = make_plan(steps, METHODS[method], batch, threads)
+    plan = make_plan(steps, batch, threads)
     check_placement(plan.placed, plan.total_bytes)
     names = [item.buffer.name for item in plan.placed]
     assert len(set(names)) == len(names)
@@ -159,7 +160,7 @@ def test_placement_is_near_what_is_live_at_once(network):
     # placement can beat.
     method, build, batch, threads = network
     steps = build(method)
-    plan = make_plan(steps, METHODS[method], batch, threads)
+    plan = make_plan(steps, batch, threads)
     least = peak([item.buffer for item in plan.placed])
     assert least <= plan.total_bytes <= 1.25 * least
 
@@ -178,7 +179,7 @@ def test_memory_of_efficient_does_not_fall_as_the_batch_grows(name):
 def test_the_arena_is_the_plan(network):
     method, build, batch, threads = network
     steps = build(method)
-    plan = make_plan(steps, METHODS[method], batch, threads)
+    plan = make_plan(steps, batch, threads)
     arena = Arena(plan)
     assert arena.bytes == plan.total_bytes
     assert list(arena.views) == [item.buffer.name for item in plan.placed]
@@ -197,7 +198,7 @@ def test_the_arena_is_the_plan(network):
 
 
 def test_json_lists_every_buffer():
-    plan = make_plan(dense_steps([65, 10], 63, "efficient"), METHODS["efficient"], 7, 2)
+    plan = make_plan(dense_steps([65, 10], 63, "efficient"), 7, 2)
     rows = plan.to_json()
     keys = ("name", "role", "layer", "shape", "bits", "first_use", "last_use", "offset", "bytes")
     assert all(tuple(row) == keys for row in rows)
@@ -220,7 +221,7 @@ def test_json_lists_every_buffer():
 
 def test_efficient_stores_no_weight_gradient_and_no_mask():
     roles = {
-        name: make_plan(dense_steps([65, 10], 63, name), METHODS[name], 7, 1).by_role()
+        name: make_plan(dense_steps([65, 10], 63, name), 7, 1).by_role()
         for name in METHODS
     }
     assert roles["efficient"]["dW"] == 0
@@ -258,8 +259,8 @@ def total_bytes(name, method, batch, threads=1):
     """Arena bytes of a shipped configuration."""
     config = load_config(name, {"method": method})
     sample = SAMPLES[config.data.dataset]
-    steps = make_steps(build_graph(config.model.layers, sample), METHODS[method])
-    return make_plan(steps, METHODS[method], batch, threads).total_bytes
+    steps = make_steps(build_graph(config.model.layers, sample), LayerMethods(METHODS[method]))
+    return make_plan(steps, batch, threads).total_bytes
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -301,7 +302,7 @@ def test_the_largest_batch_is_exact(method, batch):
     steps = dense_steps([100, 10], 100, method)
 
     def needed(size):
-        return make_plan(steps, METHODS[method], size, 1).total_bytes
+        return make_plan(steps, size, 1).total_bytes
 
     limit = needed(batch)
     found = largest_batch(needed, limit)

@@ -18,7 +18,6 @@ from harness import (
     train_by_pass,
 )
 
-from bnntrain.method import resolve_method
 from bnntrain.plan import ALIGNMENT, Placed, make_plan
 
 STEPS = 4
@@ -62,8 +61,8 @@ def config_of(network, case):
 def plan_of(network, case, shared):
     """The product's plan, or one in which every buffer has bytes of its own."""
     config = config_of(network, case)
-    method, (_, sample, batch) = resolve_method(config), NETWORKS[network]
-    plan = make_plan(steps_of(config, sample), method, batch, 1)
+    _, sample, batch = NETWORKS[network]
+    plan = make_plan(steps_of(config, sample), batch, 1)
     if shared:
         return plan
     placed, offset = [], 0
