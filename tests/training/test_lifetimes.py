@@ -36,6 +36,12 @@ NETWORKS = {
         7,
     ),
 }
+OWN = [
+    {"latent": "int16", "mask": "bit"},
+    {"activation": "float32", "mask": "retained"},
+    {"norm": "l1-binary", "weight_gradient": "float32"},
+    {"weight_gradient": "bit", "gradient_bits": 8},
+]
 CASES = {
     "standard": ("standard", {}),
     "wang2021": ("wang2021", {}),
@@ -46,6 +52,7 @@ CASES = {
     "stored dW": ("efficient", {"weight_gradient": "float32"}),
     "stored bits of dW": ("efficient", {"weight_gradient": "bit"}),
     "float32": ("efficient", {"gradient": "float32"}),
+    "layers differ": ("efficient", {"own": OWN}),
 }
 TABLES = (".sites", ".neighbours")
 """Tensors that are made once."""
