@@ -91,12 +91,13 @@ def _check_handed_on(config: Config, run: Method, rows: Mapping[int, Method]) ->
     if len(set(types.values())) == 1:
         return
     wanted = getattr(run, _HANDED_ON)
-    odd = [place for place, type_ in types.items() if type_ != wanted]
-    key = cell_key(config, _HANDED_ON, None)
+    odd = [place for place, held in types.items() if held != wanted]
+    mine = types[odd[0]]
+    other = next(held for held in types.values() if held != mine)
     fixes = (f"{cell_key(config, _HANDED_ON, place)}: {wanted}" for place in odd)
     message = (
-        f"{types[odd[0]]} has no kernel with {wanted} in other layers: gradients go from layer to "
-        f"layer in one type, which {key} sets. Nearest that works: "
+        f"{mine} has no kernel with {other} in another layer: gradients go from layer to layer in "
+        f"one type, which {cell_key(config, _HANDED_ON, None)} sets. Nearest that works: "
         f"{wanted if len(odd) == 1 else ', '.join(fixes)}"
     )
     raise cell_error(config, _HANDED_ON, odd[0], message)

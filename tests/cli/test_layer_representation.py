@@ -110,7 +110,7 @@ def test_what_has_no_kernel_is_refused_before_anything_is_made(program, tmp_path
         line = program.error(*verb, "digits", *faulty)
         assert line.startswith(
             "ConfigError: override: model.layers[6].dense.representation.gradient: float16 has no "
-            "kernel with int8 in other layers: "
+            "kernel with int8 in another layer: "
         )
     assert not (tmp_path / "run").exists()
 

@@ -120,13 +120,13 @@ def test_a_layers_row_is_the_runs_but_for_its_cells(own, run, wanted):
         ),
         (
             [{}, {"gradient": "float16"}, {}], {},
-            f"{KEYS[1]}.gradient: float16 has no kernel with int8 in other layers: gradients go "
+            f"{KEYS[1]}.gradient: float16 has no kernel with int8 in another layer: gradients go "
             "from layer to layer in one type, which representation.gradient sets. "
             "Nearest that works: int8",
         ),
         (
             [{}, {"gradient": "float16"}, {"gradient": "float32"}], {},
-            f"{KEYS[1]}.gradient: float16 has no kernel with int8 in other layers: gradients go "
+            f"{KEYS[1]}.gradient: float16 has no kernel with int8 in another layer: gradients go "
             "from layer to layer in one type, which representation.gradient sets. "
             f"Nearest that works: {KEYS[1]}.gradient: int8, {KEYS[2]}.gradient: int8",
         ),
