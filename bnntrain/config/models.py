@@ -9,8 +9,11 @@
       - batch_norm
       - sign
       - flatten
-      - dense: {units: 10, representation: {latent: int16}}  # dense: 10  without cells of its own
+      - dense: 10          # short for  dense: {units: 10}
       - batch_norm
+
+A layer with weights may also hold its own tensors in another way than the others:
+``dense: {units: 10, representation: {latent: int16}}``.
 
 Which kinds of layers there are, their options and what may follow what, is in `bnntrain.graph`.
 """
