@@ -344,7 +344,7 @@ def test_evaluation_normalises_with_the_running_statistics(method, norm, pools):
     fill_batch(program, random)
     labels, x = program.labels.copy(), program.x.astype(float)
     before = {name: view.copy() for name, view in program.arena.persistent().items()}
-    loss, hits = program.evaluate_batch(12)
+    loss, correct = program.evaluate_batch(12)
     for block in program.steps:
         state = {
             tensor: view.astype(float)
@@ -357,7 +357,7 @@ def test_evaluation_normalises_with_the_running_statistics(method, norm, pools):
     np.testing.assert_allclose(program.logits, z, rtol=1e-4, atol=1e-4)
     wanted, _ = reference.cross_entropy(z, labels)
     assert loss == pytest.approx(wanted, rel=1e-4)
-    assert hits == (z.argmax(axis=1) == labels).sum()
+    assert correct == (z.argmax(axis=1) == labels).sum()
     assert all(
         np.array_equal(before[name], view) for name, view in program.arena.persistent().items()
     )

@@ -54,7 +54,7 @@ CASES = {
     "float32": ("efficient", {"gradient": "float32"}),
     "layers differ": ("efficient", {"own": OWN}),
 }
-TABLES = (".sites", ".neighbours")
+TABLES = (".origins", ".neighbours")
 """Tensors that are made once."""
 
 
@@ -102,7 +102,7 @@ class Spoiler(Watcher):
 
 
 def train(network, case, shared=True, spoilt=False, evaluate=False, plan=None):
-    """Train on random data; return losses, hits and the persistent bytes."""
+    """Train on random data; return losses, correct and the persistent bytes."""
     _, sample, batch = NETWORKS[network]
     program = make_program(
         config_of(network, case), sample, plan=plan or plan_of(network, case, shared)
