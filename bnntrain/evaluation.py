@@ -93,7 +93,8 @@ class Evaluator:
         views = program.arena.cut(prepared.evaluation)
         smoothing = prepared.config.train.label_smoothing
         self._inference = Inference(layers, prepared.evaluation, views, smoothing, isa)
-        self._layers, self._program, self._group = layers, program, prepared.plan.batch_size
+        self._layers, self._methods = layers, prepared.methods
+        self._program, self._group = program, prepared.plan.batch_size
 
     def __call__(self, reader: BatchReader, path: object) -> dict[str, float]:
         """Evaluate on one part of the data, with the running statistics.
@@ -117,7 +118,7 @@ class Evaluator:
         """
         program, inference = self._program, self._inference
         state = Arrays(program.inference_state())
-        inference.load(lambda into: pack(self._layers, program.method, state, into))
+        inference.load(lambda into: pack(self._layers, self._methods, state, into))
 
         def fill(first: int, rows: int) -> None:
             read(reader, first, inference, rows, path)

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from bnntrain.errors import MemoryLimitError
-from bnntrain.method import Method
 from bnntrain.steps import READ, ROLES, Buffer, Step, shared_buffers
 
 ALIGNMENT = 64
@@ -74,15 +73,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Plan(Layout):
-    """All buffers of a run.
-
-    Attributes
-    ----------
-    method : Method
-        Representations.
-    """
-
-    method: Method
+    """All buffers of a run."""
 
     def by_role(self) -> dict[str, int]:
         """Bytes by role, for every role of `ROLES`, as if nothing were shared.
@@ -122,15 +113,13 @@ class Plan(Layout):
         ]
 
 
-def make_plan(steps: Sequence[Step], method: Method, batch_size: int, threads: int) -> Plan:
+def make_plan(steps: Sequence[Step], batch_size: int, threads: int) -> Plan:
     """Lay out a training step.
 
     Parameters
     ----------
     steps : sequence of Step
         The network.
-    method : Method
-        Representations, the same that the steps were made with.
     batch_size, threads : int
         Samples per step; threads with scratch of their own.
 
@@ -151,7 +140,7 @@ def make_plan(steps: Sequence[Step], method: Method, batch_size: int, threads: i
     shared = shared_buffers(steps, batch_size)
     own = [buffer for step in steps for buffer in step.buffers(batch_size, threads)]
     placed, total = place(common + shared + own)
-    return Plan(batch_size, threads, placed, total, method)
+    return Plan(batch_size, threads, placed, total)
 
 
 def place(

@@ -13,8 +13,9 @@ from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.graph import Graph
 from bnntrain.isa import selected_isa
+from bnntrain.layer_methods import LayerMethods, resolve_methods
 from bnntrain.limits import available_threads
-from bnntrain.method import Method, resolve_method
+from bnntrain.method import Method
 from bnntrain.packed import PackedLayer, plan_evaluation
 from bnntrain.paths import RunLike, run_path
 from bnntrain.plan import Layout, Plan, largest_batch, make_plan
@@ -31,7 +32,7 @@ class Prepared:
     ----------
     config : Config
         Resolved; its batch size is the plan's.
-    method : Method
+    methods : LayerMethods
         Representations.
     shape : tuple of int
         Height, width, channels of a sample.
@@ -48,13 +49,18 @@ class Prepared:
     """
 
     config: Config
-    method: Method
+    methods: LayerMethods
     shape: tuple[int, ...]
     classes: list[str]
     graph: Graph
     steps: list[Step]
     plan: Plan
     evaluation: Layout
+
+    @property
+    def method(self) -> Method:
+        """Row of the run, but for layers with cells of their own."""
+        return self.methods.run
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -90,7 +96,7 @@ def prepare(
     """
     config = load_config(reference, overrides)
     memory_limit = None if memory_limit is None else parse_size(memory_limit)
-    method = resolve_method(config)
+    methods = resolve_methods(config)
     selected_isa()
     with naming_the_key(config):
         known = known or describe(config.data.dataset, PictureOptions.of(config.data))
@@ -98,10 +104,10 @@ def prepare(
     shape, threads = known.shape, threads_of(config)
     samples = train_count(config, known.train_count)
     graph = fit_graph(config, shape, len(known.classes), samples)
-    steps = make_steps(graph, method)
+    steps = make_steps(graph, methods)
 
     def plan_of(batch: int) -> tuple[Plan, Layout]:
-        return make_plans(steps, method, batch, threads)
+        return make_plans(steps, batch, threads)
 
     plan, evaluation = plan_of(config.train.batch_size)
     if memory_limit is not None and plan.total_bytes > memory_limit:
@@ -111,20 +117,18 @@ def prepare(
         train = msgspec.structs.replace(config.train, batch_size=batch)
         config = msgspec.structs.replace(config, train=train)
         plan, evaluation = plan_of(batch)
-    return Prepared(config, method, shape, known.classes, graph, steps, plan, evaluation)
+    return Prepared(config, methods, shape, known.classes, graph, steps, plan, evaluation)
 
 
-def make_plans(
-    steps: Sequence[Step], method: Method, batch: int, threads: int
-) -> tuple[Plan, Layout]:
+def make_plans(steps: Sequence[Step], batch: int, threads: int) -> tuple[Plan, Layout]:
     """Lay out training, and evaluation in the same arena, which is as large as both need.
 
     Parameters
     ----------
-    steps, method, batch, threads
+    steps, batch, threads
         As for `bnntrain.plan.make_plan`.
     """
-    plan = make_plan(steps, method, batch, threads)
+    plan = make_plan(steps, batch, threads)
     evaluation = plan_evaluation([PackedLayer(step.fused) for step in steps], plan)
     total = max(plan.total_bytes, evaluation.total_bytes)
     return replace(plan, total_bytes=total), evaluation

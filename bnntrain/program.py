@@ -36,7 +36,7 @@ class Program:
     Parameters
     ----------
     steps : sequence of Step
-        The network, made with the method of `plan`.
+        The network.
     plan : Plan
         Memory plan of `steps`.
     optimizer : Optimizer
@@ -65,7 +65,7 @@ class Program:
         seed: int,
         isa: str,
     ) -> None:
-        self.steps, self.method, self.plan, self.seed = list(steps), plan.method, plan, seed
+        self.steps, self.plan, self.seed = list(steps), plan, seed
         self.optimizer = optimizer
         self.arena = Arena(plan)
         views = self.arena.views
@@ -79,7 +79,7 @@ class Program:
             labels=self.labels,
             smoothing=label_smoothing,
             gradient=views[f"{last.name}.gradient"],
-            type=self.method.gradient,
+            type=last.method.gradient,
             scale=None if scales is None else scales[0],
             threads=plan.threads,
             isa=isa,

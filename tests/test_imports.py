@@ -29,6 +29,7 @@ ORDER = (
     "graph",
     "config",
     "method",
+    "layer_methods",
     "accounting",
     "steps",
     "plan",

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from bnntrain import kernels
-from bnntrain.method import Method
+from bnntrain.layer_methods import LayerMethods
 from bnntrain.packed.channel import fold_norm
 from bnntrain.packed.layers import PackedLayer
 
@@ -63,8 +63,8 @@ class Arrays:
 
 
 def pack(
-    layers: Sequence[PackedLayer], method: Method, state: State, into: Mapping[str, np.ndarray],
-    digest: Digest = _undigested,
+    layers: Sequence[PackedLayer], methods: LayerMethods, state: State,
+    into: Mapping[str, np.ndarray], digest: Digest = _undigested,
 ) -> None:
     """Pack a training state.
 
@@ -72,8 +72,8 @@ def pack(
     ----------
     layers : sequence of PackedLayer
         The network.
-    method : Method
-        That it was trained by: types of latent weights and activations, kind of the norm.
+    methods : LayerMethods
+        That it was trained by: types of latent weights and activations, kinds of the norms.
     state : State
         Read layer by layer, each array once.
     into : mapping of str to ndarray
@@ -83,6 +83,7 @@ def pack(
         them.
     """
     for layer in layers:
+        method = methods.of(layer.product.layer)
         _pack_weights(layer, method.latent, state, into[f"{layer.name}.weights"], digest)
         channels = (layer.channels,)
         names = ("gamma", "beta", "running_mean", "running_spread")

@@ -10,7 +10,7 @@ from harness import fill_batch, make_config, make_program, scramble_norms
 
 from bnntrain.config import Data
 from bnntrain.data.preprocessing import Preprocessing
-from bnntrain.method import resolve_method
+from bnntrain.layer_methods import resolve_methods
 from bnntrain.packed.head import Head
 from bnntrain.packed.layers import packed_layers
 from bnntrain.packed.pack import Arrays, pack
@@ -23,7 +23,7 @@ class Memory:
     path, threads = Path("memory"), 1
 
     def __init__(self, program: Program, config: object, sample: tuple[int, int, int]) -> None:
-        self.program, self._method = program, resolve_method(config)
+        self.program, self._methods = program, resolve_methods(config)
         self.head = Head(
             name="test", model=config.model, preprocessing=Preprocessing(sample),
             classes=tuple(map(str, range(program.classes))), method=config.method,
@@ -38,7 +38,7 @@ class Memory:
 
     def read(self, into: Mapping[str, np.ndarray]) -> None:
         """Pack the model."""
-        pack(self.layers(), self._method, Arrays(self.program.inference_state()), into)
+        pack(self.layers(), self._methods, Arrays(self.program.inference_state()), into)
 
 
 def trained(

@@ -80,6 +80,17 @@ def test_latent_weights(latent):
     check(*trained(layers, sample, "efficient", BATCH, latent=latent))
 
 
+@pytest.mark.parametrize("pool", POOLS)
+def test_layers_that_differ(pool):
+    layers, sample = pooled("odd", pool)
+    own = [
+        {"norm": "l1-binary", "latent": "float16"},
+        {"activation": "float32", "mask": "retained", "norm": "l1"},
+        {"latent": "int16"},
+    ]
+    check(*trained(layers, sample, "efficient", BATCH, own=own))
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 @pytest.mark.parametrize("isa", kernels.supported_isas())
 def test_instruction_sets_and_threads(isa, threads):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import reference
 from choices import meeting
-from conv_checks import check_step, state_of
+from conv_checks import run_checked, state_of
 from conv_reference import Geometry, as_image, convolve, windows
 from harness import (
     conv_layers,
@@ -20,10 +20,7 @@ from harness import (
     fill_batch,
     geometry_of,
     make_config,
-    make_program,
     own_views,
-    scramble_norms,
-    traced_step,
 )
 
 from bnntrain import kernels
@@ -32,31 +29,6 @@ from bnntrain.method import resolve_method
 
 METHODS = ("standard", "wang2021", "efficient")
 POOLS = ("none", "before_norm", "before_sign", "after_sign")
-
-
-def run_checked(
-    config,
-    shape,
-    steps=2,
-    rows=None,
-    threads=1,
-    prepare=scramble_norms,
-    fill=fill_batch,
-    isa=None,
-    degenerate=False,
-):
-    """Train a few steps on random data, each checked; return the model and the last traces."""
-    program = make_program(config, shape, threads, isa)
-    random = np.random.default_rng(1)
-    prepare(program, random)
-    rate, smoothing = config.train.learning_rate, config.train.label_smoothing
-    for step in range(steps):
-        fill(program, random)
-        count = rows or config.train.batch_size
-        labels = program.labels[:count].copy()  # the buffer is another's after the loss
-        traces, loss, correct = traced_step(program, count, step, rate)
-        check_step(program, traces, labels, loss, correct, step, rate, smoothing, degenerate)
-    return program, traces
 
 
 def title(value):
@@ -257,7 +229,7 @@ def test_channel_momentum(bits):
         gradient_bits=bits,
     )
     program, _ = run_checked(config, (5, 4, 3), steps=5)
-    assert program.method.optimizer == "channel-momentum"
+    assert program.steps[0].method.optimizer == "channel-momentum"
 
 
 # Batches, threads, instruction sets ---------------------------------------------------------------

@@ -19,7 +19,6 @@ from harness import (
     train_by_pass,
 )
 
-from bnntrain.method import resolve_method
 from bnntrain.plan import ALIGNMENT, Placed
 from bnntrain.preparation import make_plans
 
@@ -39,6 +38,12 @@ NETWORKS = {
         7,
     ),
 }
+OWN = [
+    {"latent": "int16", "mask": "bit"},
+    {"activation": "float32", "mask": "retained"},
+    {"norm": "l1-binary", "weight_gradient": "float32"},
+    {"weight_gradient": "bit", "gradient_bits": 8},
+]
 CASES = {
     "standard": ("standard", {}),
     "wang2021": ("wang2021", {}),
@@ -49,6 +54,7 @@ CASES = {
     "stored dW": ("efficient", {"weight_gradient": "float32"}),
     "stored bits of dW": ("efficient", {"weight_gradient": "bit"}),
     "float32": ("efficient", {"gradient": "float32"}),
+    "layers differ": ("efficient", {"own": OWN}),
 }
 TABLES = (".origins", ".neighbours")
 """Tensors that are made once."""
@@ -64,8 +70,8 @@ def config_of(network, case):
 def plan_of(network, case, shared):
     """The product's plan, or one in which every buffer has bytes of its own."""
     config = config_of(network, case)
-    method, (_, sample, batch) = resolve_method(config), NETWORKS[network]
-    plan, _ = make_plans(steps_of(config, sample), method, batch, 1)
+    _, sample, batch = NETWORKS[network]
+    plan, _ = make_plans(steps_of(config, sample), batch, 1)
     if shared:
         return plan
     placed, offset = [], 0

@@ -159,7 +159,7 @@ def test_channel_momentum(sizes, batch):
     """Steps that follow the size of each channel's gradients, the first of which only measures."""
     config = make_config(list(sizes), "efficient", 9, {"momentum": 0.7, "beta2": 0.9})
     program, _ = run_checked(config, batch, steps=5)
-    assert program.method.optimizer == "channel-momentum"
+    assert program.steps[0].method.optimizer == "channel-momentum"
 
 
 def test_products_of_long_depth_come_in_pieces():
