@@ -18,8 +18,8 @@ from bnntrain.paths import RunLike, run_path
 from bnntrain.plan import Plan
 from bnntrain.preparation import Prepared, prepare
 from bnntrain.records import RunFolder
-from bnntrain.report import size_text
 from bnntrain.signals import stop_on_signals
+from bnntrain.text import size_text
 
 if TYPE_CHECKING:
     import os
