@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bnntrain import kernels, native
-from bnntrain.api import Prepared
 from bnntrain.calls import count_step
 from bnntrain.data.batches import BatchReaders
 from bnntrain.data.catalog import open_dataset
@@ -21,6 +20,7 @@ from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.evaluation import make_program, read
 from bnntrain.isa import selected_isa
 from bnntrain.kernel_cases import PRODUCTS, SHAPES, make_elementwise, make_product
+from bnntrain.preparation import Prepared
 from bnntrain.program import Program
 
 _ROUND_SECONDS = 0.02
@@ -109,7 +109,7 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     Parameters
     ----------
     prepared : Prepared
-        From `bnntrain.api.prepare`.
+        From `bnntrain.preparation.prepare`.
     steps, warmup : int
         Timed and untimed steps.
 

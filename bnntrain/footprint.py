@@ -16,7 +16,6 @@ from bnntrain.accounting import (
     printed_totals,
     published_bytes,
 )
-from bnntrain.api import Prepared
 from bnntrain.compatibility import train_count
 from bnntrain.data.catalog import describe
 from bnntrain.data.preprocessing import PictureOptions
@@ -24,6 +23,7 @@ from bnntrain.errors import MemoryLimitError
 from bnntrain.layer_methods import LayerMethods
 from bnntrain.method import METHODS
 from bnntrain.plan import Plan, largest_batch, make_plan
+from bnntrain.preparation import Prepared
 from bnntrain.steps import ROLES, make_steps
 
 PUBLISHED = ("standard", "low_memory")

@@ -7,6 +7,7 @@ Each unit (a module or a package of `bnntrain`) may import only from units that 
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+import bnntrain
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "bnntrain"
@@ -49,6 +52,7 @@ ORDER = (
     "engine",
     "runs",
     "text",
+    "training",
     "samples",
     "changes",
     "classifier",
@@ -156,7 +160,7 @@ def test_the_order_is_kept():
 
 
 def test_entry_points_import_what_they_start():
-    assert {name for _, name in imported(PACKAGE / "__init__.py")} == {"bnntrain.api"}
+    assert not list(imported(PACKAGE / "__init__.py"))
     assert {name for _, name in imported(PACKAGE / "__main__.py")} == {"bnntrain.cli.main.main"}
 
 
@@ -202,14 +206,20 @@ def test_compiled_modules_know_nothing_of_the_package(folder, known):
                 assert unit in known, f"{path}:{number}"
 
 
-def loaded_by(statement: str) -> set[str]:
-    """Return the top-level modules that a fresh interpreter has loaded after a statement."""
-    script = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+def loaded_by(statement: str, of: str = "") -> set[str]:
+    """Return the top-level modules that a fresh interpreter has loaded after a statement.
+
+    With `of`, those of a package instead.
+    """
+    script = f"{statement}\nimport sys\nprint(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    names = [name.split(".") for name in done.stdout.split()]
+    if of:
+        return {parts[1] for parts in names if parts[0] == of and len(parts) > 1}
+    return {parts[0] for parts in names}
 
 
 @pytest.mark.parametrize("module", ["bnntrain.api", "bnntrain.cli.main"])
@@ -219,3 +229,32 @@ def test_heavy_libraries_wait_until_they_are_needed(module):
 
 def test_the_bare_package_is_light():
     assert loaded_by("import bnntrain") & {"numpy", "yaml", "msgspec", "click", *HEAVY} == set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from bnntrain import fit, prepare",
+        "import bnntrain.cli.fit",
+        "import bnntrain.cli.compare",
+        "import bnntrain.cli.plan",
+        "import bnntrain.cli.summary",
+        "import bnntrain.cli.bench, bnntrain.cli.report",
+    ],
+)
+def test_who_trains_or_plans_loads_nothing_of_what_classifies(statement):
+    # Some MiB of the memory at rest, which a run has until its end.
+    assert loaded_by(statement, of="bnntrain") & {"classifier", "samples", "exports"} == set()
+
+
+@pytest.mark.parametrize("verb", ["plan", "summary", "report"])
+def test_who_plans_loads_nothing_of_what_trains(verb):
+    loaded = loaded_by(f"import bnntrain.cli.{verb}", of="bnntrain")
+    assert loaded & {"training", "engine", "evaluation"} == set()
+
+
+def test_a_name_of_the_package_is_that_of_the_api():
+    api = importlib.import_module("bnntrain.api")
+    assert {name: getattr(bnntrain, name) for name in bnntrain.__all__[:-1]} == {
+        name: getattr(api, name) for name in bnntrain.__all__[:-1]
+    }

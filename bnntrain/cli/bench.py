@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from bnntrain import api, board, kernels
+from bnntrain import board, kernels
 from bnntrain.benchmark import bench_kernels, bench_step
 from bnntrain.cli import options
 from bnntrain.cli.output import condition_lines, echo_json
 from bnntrain.errors import UsageError
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS
 from bnntrain.latency import bench_latency
+from bnntrain.preparation import prepare
 from bnntrain.step_table import MOST, Step, read_steps, step_table
 from bnntrain.text import columns, plural, size_text
 
@@ -166,7 +167,7 @@ def _bench_step(
 ) -> None:
     if against is not None and as_json:
         raise UsageError("--against is for the table: give it without --json")
-    prepared = api.prepare(config, overrides)
+    prepared = prepare(config, overrides)
     here = {"board": board.board_name(), "cpu": board.cpu_name()}
     plan = prepared.plan
     what = prepared.config.name, prepared.method.name, plan.batch_size, plan.threads
