@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bnntrain.config import origin_of
 from bnntrain.errors import DataError, MemoryLimitError
-from bnntrain.packed import Arrays, Inference, PackedLayer, pack
+from bnntrain.inference import Arrays, Inference, PackedLayer, pack
 from bnntrain.plan import MIB
 from bnntrain.preparation import Prepared
 from bnntrain.program import Program

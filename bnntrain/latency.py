@@ -8,9 +8,10 @@ import time
 import numpy as np
 
 from bnntrain.errors import UsageError
+from bnntrain.inference import LARGEST_BATCH, packed_layers
 from bnntrain.isa import selected_isa
 from bnntrain.limits import available_threads
-from bnntrain.packed import LARGEST_BATCH, Network, open_source, packed_bytes, packed_layers
+from bnntrain.packed import Network, open_source, packed_bytes
 from bnntrain.paths import RunLike, run_path
 
 _GIGA = 1e9

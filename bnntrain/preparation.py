@@ -12,11 +12,11 @@ from bnntrain.config import Config, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.graph import Graph
+from bnntrain.inference import PackedLayer, plan_evaluation
 from bnntrain.isa import selected_isa
 from bnntrain.layer_methods import LayerMethods, resolve_methods
 from bnntrain.limits import available_threads
 from bnntrain.method import Method
-from bnntrain.packed import PackedLayer, plan_evaluation
 from bnntrain.paths import RunLike, run_path
 from bnntrain.plan import Layout, Plan, largest_batch, make_plan
 from bnntrain.records import RunFolder

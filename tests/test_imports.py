@@ -37,6 +37,7 @@ ORDER = (
     "steps",
     "plan",
     "arena",
+    "inference",
     "schedule",
     "program",
     "data",
@@ -92,7 +93,7 @@ ONLY = {
 }
 KERNEL_USERS = {
     "isa",
-    "packed",
+    "inference",
     "compatibility",
     "steps",
     "program",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bnntrain.arena import Arena
 from bnntrain.errors import MemoryLimitError
+from bnntrain.inference.layers import packed_layers
+from bnntrain.inference.plan import plan_inference, usual_batch
+from bnntrain.inference.program import Inference
 from bnntrain.packed.head import Head, Source
-from bnntrain.packed.inference import Inference
-from bnntrain.packed.layers import packed_layers
-from bnntrain.packed.plan import plan_inference, usual_batch
 from bnntrain.plan import MIB, Layout
 
 

@@ -15,10 +15,10 @@ from bnntrain.config import Config, load_config
 from bnntrain.config.models import deployed
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import RunError
+from bnntrain.inference.layers import PackedLayer, packed_layers
+from bnntrain.inference.pack import pack
 from bnntrain.layer_methods import resolve_methods
 from bnntrain.packed.head import Head
-from bnntrain.packed.layers import PackedLayer, packed_layers
-from bnntrain.packed.pack import pack
 from bnntrain.records import RunFolder, open_checkpoint
 
 

@@ -10,10 +10,10 @@ from harness import fill_batch, make_config, make_program, scramble_norms
 
 from bnntrain.config import Data
 from bnntrain.data.preprocessing import Preprocessing
+from bnntrain.inference.layers import packed_layers
+from bnntrain.inference.pack import Arrays, pack
 from bnntrain.layer_methods import resolve_methods
 from bnntrain.packed.head import Head
-from bnntrain.packed.layers import packed_layers
-from bnntrain.packed.pack import Arrays, pack
 from bnntrain.program import Program
 
 

@@ -19,9 +19,9 @@ from bnntrain.config import Config, Data, Optimizer, Representation, Train
 from bnntrain.config.check import Where
 from bnntrain.config.models import read_model
 from bnntrain.graph import POOLS, Size, build_graph
+from bnntrain.inference import Arrays, Inference, PackedLayer, pack, plan_evaluation
 from bnntrain.layer_methods import LayerMethods, resolve_methods
 from bnntrain.method import Method
-from bnntrain.packed import Arrays, Inference, PackedLayer, pack, plan_evaluation
 from bnntrain.plan import Plan
 from bnntrain.preparation import make_plans
 from bnntrain.program import Program

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from bnntrain import kernels
+from bnntrain.inference.channel import fold_norm
+from bnntrain.inference.layers import PackedLayer
 from bnntrain.layer_methods import LayerMethods
-from bnntrain.packed.channel import fold_norm
-from bnntrain.packed.layers import PackedLayer
 
 # Bytes of latent weights that are looked at together.
 _PIECE = 1 << 16

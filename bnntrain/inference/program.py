@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from bnntrain import kernels
-from bnntrain.packed.layers import PackedLayer, tensors_of
-from bnntrain.packed.plan import ROWS
+from bnntrain.inference.layers import PackedLayer, tensors_of
+from bnntrain.inference.plan import ROWS
 from bnntrain.plan import Layout
 
 Views = Mapping[str, np.ndarray]

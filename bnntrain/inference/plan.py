@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bnntrain import kernels
-from bnntrain.packed.layers import PackedLayer
+from bnntrain.inference.layers import PackedLayer
 from bnntrain.plan import MIB, Layout, Placed, Plan, largest_batch, place
 from bnntrain.steps import Buffer
 
