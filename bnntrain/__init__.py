@@ -23,16 +23,20 @@ __path__ += [
     if place not in __path__ and os.path.isfile(os.path.join(place, "__init__.py"))  # noqa: PTH118, PTH113
 ]
 
-_API = ("Classifier", "Run", "evaluate", "export", "fit", "load", "predict", "prepare")
+# Where each name of `bnntrain.api` comes from: who trains does not load what classifies.
+_API = {
+    "Classifier": "classifier", "Run": "training", "evaluate": "api", "export": "exports",
+    "fit": "training", "load": "classifier", "predict": "api", "prepare": "preparation",
+}  # fmt: skip
 __all__ = [*_API, "__version__"]
 
 
 def __getattr__(name: str) -> object:
     """Load the API on first use: `bnntrain --version` needs neither NumPy nor the kernels."""
     if name in _API:
-        from bnntrain import api
+        from importlib import import_module
 
-        return getattr(api, name)
+        return getattr(import_module(f"bnntrain.{_API[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

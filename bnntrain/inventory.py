@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bnntrain.api import Prepared
 from bnntrain.graph import Fused
+from bnntrain.preparation import Prepared
 
 _INPUT_BITS = 8
 _WORD_BYTES = 4

@@ -9,7 +9,7 @@ ValueError, with the operand's name in front, for an operand of another type or 
 this machine cannot run. The GIL is released while C runs. Only names without an underscore are public.
 """
 
-include "common/native.pxi"
+include "common/interface.pxi"
 include "common/buffer.pxi"
 include "common/scratch.pxi"
 include "common/constants.pyx"
@@ -30,7 +30,4 @@ include "dense/dense.pyx"
 include "conv/conv.pyx"
 include "infer/infer.pyx"
 include "loss/loss.pyx"
-include "feed/feed.pyx"
-include "limit/limit.pyx"
-include "marks/marks.pyx"
 include "program/program.pyx"

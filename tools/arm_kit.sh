@@ -134,7 +134,7 @@ cross_wheel() {
 copy_source() {
     mkdir "$work/$1"
     cp -r setup.py pyproject.toml README.md LICENSE MANIFEST.in bnntrain kernels configs "$work/$1"
-    rm -rf "$work/$1"/kernels/_native*.so
+    rm -rf "$work/$1"/{kernels,bnntrain/native}/_native*.so
 }
 
 # Builds the wheel for 64-bit ARM: $wheel, in $work/dist. Its objects, with symbols, stay in $work/source/build.

@@ -13,7 +13,7 @@
 
 static size_t size_of[24];
 
-static void *room(size_t bytes)
+static void *make_block(size_t bytes)
 {
     static uint32_t state = 1;
     const size_t rounded = bnn_round_up(bytes + 64, 64);
@@ -35,7 +35,7 @@ static void *zeros(size_t bytes)
 
 static float *floats(size_t count)
 {
-    float *at = room(count * sizeof *at);
+    float *at = make_block(count * sizeof *at);
     for (size_t i = 0; i < count; i++) at[i] = 0.01f + 0.001f * (float)(i % 7);
     return at;
 }
@@ -43,31 +43,31 @@ static float *floats(size_t count)
 /* Operands of single calls: gradients of 6 bits, integers of the size of a product's sums. */
 static void *make_int8(size_t count)
 {
-    int8_t *at = room(count);
+    int8_t *at = make_block(count);
     for (size_t i = 0; i < count; i++) at[i] = (int8_t)(at[i] % 32);
     return at;
 }
 
 static void *make_int32(size_t count)
 {
-    int32_t *at = room(count * sizeof *at);
+    int32_t *at = make_block(count * sizeof *at);
     for (size_t i = 0; i < count; i++) at[i] = at[i] >> 21;
     return at;
 }
 
 static void *make_uint8(size_t count) { return zeros(count); }
 static void *make_uint16(size_t count) { return zeros(2 * count); }
-static void *make_int16(size_t count) { return room(2 * count); }
+static void *make_int16(size_t count) { return make_block(2 * count); }
 static void *make_float16(size_t count) { return zeros(2 * count); }
 static void *make_int64(size_t count) { return zeros(8 * count); }
-static void *make_uint64(size_t count) { return room(8 * count); }
+static void *make_uint64(size_t count) { return make_block(8 * count); }
 static void *make_float32(size_t count) { return floats(count); }
 static void *make_float64(size_t count) { return zeros(8 * count); }
-static void *make_panel(void) { return room(BNN_PANEL_BYTES); }
+static void *make_panel(void) { return make_block(BNN_PANEL_BYTES); }
 
 static void *make_rows(size_t rows, size_t bytes)
 {
-    const unsigned char **of_rows = room(rows * sizeof *of_rows), *at = room(rows * bytes);
+    const unsigned char **of_rows = make_block(rows * sizeof *of_rows), *at = make_block(rows * bytes);
     for (size_t i = 0; i < rows; i++) of_rows[i] = at + i * bytes;
     return of_rows;
 }
@@ -138,7 +138,7 @@ static void dense(const struct bnn_kernels *k)
     if (!size_of[4]) b->dx = zeros(batch * inputs);
     b->scratch_stride = bnn_dense_scratch(outputs, batch, BNN_i8);
     b->scratch = zeros(threads * b->scratch_stride);
-    bnn_dense_forward(k, &d, batch, 1, 0, (int)threads);
+    bnn_dense_forward(k, &d, batch, 0, (int)threads);
     bnn_dense_backward(k, &d, batch, &step, (int)threads);
     bnn_dense_update(k, &d, &step, (int)threads);
 }
@@ -176,7 +176,7 @@ static void conv(const struct bnn_kernels *k)
     c.block.scratch = zeros(threads * c.block.scratch_stride);
     struct bnn_block_step own = step;
     own.limit = limit;
-    bnn_conv_forward(k, &c, batch, 1, 0, (int)threads);
+    bnn_conv_forward(k, &c, batch, 0, (int)threads);
     bnn_conv_backward(k, &c, batch, &own, (int)threads);
     bnn_conv_update(k, &c, &own, (int)threads);
 }

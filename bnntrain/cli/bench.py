@@ -11,8 +11,8 @@ import click
 from bnntrain.cli import options
 from bnntrain.cli.output import condition_lines, echo_json
 from bnntrain.errors import UsageError
-from bnntrain.report import columns, plural, size_text
 from bnntrain.step_table import MOST
+from bnntrain.text import columns, plural, size_text
 
 _WARMUP = 20
 
@@ -178,13 +178,14 @@ def _bench_step(
 ) -> None:
     import msgspec
 
-    from bnntrain import api, board
+    from bnntrain import board
     from bnntrain.benchmark import bench_step
+    from bnntrain.preparation import prepare
     from bnntrain.step_table import Step, read_steps, step_table
 
     if against is not None and as_json:
         raise UsageError("--against is for the table: give it without --json")
-    prepared = api.prepare(config, overrides)
+    prepared = prepare(config, overrides)
     here = {"board": board.board_name(), "cpu": board.cpu_name()}
     plan = prepared.plan
     what = prepared.config.name, prepared.method.name, plan.batch_size, plan.threads

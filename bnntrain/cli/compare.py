@@ -15,7 +15,6 @@ from pathlib import Path
 
 import click
 
-from bnntrain import api
 from bnntrain.accounting import MEASURED_BOARD, Measured
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_json, echo_table
@@ -23,10 +22,11 @@ from bnntrain.config import Config
 from bnntrain.errors import BnntrainError, Interrupted, RunError, UsageError
 from bnntrain.footprint import measured, published_counterpart
 from bnntrain.method import METHODS
+from bnntrain.preparation import prepare
 from bnntrain.records import RUNS, reported
-from bnntrain.report import NONE, mib, times
 from bnntrain.runs import numbered
 from bnntrain.signals import caught
+from bnntrain.text import NONE, mib, times
 
 Summary = dict[str, object]
 
@@ -85,7 +85,7 @@ def compare(
     if "method" in overrides:
         raise UsageError("method: is what is compared. Give --methods instead")
     # All are checked before the first one trains for an hour.
-    prepared = [api.prepare(config, {**overrides, "method": method}) for method in methods]
+    prepared = [prepare(config, {**overrides, "method": method}) for method in methods]
     if resume and run_dir is None:
         raise UsageError("--resume: which comparison? Give its folder with --run-dir")
     folder = _resumed(Path(run_dir)) if resume else _folder(prepared[0].config, methods, run_dir)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bnntrain import api
+from bnntrain import training
 from bnntrain.cli import options
 from bnntrain.cli.output import weights_words
 from bnntrain.cli.progress import Bar, Lines, Quiet
@@ -16,7 +16,7 @@ from bnntrain.config import is_config_name
 from bnntrain.errors import UsageError
 from bnntrain.plan import MIB
 from bnntrain.records import is_run
-from bnntrain.report import duration, plural
+from bnntrain.text import duration, plural
 
 _NOTICED = 0.1
 
@@ -59,7 +59,7 @@ def fit(
     overrides = options.overrides_of(parameters)
     observer = Quiet() if quiet else Bar() if _is_terminal() else Lines()
     try:
-        run = api.fit(config, overrides, run_dir, resume, memory_limit, observer)
+        run = training.fit(config, overrides, run_dir, resume, memory_limit, observer)
     finally:
         if isinstance(observer, Bar):
             observer.close()
@@ -90,7 +90,7 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def report(run: api.Run) -> str:
+def report(run: training.Run) -> str:
     """The last lines of a run: accuracy, memory, speed, where it is."""
     s = run.summary
     used = (s["rss_peak_bytes"] - s["rss_before_bytes"]) / MIB

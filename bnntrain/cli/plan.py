@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from bnntrain import api
 from bnntrain.cli import options
 from bnntrain.cli.measured import echo_measured, is_run, measured_json
 from bnntrain.cli.output import echo_json, echo_table
@@ -12,8 +11,9 @@ from bnntrain.errors import UsageError
 from bnntrain.footprint import Footprint, footprints, printed, training_samples
 from bnntrain.limits import available_bytes
 from bnntrain.plan import MIB, Plan
-from bnntrain.report import NONE, mib, plural, size_text, times
+from bnntrain.preparation import Prepared, prepare, prepare_run
 from bnntrain.steps import ROLES, Order
+from bnntrain.text import NONE, mib, plural, size_text, times
 
 _BASIS = ("published", "standard")
 
@@ -47,8 +47,8 @@ def plan(
     run = is_run(config)
     if run and (overrides or memory_limit is not None):
         raise UsageError(f"{config} is a run, whose plan is made. Give its config.yaml to vary it")
-    asked = api.prepare_run(config) if run else api.prepare(config, overrides)
-    prepared = asked if memory_limit is None else api.prepare(config, overrides, memory_limit)
+    asked = prepare_run(config) if run else prepare(config, overrides)
+    prepared = asked if memory_limit is None else prepare(config, overrides, memory_limit)
     columns = footprints(prepared)
     ram = available_bytes() if ram is None else ram
     samples = training_samples(prepared)
@@ -76,14 +76,14 @@ def plan(
         _echo_buffers(prepared.plan, prepared.steps[0].order)
 
 
-def _configured(columns: list[Footprint], prepared: api.Prepared) -> int:
+def _configured(columns: list[Footprint], prepared: Prepared) -> int:
     """Return which column is the configured method's."""
     if columns[-1].name == "configured":
         return len(columns) - 1
     return [(c.source, c.name) for c in columns].index(("ours", prepared.method.name))
 
 
-def _report(prepared: api.Prepared, columns: list[Footprint]) -> dict[str, object]:
+def _report(prepared: Prepared, columns: list[Footprint]) -> dict[str, object]:
     """Build the JSON; ``roles`` breaks the columns down."""
     published = [column for column in columns if column.source == "published"]
     ours = [column for column in columns if column.source == "ours"]
@@ -105,7 +105,7 @@ def _report(prepared: api.Prepared, columns: list[Footprint]) -> dict[str, objec
     }
 
 
-def _printed_json(prepared: api.Prepared) -> dict[str, float] | None:
+def _printed_json(prepared: Prepared) -> dict[str, float] | None:
     row = printed(prepared)
     if row is None:
         return None
@@ -123,7 +123,7 @@ def _choice(asked: Plan, chosen: Plan, limit: int) -> str:
 
 
 def _echo_columns(
-    prepared: api.Prepared, columns: list[Footprint], ram: int | None, largest: list[int | None]
+    prepared: Prepared, columns: list[Footprint], ram: int | None, largest: list[int | None]
 ) -> None:
     """Print one column per method, one row per role."""
     chosen = columns[_configured(columns, prepared)]

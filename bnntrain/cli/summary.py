@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 import click
 
-from bnntrain import api
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_json, echo_table
 from bnntrain.inventory import Layer, layers_of, totals_of
 from bnntrain.method import cell_labels
-from bnntrain.report import NONE, columns, plural, size_text, times
+from bnntrain.preparation import Prepared, prepare
+from bnntrain.text import NONE, columns, plural, size_text, times
 
 
 @click.command()
@@ -23,7 +23,7 @@ def summary(config: str, as_json: bool, **parameters: object) -> None:
 
     Needs no data files.
     """
-    prepared = api.prepare(config, options.overrides_of(parameters))
+    prepared = prepare(config, options.overrides_of(parameters))
     layers = layers_of(prepared)
     totals = totals_of(layers)
     if as_json:
@@ -41,7 +41,7 @@ def summary(config: str, as_json: bool, **parameters: object) -> None:
 
 
 def _report(
-    prepared: api.Prepared, layers: list[Layer], totals: dict[str, int]
+    prepared: Prepared, layers: list[Layer], totals: dict[str, int]
 ) -> dict[str, object]:
     return {
         "name": prepared.config.name,
@@ -53,6 +53,7 @@ def _report(
         "compression": totals["float32_bytes"] / totals["deployed_bytes"],
         "method": prepared.method.name,
         "representation": cell_labels(prepared.method),
+        "layer_representation": _differing(prepared),
         "batch_size": prepared.plan.batch_size,
         "plan_bytes": prepared.plan.total_bytes,
     }
@@ -80,7 +81,7 @@ def _counts(figures: dict[str, int]) -> list[str]:
     return [f"{figures[name]:,}" if figures[name] else NONE for name in names]
 
 
-def _facts(prepared: api.Prepared, totals: dict[str, int]) -> list[tuple[str, str]]:
+def _facts(prepared: Prepared, totals: dict[str, int]) -> list[tuple[str, str]]:
     """What stands below the table: sizes, then how each kind of tensor is held in training."""
     deployed, float32 = totals["deployed_bytes"], totals["float32_bytes"]
     plan = prepared.plan
@@ -93,4 +94,16 @@ def _facts(prepared: api.Prepared, totals: dict[str, int]) -> list[tuple[str, st
             f"{plan.batch_size}, {plural(plan.threads, 'thread')}",
         ),
         *((f"  {tensor}", label) for tensor, label in cell_labels(prepared.method).items()),
+        *(
+            (f"  in {name}", ", ".join(f"{cell} {value}" for cell, value in cells.items()))
+            for name, cells in _differing(prepared).items()
+        ),
     ]
+
+
+def _differing(prepared: Prepared) -> dict[str, dict[str, object]]:
+    """Return by layer the cells of the method table that are not the run's."""
+    found = {
+        step.name: prepared.methods.own_cells(step.fused.product.layer) for step in prepared.steps
+    }
+    return {name: cells for name, cells in found.items() if cells}

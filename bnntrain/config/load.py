@@ -213,8 +213,7 @@ def _plain(config: Config) -> dict[str, object]:
         name: msgspec.to_builtins(getattr(config, name))
         for name in ("data", "train", "representation", "meters")
     }
-    optional = ("data", "representation", "meters")
-    for section in (*(values[name] for name in optional), values["train"]["optimizer"]):
+    for section in (values["data"], values["meters"], values["train"]["optimizer"]):
         for name in [name for name, value in section.items() if value is None]:
             del section[name]
     head = {"name": config.name, "method": config.method, "model": write_model(config.model)}

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bnntrain.accounting import Measured, Printed
-from bnntrain.api import prepare_run
 from bnntrain.errors import BnntrainError, RunError, UsageError
 from bnntrain.footprint import Footprint, footprints, measured, printed, published_counterpart
 from bnntrain.method import METHODS
 from bnntrain.page.traces import Trace, read_memory, read_power
 from bnntrain.plan import ALIGNMENT, MIB
+from bnntrain.preparation import prepare_run
 from bnntrain.records import RunFolder
 
 _SUMS = ("seconds", "joules", "samples")

@@ -42,7 +42,7 @@ class Step:
     order : Order
         When its passes run, and who reads its output.
     method : Method
-        Representation of every tensor.
+        Representation of its tensors; of gradients of one type with its neighbours'.
     producer : Step or None
         The step whose output it reads; None for the first, which reads the batch.
     """
@@ -144,7 +144,7 @@ class Step:
     def _weight_buffers(self) -> list[Buffer]:
         method, shape, end = self.method, (self.channels, self.fan_in), self.order.end
         found = [self._persistent("latent", "W", shape, method.latent)]
-        for number in range(1, method.momenta + 1):
+        for number in range(1, method.moments + 1):
             found.append(self._persistent(f"momentum{number}", "momenta", shape, method.momentum))
         if method.optimizer == "channel-momentum":
             channels = shape[:1]

@@ -148,7 +148,7 @@ cdef class Block:
 
     cdef int bind_weights(self, str latent, str momentum, size_t outputs, size_t inputs, size_t lines,
                           size_t line) except -1:
-        """Latent weights and momenta [outputs, inputs]; packed signs and dW in `lines` of `line` bits each."""
+        """Latent weights and moments [outputs, inputs]; packed signs and dW in `lines` of `line` bits each."""
         cdef bnn_block *b = self.block
         shape, words = (outputs, inputs), (lines, (line + 63) // 64)
         b.latent = self.required("latent", _dtype(latent), shape)
@@ -192,7 +192,7 @@ cdef class Block:
     cdef void turn_backward(self) noexcept nogil:
         self.block.w_u1, self.block.w_t_u1, self.block.x_u1 = self.w_backward, self.w_t_backward, self.x_backward
 
-    cdef void run_forward(self, size_t batch, bint training, bint first_step) noexcept nogil:
+    cdef void run_forward(self, size_t batch, bint first_step) noexcept nogil:
         pass
 
     cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
@@ -201,11 +201,11 @@ cdef class Block:
     cdef void run_update(self, const bnn_block_step *step) noexcept nogil:
         pass
 
-    def forward(self, size_t batch, bint training, bint first_step):
-        """Compute the block's output for the first `batch` samples; training moves the running statistics."""
+    def forward(self, size_t batch, bint first_step):
+        """Compute the block's output for the first `batch` samples, and move the running statistics."""
         assert 0 < batch <= self.batch
         with nogil:
-            self.run_forward(batch, training, first_step)
+            self.run_forward(batch, first_step)
 
     def backward(self, size_t batch, BlockStep step):
         """Compute dY, dX and dW; a dW that is not stored moves the weights."""

@@ -3,7 +3,6 @@
 /* A pass over the pieces of a batch. */
 struct forward {
     struct conv_call call;
-    int training;
     const struct bnn_thresholds *thresholds;
     struct conv_sums all; /* of the former pass */
     enum source source;
@@ -44,14 +43,14 @@ static void pool_bits(const struct forward *f, const struct pass *s, size_t wind
     const struct bnn_block *b = &s->c->block;
     const struct bnn_thresholds *t = f->thresholds + tile;
     const size_t words = bnn_words(b->outputs), at = s->piece.out_first * words + tile;
-    const uint64_t *sign = s->bits, *choice = s->argmax, *inside = s->mask;
+    const uint64_t *sign = s->bits, *argmax = s->argmax, *inside = s->mask;
     for (size_t i = 0; b->out_u1 && i < windows; i++, sign += BNN_POOL_ROWS)
         b->out_u1[at + i * words] = sign[0] & sign[1] & sign[2] & sign[3];
-    if (!b->mask_u1 || !f->training) return;
+    if (!b->mask_u1) return;
     s->k->within_i32_u1(s->tile, s->piece.rows, bnn_tile_width(b->outputs, tile), BNN_TILE, t->low, t->high, s->mask, 1);
-    for (size_t i = 0; i < windows; i++, choice += BNN_POOL_ROWS, inside += BNN_POOL_ROWS)
-        b->mask_u1[at + i * words] = (choice[0] & inside[0]) | (choice[1] & inside[1]) | (choice[2] & inside[2]) |
-                                     (choice[3] & inside[3]);
+    for (size_t i = 0; i < windows; i++, argmax += BNN_POOL_ROWS, inside += BNN_POOL_ROWS)
+        b->mask_u1[at + i * words] = (argmax[0] & inside[0]) | (argmax[1] & inside[1]) | (argmax[2] & inside[2]) |
+                                     (argmax[3] & inside[3]);
 }
 
 /* Signs, mask and real form of z that go out. */
@@ -61,13 +60,13 @@ static void activate(const struct forward *f, const struct pass *s, size_t tile)
     const struct bnn_thresholds *t = f->thresholds + tile;
     const size_t windows = s->piece.rows / BNN_POOL_ROWS, row = s->piece.out_first;
     if (!is_pooled_after_norm(s->c)) {
-        bnn_activate(s->k, b, row, s->piece.norm_rows, tile, s->tile, t, f->training);
+        bnn_activate(s->k, b, row, s->piece.norm_rows, tile, s->tile, t);
         return;
     }
     if (!s->piece.windows) return;
     bnn_conv_choose(s, tile, t);
     if (s->c->window.pool == BNN_pool_before_sign) {
-        bnn_activate(s->k, b, row, windows, tile, s->chosen, t, f->training);
+        bnn_activate(s->k, b, row, windows, tile, s->chosen, t);
     } else {
         pool_bits(f, s, windows, tile);
         bnn_normalise(s->k, b, row, windows, tile, s->chosen);
@@ -142,14 +141,12 @@ static void flatten_image(const void *context, size_t image)
                                                       c->flat_u1 + image * bnn_words(rows * bits)));
 }
 
-void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int training, int first,
-                      int threads)
+void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int first, int threads)
 {
-    struct forward f = {.call = {.k = k, .c = c, .batch = batch, .threads = threads}, .training = training,
-                        .source = training && c->y_forward ? READ : MULTIPLY};
+    struct forward f = {.call = {.k = k, .c = c, .batch = batch, .threads = threads},
+                        .source = c->y_forward ? READ : MULTIPLY};
     bnn_conv_prepack(&f.call);
-    if (training) measure(&f, first);
-    else bnn_use_running(&c->block, 0, c->block.outputs);
+    measure(&f, first);
     TIMED(&c->block, BNN_phase_activate, f.thresholds = bnn_conv_thresholds(c));
     pass_over(&f, BNN_phase_activate, activate);
     if (c->flat_u1) bnn_for(threads, batch, flatten_image, &f.call);

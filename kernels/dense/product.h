@@ -10,7 +10,7 @@ struct dense_call {
     const struct bnn_dense *d;
     size_t batch;
     const struct bnn_block_step *step; /* backward */
-    int training, first;               /* forward */
+    int first;                         /* forward */
     int measure;                       /* backward: find only the amax of an int8 gradient */
     int threads;
 };

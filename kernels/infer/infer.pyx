@@ -10,7 +10,7 @@ cdef extern from "infer/infer.h":
         const uint64_t *x_u1
         const uint64_t *weights
         const int32_t *threshold
-        const int32_t *choice
+        const int32_t *argmax_threshold
         const uint8_t *flip
         uint64_t *out_u1
         const float *scale
@@ -27,17 +27,19 @@ cdef extern from "infer/infer.h":
         unsigned char *scratch
         size_t stride
         int threads
-    size_t bnn_infer_scratch(const bnn_infer_layer *layer) nogil
+    size_t bnn_infer_scratch(const bnn_infer_layer *layer, size_t batch) nogil
     void bnn_infer(const bnn_inference *infer, size_t batch) nogil
 
 
-def inference_scratch_bytes(size_t inputs, bint first, Window window=None):
+def inference_scratch_bytes(size_t inputs, size_t batch, bint first, Window window=None):
     """Bytes of scratch that one thread needs for a layer.
 
     Parameters
     ----------
     inputs : int
         Inputs of a product.
+    batch : int
+        Most samples.
     first : bool
         The layer reads pixels.
     window : Window or None
@@ -51,7 +53,7 @@ def inference_scratch_bytes(size_t inputs, bint first, Window window=None):
     layer.x_i8 = &pixel if first else NULL
     if window is not None:
         layer.window, layer.origins = window.window, &origin
-    return bnn_infer_scratch(&layer)
+    return bnn_infer_scratch(&layer, batch)
 
 
 cdef class Inference:
@@ -97,7 +99,7 @@ cdef class Inference:
         self.infer.stride = scratch.shape[1]
         for number in range(self.infer.count):
             _bind_layer(&self.layers[number], layers[number], batch)
-            if self.infer.stride < bnn_infer_scratch(&self.layers[number]):
+            if self.infer.stride < bnn_infer_scratch(&self.layers[number], batch):
                 raise ValueError(f"scratch: too little for layer {number}")
 
     def __dealloc__(self):
@@ -141,7 +143,7 @@ cdef int _bind_layer(bnn_infer_layer *layer, dict given, size_t batch) except -1
     layer.threshold = <int32_t *>data(given["threshold"], "int32", (outputs,), False, "threshold")
     layer.flip = <uint8_t *>data(given["flip"], "uint8", (outputs,), False, "flip")
     if given.get("choice") is not None:
-        layer.choice = <int32_t *>data(given["choice"], "int32", (outputs,), False, "choice")
+        layer.argmax_threshold = <int32_t *>data(given["choice"], "int32", (outputs,), False, "choice")
     if given.get("flat") is not None:
         values = rows_out // batch * outputs
         layer.flat_u1 = <uint64_t *>data(given["flat"], "uint64", (batch, bnn_words(values)), True, "flat")
