@@ -16,7 +16,7 @@ import time
 
 from bnntrain.checkpoints import Checkpoints, Live
 from bnntrain.compatibility import naming_the_key
-from bnntrain.config import origin_of
+from bnntrain.config import origin_of, record_config
 from bnntrain.data.batches import BatchReaders
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
@@ -334,6 +334,7 @@ class Trainer:
             "seconds_wall": progress.wall,
             "weights_sha256": None,
             "extended": self.checkpoints.extended,
+            "config": record_config(config),
         } | self._best_fields() | self._recorded()
 
     def _best_fields(self) -> dict[str, object]:

@@ -148,7 +148,8 @@ def prepare_run(run: RunLike) -> Prepared:
         Not a run folder, or its run.json is damaged.
     """
     folder = RunFolder.open(run_path(run))
-    config, summary = load_config(folder.path / "config.yaml"), folder.read_summary()
+    summary = folder.read_summary()
+    config = load_config(folder.config, recorded=summary.get("config"))
     if summary.get("dataset") != config.data.dataset:
         return prepare(config)
     try:

@@ -59,7 +59,8 @@ class PackedRun:
         if not self._file.is_file():
             message = "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'"
             raise RunError(self._file, message)
-        config, summary = load_config(folder.config), folder.read_summary()
+        summary = folder.read_summary()
+        config = load_config(folder.config, recorded=summary.get("config"))
         known = _recorded(config, summary) or _described(config)
         shape, classes, trained = known
         self.config = with_classes(config, len(classes))
