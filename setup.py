@@ -1,4 +1,4 @@
-"""Build of the extension module; what else describes the package is in pyproject.toml."""
+"""Build of the extension modules; what else describes the package is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "kernels" / "common"))
 
 from generate import write
 
-KERNELS = "kernels"
-MODULE = f"{KERNELS}/_native.pyx"
+KERNELS, NATIVE = "kernels", "bnntrain/native"
+SHARED = f"{KERNELS}/common"
+BINDINGS = "_native.pyx"
 # No -march: an instruction set is asked for by the file that needs it and chosen at run time. No
 # contraction of a product and a sum into one rounding: the same bits have to come out everywhere.
 FLAGS = [
@@ -31,52 +32,71 @@ FAMILIES = {"avx": ("x86_64", "amd64"), "neon": ("aarch64", "arm64")}
 DIRECTIVES = {"language_level": "3", "boundscheck": False, "wraparound": False, "cdivision": True}
 
 
-def kernel_files(*suffixes: str) -> list[str]:
-    """Return the files of all folders with one of the suffixes, sorted, relative to this folder."""
-    files = (path for suffix in suffixes for path in Path(KERNELS).glob(f"*/*{suffix}"))
+def files_of(folder: str, *suffixes: str) -> list[str]:
+    """Return the files below a folder with one of the suffixes, sorted, relative to this one."""
+    files = (path for suffix in suffixes for path in Path(folder).rglob(f"*{suffix}"))
     return sorted(path.as_posix() for path in files)
 
 
-def c_sources() -> list[str]:
-    """Return the C sources that the target machine can compile."""
+def c_sources(folder: str) -> list[str]:
+    """Return the C sources below a folder that the target machine can compile."""
     machine = sysconfig.get_platform().rpartition("-")[2]
-    foreign = [family for family, machines in FAMILIES.items() if machine not in machines]
-    return [path for path in kernel_files(".c") if not Path(path).name.startswith(tuple(foreign))]
+    foreign = tuple(family for family, machines in FAMILIES.items() if machine not in machines)
+    return [path for path in files_of(folder, ".c") if not Path(path).name.startswith(foreign)]
 
 
-class BuildKernels(build_ext):
+def extension(package: str, folder: str) -> Extension:
+    """Return a package's module ``_native``: of all below a folder, which may include `SHARED`."""
+    suffixes = (".h", ".inc", ".pyx", ".pxi", ".py")
+    return Extension(
+        f"{package}._native",
+        # The bindings first: they take longest.
+        [f"{folder}/{BINDINGS}", *c_sources(folder)],
+        include_dirs=list(dict.fromkeys([folder, KERNELS])),
+        depends=["setup.py", *files_of(folder, *suffixes), *files_of(SHARED, *suffixes)],
+        extra_compile_args=FLAGS,
+        extra_link_args=["-pthread"],
+    )
+
+
+kernels, native = extension("bnntrain.kernels", KERNELS), extension("bnntrain.native", NATIVE)
+
+
+class BuildNative(build_ext):
     """Compiles the sources side by side, and only those that are older than what they include."""
 
+    def build_extensions(self) -> None:
+        """Write what follows from the kernels' headers, then build as usual, but side by side."""
+        generated = Path(self.build_temp) / "generated"
+        kernels.depends += map(str, write(generated))
+        kernels.include_dirs.append(str(generated))
+        self._compile = self.compiler.compile
+        self.compiler.compile = self._compile_all
+        super().build_extensions()
+
     def build_extension(self, ext: Extension) -> None:
-        """Write what follows from the headers, translate, then compile and link as usual."""
+        """Translate, then compile and link as usual."""
         from Cython.Build import cythonize
 
-        generated = Path(self.build_temp) / "generated"
-        ext.depends += map(str, write(generated))
-        ext.include_dirs.append(str(generated))
         options = {
-            "include_path": [KERNELS, str(generated)],
+            "include_path": ext.include_dirs,
             "compiler_directives": DIRECTIVES,
             "force": self.force,
         }
-        translated = cythonize([ext], build_dir=self.build_temp, **options)[0]
-        ext.sources = translated.sources
-        compile_one = self.compiler.compile
-
-        def compile_all(sources: list[str], **options: object) -> list[str]:
-            with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-                return list(pool.map(lambda source: compile_source(source, options), sources))
-
-        def compile_source(source: str, options: dict) -> str:
-            (target,) = self.compiler.object_filenames([source], output_dir=options["output_dir"])
-            if self.force or newer_group([source, *options["depends"]], target):
-                binding = Path(source).stem == Path(MODULE).stem
-                flags = [*options["extra_postargs"], *(BINDING_FLAGS if binding else [])]
-                compile_one([source], **{**options, "extra_postargs": flags})
-            return target
-
-        self.compiler.compile = compile_all
+        ext.sources = cythonize([ext], build_dir=self.build_temp, **options)[0].sources
         super().build_extension(ext)
+
+    def _compile_all(self, sources: list[str], **options: object) -> list[str]:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            return list(pool.map(lambda source: self._compile_one(source, options), sources))
+
+    def _compile_one(self, source: str, options: dict) -> str:
+        (target,) = self.compiler.object_filenames([source], output_dir=options["output_dir"])
+        if self.force or newer_group([source, *options["depends"]], target):
+            is_binding = Path(source).stem == Path(BINDINGS).stem
+            flags = [*options["extra_postargs"], *(BINDING_FLAGS if is_binding else [])]
+            self._compile([source], **{**options, "extra_postargs": flags})
+        return target
 
 
 setup(
@@ -93,20 +113,6 @@ setup(
         "bnntrain.data": ["*.npz", "*.md"],
     },
     include_package_data=False,
-    ext_modules=[
-        Extension(
-            "bnntrain.kernels._native",
-            # The bindings first: they take longest.
-            [MODULE, *c_sources()],
-            include_dirs=[KERNELS],
-            depends=[
-                "setup.py",
-                f"{KERNELS}/kernels.inc",
-                *kernel_files(".h", ".inc", ".pyx", ".pxi", ".py"),
-            ],
-            extra_compile_args=FLAGS,
-            extra_link_args=["-pthread"],
-        )
-    ],
-    cmdclass={"build_ext": BuildKernels},
+    ext_modules=[kernels, native],
+    cmdclass={"build_ext": BuildNative},
 )

@@ -33,7 +33,7 @@ _FLOAT16_BITS = 16
 
 
 def published_bytes(
-    parts: Sequence[Published], batch: int, low_memory: bool, momenta: int = 2
+    parts: Sequence[Published], batch: int, low_memory: bool, moments: int = 2
 ) -> dict[str, int]:
     """Return the published model of a training step's memory.
 
@@ -45,7 +45,7 @@ def published_bytes(
         Samples per step.
     low_memory : bool
         The published low-memory method instead of the standard one.
-    momenta : int
+    moments : int
         Moments per weight: 2 for Adam, 1 for momentum, 0 for neither.
 
     Returns
@@ -68,7 +68,7 @@ def published_bytes(
         "W": weights * bits,
         "dW": weights * binary_bits,
         "beta, dbeta": 2 * channels * bits,
-        "momenta": momenta * weights * bits,
+        "momenta": moments * weights * bits,
         "pooling masks": batch * sum(part.masked for part in parts) * binary_bits,
     }
     return {role: -(-size // 8) for role, size in sizes_bits.items()}

@@ -16,10 +16,11 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnntrain import engine, runs
+from bnntrain import runs
 from bnntrain.checkpoints import with_dataset
 from bnntrain.classifier import SPLITS, Classifier, load
 from bnntrain.config import Config, Reference, dump_config, load_config
@@ -33,9 +34,12 @@ from bnntrain.paths import RunLike, run_path
 from bnntrain.plan import Plan
 from bnntrain.preparation import Prepared, prepare, prepare_run
 from bnntrain.records import RunFolder
-from bnntrain.report import size_text
 from bnntrain.samples import Images
 from bnntrain.signals import stop_on_signals
+from bnntrain.text import size_text
+
+if TYPE_CHECKING:
+    from bnntrain.engine import Observer
 
 __all__ = [
     "CHECKPOINTS",
@@ -98,7 +102,7 @@ def fit(
     run_dir: str | os.PathLike[str] | None = None,
     resume: bool | RunLike = False,
     memory_limit: int | str | None = None,
-    observer: engine.Observer | None = None,
+    observer: Observer | None = None,
     data: tuple[object, ...] | None = None,
     classes: Sequence[str] | None = None,
 ) -> Run:
@@ -141,6 +145,9 @@ def fit(
     >>> longer = bnntrain.fit(resume=run, overrides={"train.epochs": 20})
     >>> own = bnntrain.fit("digits", data=(x, y), classes=["cat", "dog"])
     """
+    # Of size with its meters, and all but training does without.
+    from bnntrain.engine import Trainer
+
     observer = _checked(observer)
     given = _given_folder(run_dir, resume)
     if reference is None:
@@ -164,7 +171,7 @@ def fit(
         # Data are read and memory is taken first: a run that cannot start leaves no folder behind.
         config = _with_lasting_name(config, folder, is_new)
         prepared = dataclasses.replace(prepared, config=config)
-        trainer = engine.Trainer(prepared, folder, observer)
+        trainer = Trainer(prepared, folder, observer)
         stack.callback(trainer.close)
         if is_new:
             folder.create(dump_config(config), _plan_record(prepared))
@@ -174,18 +181,20 @@ def fit(
         return Run(folder.path, config, plan, folder.read_metrics(), summary)
 
 
-def _checked(observer: object) -> engine.Observer:
+def _checked(observer: object) -> Observer:
     """Return what is told about a run; refuse what cannot be told."""
+    from bnntrain.engine import Observer
+
     if observer is None:
-        return engine.Observer()
-    told = [name for name in vars(engine.Observer) if not name.startswith("_")]
+        return Observer()
+    told = [name for name in vars(Observer) if not name.startswith("_")]
     if missing := [name for name in told if not callable(getattr(observer, name, None))]:
         fault = f"an observer of type {type(observer).__name__} has no {missing[0]}()"
         raise UsageError(f"{fault}. Derive it from bnntrain.engine.Observer")
     return observer
 
 
-def _check_memory(plan: Plan, observer: engine.Observer) -> None:
+def _check_memory(plan: Plan, observer: Observer) -> None:
     """Say so if the arena is larger than what is left; the system may have swap space, or not."""
     left = available_bytes()
     if left is not None and plan.total_bytes > left:

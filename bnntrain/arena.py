@@ -41,7 +41,7 @@ class Arena:
             self.views[item.buffer.name] = part.view(dtype).reshape(shape)
 
     def persistent(self) -> dict[str, np.ndarray]:
-        """Views of what is kept from step to step: weights, momenta, norm parameters, scales."""
+        """Views of what is kept from step to step: weights, moments, norm parameters, scales."""
         return {
             item.buffer.name: self.views[item.buffer.name]
             for item in self.plan.placed

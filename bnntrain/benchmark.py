@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bnntrain import kernels
+from bnntrain import kernels, native
 from bnntrain.api import Prepared
 from bnntrain.calls import count_step
+from bnntrain.data.batches import BatchReaders
 from bnntrain.data.catalog import open_dataset
-from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.evaluation import make_program, read
 from bnntrain.isa import selected_isa
@@ -61,8 +61,9 @@ def bench_kernels(
     ------
     dict
         ``op``, ``isa``, ``threads`` (1: a kernel runs in its caller's thread), ``shape``,
-        ``gmac_per_s`` and ``limit_gmac_per_s`` (see kernels/limit/limit.h; None where none is
-        known); operations that are no products have ``gvalue_per_s`` instead of the former two.
+        ``gmac_per_s`` and ``limit_gmac_per_s`` (see bnntrain/native/limit/limit.h; None
+        where none is known); operations that are no products have ``gvalue_per_s`` instead of the
+        former two.
     """
     supported = isas or kernels.supported_isas()
     for op, isa in kernels.implementations():
@@ -79,10 +80,10 @@ def _bench_product(
     op: str, isa: str, shape: tuple[int, int, int], rounds: int
 ) -> dict[str, object]:
     call = make_product(op, np.random.default_rng(0), *shape)
-    limit = kernels.product_limit(op, isa)
+    limit = native.product_limit(op, isa)
     speed = math.prod(shape) / _seconds(lambda: call(isa), rounds)
     # The clock may rise in between: the limit is what the machine reached, before or after.
-    after = kernels.product_limit(op, isa)
+    after = native.product_limit(op, isa)
     return {
         "op": op,
         "isa": isa,
@@ -127,18 +128,18 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     isa = selected_isa()
     program = make_program(prepared, isa)
     program.initialise()
-    feeds = Feeds(
+    readers = BatchReaders(
         dataset, config.data.validation_fraction, config.train.seed, config.data.augment
     )
     try:
-        feeds.shuffle(0)
-        stepper = _Stepper(program, feeds.train, dataset.train.path, config.train.learning_rate)
+        readers.shuffle(0)
+        stepper = _Stepper(program, readers.train, dataset.train.path, config.train.learning_rate)
         for _ in range(warmup):
             stepper.step()
         # In turn, so that both kinds of step see the same load.
         pairs = [(stepper.step(), stepper.profiled_step()) for _ in range(max(steps // 2, 1))]
     finally:
-        feeds.close()
+        readers.close()
     seconds = statistics.median(whole for whole, _ in pairs)
     total = sum(gmac.values())
     return {
@@ -163,9 +164,9 @@ class _Stepper:
     """Takes training steps over the data, with the time of reading and of the loss apart."""
 
     def __init__(
-        self, program: Program, feed: kernels.Feed, path: object, learning_rate: float
+        self, program: Program, reader: native.BatchReader, path: object, learning_rate: float
     ) -> None:
-        self.program, self.feed, self.path = program, feed, path
+        self.program, self.reader, self.path = program, reader, path
         self.learning_rate = learning_rate
         self.number = 0
         self.read_seconds = 0.0
@@ -174,8 +175,8 @@ class _Stepper:
         """Take one step and return its seconds."""
         batch = len(self.program.x)
         start = time.perf_counter()
-        first = self.number % (self.feed.count // batch) * batch
-        read(self.feed, first, self.program, batch, self.path)
+        first = self.number % (self.reader.count // batch) * batch
+        read(self.reader, first, self.program, batch, self.path)
         self.read_seconds = time.perf_counter() - start
         self.program.train_batch(batch, self.number, self.learning_rate)
         self.number += 1

@@ -96,12 +96,12 @@ class Checkpoints:
         save_checkpoint(self.folder.last, live.program.arena.persistent(), state, former)
         self._is_last_good = True
 
-    def offer_best(self, live: Live, hits: int) -> None:
+    def offer_best(self, live: Live, correct: int) -> None:
         """Write ``best.npz`` if the epoch that has just ended is now the best."""
         progress, count = live.progress, live.validation_count
         if count:
-            progress.best_accuracy = max(100.0 * hits / count, progress.best_accuracy)
-        if progress.best.offer(progress.epoch, hits, count):
+            progress.best_accuracy = max(100.0 * correct / count, progress.best_accuracy)
+        if progress.best.offer(progress.epoch, correct, count):
             state = {"epoch": progress.epoch}
             save_checkpoint(self.folder.best, live.program.inference_state(), state)
 
@@ -268,8 +268,8 @@ def _former_best(live: Live, epoch: int) -> Best:
     progress = live.progress
     if not progress.epoch:
         return Best()
-    hits = round(progress.best_accuracy / 100.0 * live.validation_count)
-    return Best(epoch or progress.epoch, hits, hits)
+    correct = round(progress.best_accuracy / 100.0 * live.validation_count)
+    return Best(epoch or progress.epoch, correct, correct)
 
 
 def with_epochs(config: Config, epochs: int) -> Config:

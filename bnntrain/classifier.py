@@ -151,8 +151,8 @@ class Classifier:
     ) -> tuple[dict[str, float], list[str]]:
         # Of size, and classifying does without.
         from bnntrain.changes import check_data
+        from bnntrain.data.batches import BatchReaders
         from bnntrain.data.catalog import open_dataset
-        from bnntrain.data.feeds import Feeds
         from bnntrain.evaluation import read
 
         if split not in SPLITS:
@@ -161,10 +161,10 @@ class Classifier:
         with self.source.naming_the_data() if name is None else contextlib.nullcontext():
             name = data.dataset if name is None else os.fspath(name)
             dataset = open_dataset(name, PictureOptions.of(data))
-        feeds = Feeds(dataset, data.validation_fraction, self.head.seed)
+        readers = BatchReaders(dataset, data.validation_fraction, self.head.seed)
         try:
-            feed = getattr(feeds, split)
-            if not feed.count:
+            reader = getattr(readers, split)
+            if not reader.count:
                 raise UsageError(
                     f"this run has no {split} samples (data.validation_fraction is 0). "
                     "Give another --split"
@@ -173,11 +173,11 @@ class Classifier:
             path = (dataset.test if split == "test" else dataset.train).path
 
             def fill(first: int, rows: int) -> None:
-                read(feed, first, self.network, rows, path)
+                read(reader, first, self.network, rows, path)
 
-            return self._measure(feed.count, fill), changed
+            return self._measure(reader.count, fill), changed
         finally:
-            feeds.close()
+            readers.close()
 
     def _evaluate_images(self, data: object) -> dict[str, float]:
         from bnntrain.data.array_source import as_array, read_labels_of
@@ -212,8 +212,8 @@ class Classifier:
         for first in range(0, count, batch):
             rows = min(batch, count - first)
             fill(first, rows)
-            losses[first : first + rows], hits = self.network.losses(rows)
-            correct += hits
+            losses[first : first + rows], batch_correct = self.network.losses(rows)
+            correct += batch_correct
         loss = 0.0
         for first in range(0, count, group):
             loss += sum(losses[first : first + group].tolist(), 0.0)

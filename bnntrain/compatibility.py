@@ -99,8 +99,8 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
 def _check_sums(config: Config, step: Fused, method: Method) -> None:
     """Refuse a step whose sums are not exact."""
     product = step.product
-    if product.fan_in > kernels.MAX_INPUTS:
-        raise _error(config, *_too_wide(product))
+    if step.terms > kernels.MAX_INPUTS:
+        raise _error(config, *_too_wide(product, step.terms))
     most = most_images(step, method)
     if config.train.batch_size > most:
         height, width, _ = product.output.size
@@ -120,11 +120,11 @@ def _error(config: Config, key: str, message: str) -> ConfigError:
     return ConfigError(origin_of(config, key), key, message)
 
 
-def _too_wide(product: Product) -> tuple[str, str]:
-    """Return key and message for a product of too many inputs."""
+def _too_wide(product: Product, terms: int) -> tuple[str, str]:
+    """Return key and message for a product of too many inputs, pooled ones counted together."""
     sums = f"are more than the {kernels.MAX_INPUTS} that sums are exact for"
     if product.taps == 1 and product.layer == 0:
         remedy = "Use smaller images: data.image_size makes pictures so"
-        return "data.dataset", f"{product.fan_in} values per sample {sums}. {remedy}"
+        return "data.dataset", f"{terms} values per sample {sums}. {remedy}"
     remedy = "Give fewer channels before it" + (" or a smaller kernel" if product.taps > 1 else "")
-    return _key(product), f"{product.fan_in} inputs {sums}. {remedy}"
+    return _key(product), f"{terms} inputs {sums}. {remedy}"

@@ -17,8 +17,8 @@ import time
 from bnntrain.checkpoints import Checkpoints, Live
 from bnntrain.compatibility import naming_the_key
 from bnntrain.config import origin_of
+from bnntrain.data.batches import BatchReaders
 from bnntrain.data.catalog import open_dataset
-from bnntrain.data.feeds import Feeds
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import BnntrainError, Interrupted
 from bnntrain.evaluation import evaluate, make_program, read
@@ -84,10 +84,10 @@ class Trainer:
             self.dataset = open_dataset(
                 config.data.dataset, PictureOptions.of(config.data), observer.converting
             )
-        self.feeds = Feeds(
+        self.readers = BatchReaders(
             self.dataset, config.data.validation_fraction, config.train.seed, config.data.augment
         )
-        self.steps = self.feeds.train.count // plan.batch_size
+        self.steps = self.readers.train.count // plan.batch_size
         self.rate = LearningRate(
             config.train.learning_rate, config.train.schedule, config.train.epochs, self.steps
         )
@@ -107,7 +107,7 @@ class Trainer:
             config, self.dataset.train.records_crc, folder, observer.warning, observer.note
         )
         self.live = Live(
-            self.program, self.rate, self.progress, self.feeds.validation.count, self._validate
+            self.program, self.rate, self.progress, self.readers.validation.count, self._validate
         )
 
     def restore(self) -> None:
@@ -166,24 +166,24 @@ class Trainer:
 
     def _train_epoch(self, stop: threading.Event) -> None:
         progress, program, batch = self.progress, self.program, self.plan.batch_size
-        mark, marks = self.recording.mark, self.recording.marks
-        self.feeds.shuffle(progress.epoch)
-        train = self.feeds.train
+        begin_phase, trace = self.recording.begin_phase, self.recording.trace
+        self.readers.shuffle(progress.epoch)
+        train = self.readers.train
         for step in range(progress.step, self.steps):
             if stop.is_set():
                 self._interrupt()
             start = time.perf_counter()
             number = progress.epoch * self.steps + step
-            mark("load")
+            begin_phase("load")
             read(train, step * batch, program, batch, self.dataset.train.path)
-            loss, hits = program.train_batch(batch, number, self.rate.at(number), marks)
-            mark("other")
+            loss, correct = program.train_batch(batch, number, self.rate.at(number), trace)
+            begin_phase("other")
             self.batches += 1
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is no longer a number in step {number}")
             elapsed = time.perf_counter() - start
             progress.loss += loss
-            progress.hits += hits
+            progress.correct += correct
             progress.step += 1
             progress.seconds += elapsed
             self.seconds += elapsed
@@ -204,10 +204,10 @@ class Trainer:
 
     def _validate(self) -> int:
         """Return how many samples of the validation split are classified correctly."""
-        return self._validation()["hits"] if self.feeds.validation.count else 0
+        return self._validation()["correct"] if self.readers.validation.count else 0
 
     def _validation(self) -> dict[str, float]:
-        return evaluate(self.program, self.feeds.validation, self.dataset.train.path)
+        return evaluate(self.program, self.readers.validation, self.dataset.train.path)
 
     def _end_epoch(self) -> None:
         progress = self.progress
@@ -218,17 +218,18 @@ class Trainer:
             "epoch": progress.epoch + 1,
             "lr": self.rate.at(progress.epoch * self.steps + self.steps - 1),
             "loss": progress.loss / seen,
-            "accuracy": 100.0 * progress.hits / seen,
+            "accuracy": 100.0 * progress.correct / seen,
             "seconds": progress.seconds,
             "images_per_second": seen / progress.seconds,
         }
-        accuracy, hits, mark = row["accuracy"], 0, self.recording.mark
-        if self.feeds.validation.count:
-            mark("evaluate")
+        accuracy, correct = row["accuracy"], 0
+        begin_phase = self.recording.begin_phase
+        if self.readers.validation.count:
+            begin_phase("evaluate")
             result = self._validation()
             row |= {"val_loss": result["loss"], "val_accuracy": result["accuracy"]}
-            accuracy, hits = result["accuracy"], result["hits"]
-            mark("other")
+            accuracy, correct = result["accuracy"], result["correct"]
+            begin_phase("other")
         row["rss_peak_mib"] = self.meter.peak_bytes() / MIB
         row["energy_j"] = self.recording.training_joules()
         self.folder.append_metrics(row)
@@ -237,18 +238,18 @@ class Trainer:
         self.rate.end_epoch(accuracy)
         progress.seconds_total += progress.seconds
         progress.epoch += 1
-        progress.step = progress.hits = 0
+        progress.step = progress.correct = 0
         progress.loss = progress.seconds = 0.0
-        mark("checkpoint")
-        self.checkpoints.offer_best(self.live, hits)
+        begin_phase("checkpoint")
+        self.checkpoints.offer_best(self.live, correct)
         self.checkpoints.save(self.live)
-        mark("other")
+        begin_phase("other")
         self.observer.epoch(known)
 
     def _finish(self, stop: threading.Event) -> dict[str, object]:
         """Evaluate the test set with the last and with the best weights, and write the summary."""
-        test, path = self.feeds.test, self.dataset.test.path
-        self.recording.mark("evaluate")
+        test, path = self.readers.test, self.dataset.test.path
+        self.recording.begin_phase("evaluate")
         last = evaluate(self.program, test, path)
         summary = self.summary("finished")
         summary |= {
@@ -260,7 +261,7 @@ class Trainer:
             load_checkpoint(self.folder.best, self.program.inference_state())
             best = evaluate(self.program, test, path)
         summary["best_test_accuracy"] = best["accuracy"]
-        self.recording.mark("other")
+        self.recording.begin_phase("other")
         if self.recording.has_idle:
             self.folder.write_summary(summary)  # whatever happens now, the run has finished
             self.recording.idle_after(stop)
@@ -310,9 +311,9 @@ class Trainer:
             "data_crc32": {
                 "train": self.dataset.train.records_crc, "test": self.dataset.test.records_crc,
             },
-            "train_samples": self.feeds.train.count,
-            "validation_samples": self.feeds.validation.count,
-            "test_samples": self.feeds.test.count,
+            "train_samples": self.readers.train.count,
+            "validation_samples": self.readers.validation.count,
+            "test_samples": self.readers.test.count,
             "test_accuracy": None,
             "best_test_accuracy": None,
             "test_loss": None,
@@ -336,20 +337,20 @@ class Trainer:
 
     def _best_fields(self) -> dict[str, object]:
         """Return what ``run.json`` says of the choice of the best epoch."""
-        progress, count = self.progress, self.feeds.validation.count
+        progress, count = self.progress, self.readers.validation.count
         best, is_known = progress.best, bool(progress.epoch and count)
         return {
             "best_val_accuracy": progress.best_accuracy if is_known else None,
             "best_epoch": best.epoch or None,
             "best_epoch_val_accuracy": (
-                100.0 * best.hits / count if best.epoch and count else None
+                100.0 * best.correct / count if best.epoch and count else None
             ),
         }
 
     def close(self) -> None:
         """Close the data files, and the meters where the run did not come to its end."""
         self.recording.close()
-        self.feeds.close()
+        self.readers.close()
 
 
 def versions() -> dict[str, str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from bnntrain import kernels
+from typing import TYPE_CHECKING
+
 from bnntrain.config import origin_of
 from bnntrain.errors import DataError, MemoryLimitError
 from bnntrain.plan import MIB
 from bnntrain.preparation import Prepared
 from bnntrain.program import Program
+
+if TYPE_CHECKING:
+    from bnntrain.native import BatchReader
 
 
 def make_program(prepared: Prepared, isa: str) -> Program:
@@ -43,7 +47,7 @@ def make_program(prepared: Prepared, isa: str) -> Program:
         ) from None
 
 
-def read(feed: kernels.Feed, first: int, program: Program, rows: int, path: object) -> None:
+def read(reader: BatchReader, first: int, program: Program, rows: int, path: object) -> None:
     """Read `rows` samples from position `first` into the program's batch buffers.
 
     Raises
@@ -52,23 +56,24 @@ def read(feed: kernels.Feed, first: int, program: Program, rows: int, path: obje
         The file cannot be read, has become shorter, or holds a label that is no class.
     """
     try:
-        feed.read(first, program.x[:rows], program.labels[:rows])
+        reader.read(first, program.x[:rows], program.labels[:rows])
     except (OSError, EOFError, IndexError) as error:
         reason = getattr(error, "strerror", None) or error
         message = f"{reason}. Delete it; it is converted again from the source"
         raise DataError(path, message) from None
 
 
-def evaluate(program: Program, feed: kernels.Feed, path: object) -> dict[str, float]:
-    """Return loss (mean), accuracy (percent), hits and samples of one part of the data."""
-    batch, loss, hits = len(program.x), 0.0, 0
-    for first in range(0, feed.count, batch):
-        rows = min(batch, feed.count - first)
-        read(feed, first, program, rows, path)
-        batch_loss, batch_hits = program.evaluate_batch(rows)
+def evaluate(program: Program, reader: BatchReader, path: object) -> dict[str, float]:
+    """Return loss (mean), accuracy (percent), ``correct`` and ``samples`` of a part of the data."""
+    batch, loss, correct = len(program.x), 0.0, 0
+    for first in range(0, reader.count, batch):
+        rows = min(batch, reader.count - first)
+        read(reader, first, program, rows, path)
+        batch_loss, batch_correct = program.evaluate_batch(rows)
         loss += batch_loss
-        hits += batch_hits
-    accuracy = 100.0 * hits / feed.count
+        correct += batch_correct
+    accuracy = 100.0 * correct / reader.count
     return {
-        "loss": loss / feed.count, "accuracy": accuracy, "hits": hits, "samples": feed.count,
+        "loss": loss / reader.count, "accuracy": accuracy, "correct": correct,
+        "samples": reader.count,
     }  # fmt: skip

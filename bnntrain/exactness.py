@@ -1,7 +1,7 @@
 """How many images a step's integer sums hold: with more they would wrap unnoticed.
 
-Of a product with ``fan_in`` inputs, |y| is at most Y = ``fan_in``, of pixels 128 times that. Over
-the n values of a channel in the batch are summed
+Of a product with ``fan_in`` inputs, |y| is at most Y = ``fan_in``, of pixels 128 times that, and
+four times that where pooling adds. Over the n values of a channel in the batch are summed
 
 ===========================  ==================  =======================================
 sum                          at most             where
@@ -39,7 +39,7 @@ def most_images(step: Fused, method: Method) -> int:
     method : Method
         Representations.
     """
-    largest = step.largest_product
+    largest = step.largest
     is_integer = method.gradient == "int8"
     if method.norm == "l2":
         values = _INT64 // (largest * max(largest, _LARGEST_GRADIENT if is_integer else 1))

@@ -30,7 +30,8 @@ _SIZES: dict[str, dict[str, int]] = {
     # Optimisers see a block of weights.
     **dict.fromkeys(("update_sign_momentum_i8", "update_channel_momentum_i8"), _BLOCK),
     **dict.fromkeys(("update_sign_i8", "update_real"), _BLOCK),
-    **dict.fromkeys(("pool_max_i32", "pool_spread_i8", "pool_spread_f32"), _WINDOWS),
+    **dict.fromkeys(("pool_max_i32", "pool_sum_i32"), _WINDOWS),
+    **dict.fromkeys(("pool_spread_i8", "pool_spread_f32"), _WINDOWS),
     "lookup_tables_i8": {"depth": 128},
     "adam_f32": {"count": 1024},
 }

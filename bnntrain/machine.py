@@ -116,7 +116,7 @@ def _add_speed(facts: dict[str, object], warnings: list[str]) -> None:
 
 def _add_kernels(facts: dict[str, object], problems: list[str]) -> None:
     try:
-        from bnntrain import kernels
+        from bnntrain import kernels, native  # noqa: F401
     except ImportError as error:
         problems.append(f"the kernels cannot be loaded ({error}). Install bnntrain again")
         return

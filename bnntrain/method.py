@@ -45,7 +45,7 @@ class Method:
     latent, latent_range : str, float
         Latent weights, held on the interval +-latent_range.
     momentum : str
-        Type of the optimizer's moments; without meaning where `momenta` is 0.
+        Type of the optimizer's moments; without meaning where `moments` is 0.
     optimizer : str
         Update rule of the latent weights.
     """
@@ -65,9 +65,9 @@ class Method:
     optimizer: str
 
     @property
-    def momenta(self) -> int:
+    def moments(self) -> int:
         """Moments that the optimizer keeps per weight."""
-        return _MOMENTA[self.optimizer]
+        return _MOMENTS[self.optimizer]
 
 
 # One line per cell, one column per method, as in section 3 of the design.
@@ -94,7 +94,7 @@ METHODS: dict[str, Method] = {
 CONSUMED = ("sign", "integer")
 """Weight gradients that move the weights as they arise and are never stored."""
 
-_MOMENTA = {"adam": 2, "sgd": 1, "channel-momentum": 1, "sign-momentum": 1, "bop": 1, "sign": 0}
+_MOMENTS = {"adam": 2, "sgd": 1, "channel-momentum": 1, "sign-momentum": 1, "bop": 1, "sign": 0}
 # Moment types that have a kernel, widest first.
 _MOMENTUM_KERNELS = {
     "adam": ("float32", "float16"),
@@ -303,8 +303,8 @@ def cell_labels(method: Method) -> dict[str, str]:
         }[method.weight_gradient],
         "latent W": _latent_label(method),
         "momenta": (
-            f"{method.momenta} x {method.momentum} ({method.optimizer})"
-            if method.momenta
+            f"{method.moments} x {method.momentum} ({method.optimizer})"
+            if method.moments
             else f"none ({method.optimizer})"
         ),
     }

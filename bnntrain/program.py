@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from bnntrain.arena import Arena
 from bnntrain.config import Optimizer
 from bnntrain.plan import Plan
 from bnntrain.steps import GRADIENT_LIMITS, Step
+
+if TYPE_CHECKING:
+    from bnntrain.native import Trace
 
 NORM_BETA1, NORM_BETA2, NORM_EPSILON = 0.9, 0.999, 1e-7
 """Adam of gamma and beta: they are tiny and stay float32 in every method."""
@@ -93,7 +97,7 @@ class Program:
         return self.steps[-1].outputs
 
     def initialise(self) -> None:
-        """Draw weights, set gamma to 1 and beta, momenta and statistics to 0."""
+        """Draw weights, set gamma to 1 and beta, moments and statistics to 0."""
         for name, view in self.arena.persistent().items():
             view[...] = 1 if name.endswith((".gamma", ".running_spread")) else 0
         for number, step in enumerate(self.steps):
@@ -103,7 +107,7 @@ class Program:
             kernels.init_latent(latent, range=step.method.latent_range, sigma=sigma, key=key)
 
     def train_batch(
-        self, rows: int, step: int, learning_rate: float, marks: kernels.Marks | None = None
+        self, rows: int, step: int, learning_rate: float, trace: Trace | None = None
     ) -> tuple[float, int]:
         """Take one step on the first `rows` samples of the batch buffers.
 
@@ -115,20 +119,20 @@ class Program:
             Number of the step from 0, over the whole run; with the seed it fixes all randomness.
         learning_rate : float
             Of this step.
-        marks : Marks, optional
+        trace : Trace, optional
             Told when the phases ``forward``, ``backward`` and ``update`` begin.
 
         Returns
         -------
         loss : float
             Cross-entropy summed over the samples.
-        hits : int
+        correct : int
             Samples classified rightly, before the update.
         """
-        return self.native.train(rows, step, learning_rate, marks)
+        return self.native.train(rows, step, learning_rate, trace)
 
     def evaluate_batch(self, rows: int) -> tuple[float, int]:
-        """Return summed loss and hits of the first `rows` samples, with the running statistics."""
+        """Return summed loss and how many of `rows` samples are correct, by running statistics."""
         return self.native.evaluate(rows)
 
     def scores(self, rows: int) -> np.ndarray:
@@ -175,7 +179,7 @@ def _update_of(step: Step, number: int, optimizer: Optimizer, seed: int) -> kern
     """Make the update parameters of a step, gradient units among them.
 
     A real dW is a sum over the batch of which the optimizer sees the mean. A binarised one stands
-    for sgn(dW)/sqrt(fan-in) [Wang21]; Adam's and Bop's momenta are kept in units of that
+    for sgn(dW)/sqrt(fan-in) [Wang21]; Adam's and Bop's moments are kept in units of that
     attenuation, where float16 does not underflow, and so are the numbers compared with them.
     """
     method = step.method

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from bnntrain import kernels
 from bnntrain.errors import UsageError
-from bnntrain.report import NONE, Row, table, times
+from bnntrain.text import NONE, Row, table, times
 
 NAMES = (*kernels.PHASES, "loss", "between_kernels", "read", "outside")
 """Passes in the order of the table.

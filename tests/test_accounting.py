@@ -64,7 +64,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize(
-    ("layers", "batch", "momenta", "standard_mib", "low_memory_mib"),
+    ("layers", "batch", "moments", "standard_mib", "low_memory_mib"),
     [
         pytest.param(MLP, 100, 2, 7.41, 2.66, id="MLP"),
         pytest.param(CNV, 100, 2, 129.09, 32.92, id="CNV"),
@@ -75,9 +75,9 @@ NAMED = {
         pytest.param(BINARYNET, 1, 2, 217.01, 82.50, id="BinaryNet, batch 1"),
     ],
 )
-def test_totals(layers, batch, momenta, standard_mib, low_memory_mib):
+def test_totals(layers, batch, moments, standard_mib, low_memory_mib):
     for low_memory, total_mib in ((False, standard_mib), (True, low_memory_mib)):
-        roles = published_bytes(layers, batch, low_memory, momenta)
+        roles = published_bytes(layers, batch, low_memory, moments)
         assert round(sum(roles.values()) / MIB, 2) == total_mib
 
 
@@ -104,11 +104,11 @@ def test_shipped_models_are_the_published_ones(name):
     layers, shape = NAMED[name]
     found = build_graph(load_config("digits", {"model": name}).model.layers, shape).published
     totals = [
-        published_bytes(sizes, batch, low_memory, momenta)
+        published_bytes(sizes, batch, low_memory, moments)
         for sizes in (layers, found)
         for batch in (1, 40, 100)
         for low_memory in (False, True)
-        for momenta in (0, 1, 2)
+        for moments in (0, 1, 2)
     ]
     assert totals[: len(totals) // 2] == totals[len(totals) // 2 :]
     masked = [[part.masked for part in parts if part.masked] for parts in (layers, found)]

@@ -24,6 +24,7 @@ ORDER = (
     "paths",
     "sizes",
     "signals",
+    "native",
     "isa",
     "graph",
     "config",
@@ -46,7 +47,7 @@ ORDER = (
     "checkpoints",
     "engine",
     "runs",
-    "report",
+    "text",
     "samples",
     "changes",
     "classifier",
@@ -70,17 +71,18 @@ ONLY = {
     "paths": {"errors"},
     "sizes": {"errors"},
     "signals": set(),
+    "native": set(),
     "isa": {"errors"},
     "graph": set(),
     "accounting": {"graph"},
     "schedule": {"config"},
-    "data": {"errors", "paths"},
-    "meters": {"errors", "config"},
+    "data": {"errors", "paths", "native"},
+    "meters": {"errors", "config", "native"},
     "records": {"errors"},
-    "report": set(),
+    "text": set(),
     "images": {"errors", "data"},
     "samples": {"errors", "paths", "data", "images"},
-    "step_table": {"errors", "report"},
+    "step_table": {"errors", "text"},
     "board": set(),
 }
 KERNEL_USERS = {
@@ -90,9 +92,7 @@ KERNEL_USERS = {
     "steps",
     "program",
     "data",
-    "meters",
     "preparation",
-    "evaluation",
     "kernel_cases",
     "calls",
     "step_table",
@@ -100,7 +100,9 @@ KERNEL_USERS = {
     "machine",
     "cli",
 }
-KERNELS, VERSION = "kernels", "__version__"
+KERNELS = "kernels"
+ITSELF = {"__version__", "__path__"}
+"""What stands in the package's own file."""
 HEAVY = ("matplotlib", "pooch", "PIL", "memory_profiler", "tqdm", "psutil")
 
 
@@ -142,7 +144,7 @@ def test_the_order_is_kept():
         unit = unit_of(path)
         if unit in ("__init__", "__main__"):
             continue
-        before = ONLY.get(unit, set(ORDER[: ORDER.index(unit)])) | {unit, VERSION}
+        before = ONLY.get(unit, set(ORDER[: ORDER.index(unit)])) | {unit, *ITSELF}
         if unit in KERNEL_USERS:
             before.add(KERNELS)
         for line, name in imported(path):
@@ -182,16 +184,21 @@ def test_no_module_imports_itself_by_a_detour():
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_kernels_know_nothing_of_the_package():
+@pytest.mark.parametrize(
+    ("folder", "known"),
+    [("kernels", {"kernels"}), ("bnntrain/native", {"native", "kernels", "__path__"})],
+)
+def test_compiled_modules_know_nothing_of_the_package(folder, known):
     sources = [
-        path for end in ("py", "pyx", "pxi", "pxd") for path in (ROOT / "kernels").rglob(f"*.{end}")
+        path for end in ("py", "pyx", "pxi", "pxd") for path in (ROOT / folder).rglob(f"*.{end}")
     ]
     assert sources
     for path in sources:
         for number, line in enumerate(path.read_text().splitlines(), 1):
             words = line.split()
             if words[:1] in (["import"], ["from"], ["cimport"]) and words[1].startswith("bnntrain"):
-                assert words[1].startswith("bnntrain.kernels"), f"{path}:{number}"
+                unit = words[3] if words[1] == "bnntrain" else words[1].split(".")[1]
+                assert unit in known, f"{path}:{number}"
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -19,7 +19,7 @@ def run(tool, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
-def test_cost_of_samples_and_marks():
+def test_cost_of_samples_and_of_the_trace():
     done = run(
         "meter_cost.py", "digits", "--seconds", 3, "--memory-interval", 0.03,
         "--energy-interval", 0.03,
@@ -28,7 +28,7 @@ def test_cost_of_samples_and_marks():
     head, *rows = done.stdout.splitlines()
     assert re.match(r"digits, batch \d+, 1 thread: \d+ batches of [\d.]+ ms", head)
     shares = [float(re.search(r"(-?[\d.]+)% \(", row).group(1)) for row in rows]
-    assert [row.split()[0] for row in rows] == ["marks,", "memory,", "power,", "together"]
+    assert [row.split()[0] for row in rows] == ["trace,", "memory,", "power,", "together"]
     assert abs(sum(shares[:3]) - shares[3]) < 0.02
 
 

@@ -111,7 +111,7 @@ def test_columns_are_those_of_the_design():
             0.025, "int8", "channel-momentum",
         ],
     }  # fmt: skip
-    assert [method.momenta for method in METHODS.values()] == [2, 2, 1]
+    assert [method.moments for method in METHODS.values()] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -158,10 +158,10 @@ def test_every_combination_of_cells_that_a_rule_joins(group):
 @pytest.mark.parametrize(
     ("overrides", "cells"),
     [
-        ({"train.optimizer": "adam"}, {"momentum": "float32", "momenta": 2}),
-        ({"train.optimizer": "sgd"}, {"momentum": "float32", "momenta": 1}),
-        ({"train.optimizer": "bop"}, {"momentum": "float32", "momenta": 1}),
-        ({"train.optimizer": "sign"}, {"momentum": "int8", "momenta": 0}),
+        ({"train.optimizer": "adam"}, {"momentum": "float32", "moments": 2}),
+        ({"train.optimizer": "sgd"}, {"momentum": "float32", "moments": 1}),
+        ({"train.optimizer": "bop"}, {"momentum": "float32", "moments": 1}),
+        ({"train.optimizer": "sign"}, {"momentum": "int8", "moments": 0}),
         ({"train.optimizer": "sign"}, {"weight_gradient": "sign"}),
         ({"train.optimizer": "sign-momentum"}, {"momentum": "int8", "weight_gradient": "sign"}),
         ({"representation.weight_gradient": "sign"}, {"optimizer": "sign-momentum"}),
@@ -172,7 +172,7 @@ def test_every_combination_of_cells_that_a_rule_joins(group):
         ({"train.optimizer": "channel-momentum", "method": "standard",
           "representation.gradient": "int8", "representation.latent": "int8"},
          {"momentum": "int8", "weight_gradient": "integer"}),
-        ({"train.optimizer": "sgd", "method": "wang2021"}, {"momentum": "float16", "momenta": 1}),
+        ({"train.optimizer": "sgd", "method": "wang2021"}, {"momentum": "float16", "moments": 1}),
         ({"train.optimizer": "bop", "method": "wang2021"}, {"momentum": "float32"}),
         ({"representation.latent": "float16"}, {"latent_range": 1.0}),
         ({"representation.latent": "int16"}, {"latent_range": 0.025}),

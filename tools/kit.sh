@@ -98,7 +98,7 @@ mirror() {
 copy_source() {
     mkdir "$work/$1"
     cp -r setup.py pyproject.toml README.md LICENSE MANIFEST.in bnntrain kernels configs "$work/$1"
-    rm -rf "$work/$1"/kernels/_native*.so
+    rm -rf "$work/$1"/{kernels,bnntrain/native}/_native*.so
 }
 
 # Runs that are compared ---------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Whole runs with and without meters differ by several per cent on a machine that 
 Batches of one run are milliseconds apart: those in which a meter took a sample last longer than
 their neighbours by what the sample costs, whoever pays for it: the sampling thread, the training
 thread that waits for the interpreter's lock, caches that have to be filled again. Every other
-batch leaves no marks, to tell what these cost where they stand: between kernels that have used the
+batch has no trace, to tell what that costs where it is called: between kernels that have used the
 caches.
 
     tools/meter_cost.py mlp_mnist_quick --seconds 60
@@ -25,7 +25,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from bnntrain.kernels import Marks
 from meter_statistics import trimmed
 
 from bnntrain import api, engine
@@ -39,6 +38,7 @@ from bnntrain.meters.phases import OTHER
 from bnntrain.meters.power import Power
 from bnntrain.meters.recording import ignore
 from bnntrain.meters.replay import Replay
+from bnntrain.native import Trace
 from bnntrain.records import RunFolder
 
 WINDOW = 20  # batches on either side that a batch is compared with
@@ -69,11 +69,11 @@ class Meters:
         recording = folder / "replayed.csv"
         recording.write_text("t,watts\n0,5\n1000000,5\n")
         self.source = Counted(recording)
-        self.marks = marks = Marks(OTHER)
-        self.mark = marks.begin
+        self.trace = trace = Trace(OTHER)
+        self.begin_phase = trace.begin
         opened = partial(open_reader, config.meters)
-        self.memory = MemoryMeter(memory_s, folder / "memory.dat", marks, opened)
-        self.energy = EnergyMeter(self.source, energy_s, folder / "power.csv", marks=marks)
+        self.memory = MemoryMeter(memory_s, folder / "memory.dat", trace, opened)
+        self.energy = EnergyMeter(self.source, energy_s, folder / "power.csv", trace=trace)
         self.memory.start()
         self.energy.start()
 
@@ -88,21 +88,22 @@ class Meters:
 
 
 def train(trainer: engine.Trainer, meters: Meters, seconds: float) -> np.ndarray:
-    """Return of each batch seconds, samples of memory and of power, whether it left marks."""
-    size, feed = trainer.plan.batch_size, trainer.feeds.train
+    """Return of each batch seconds, samples of memory and of power, whether it was traced."""
+    size, reader = trainer.plan.batch_size, trainer.readers.train
     found = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         step = len(found)
-        is_marked = step % 2
-        mark, marks = (meters.mark, meters.marks) if is_marked else (ignore, None)
+        is_traced = step % 2
+        begin_phase, trace = (meters.begin_phase, meters.trace) if is_traced else (ignore, None)
         before, start = meters.samples(), time.perf_counter()
-        mark("load")
-        read(feed, step % trainer.steps * size, trainer.program, size, trainer.dataset.train.path)
-        trainer.program.train_batch(size, step, 1e-3, marks)
-        mark("other")
+        begin_phase("load")
+        first = step % trainer.steps * size
+        read(reader, first, trainer.program, size, trainer.dataset.train.path)
+        trainer.program.train_batch(size, step, 1e-3, trace)
+        begin_phase("other")
         elapsed, after = time.perf_counter() - start, meters.samples()
-        found.append((elapsed, after[0] - before[0], after[1] - before[1], is_marked))
+        found.append((elapsed, after[0] - before[0], after[1] - before[1], is_traced))
     return np.array(found)
 
 
@@ -125,7 +126,7 @@ def mean_of(longer: np.ndarray) -> tuple[float, float]:
 
 
 def costs(batches: np.ndarray) -> list[tuple[float, float]]:
-    """Return what marks, a sample of memory and one of power add to a batch: seconds, error."""
+    """Return what the trace, a sample of memory and one of power add to a batch: seconds, error."""
     longer = differences(batches)
     counts = batches[:, 1:]
     base, base_error = mean_of(longer[(counts == 0).all(axis=1)])
@@ -154,7 +155,7 @@ def main(
         folder = Path(name)
         trainer = engine.Trainer(prepared, RunFolder(folder / "run"), engine.Observer())
         trainer.program.initialise()
-        trainer.feeds.shuffle(0)
+        trainer.readers.shuffle(0)
         meters = Meters(prepared.config, folder, memory_interval, energy_interval)
         batches = train(trainer, meters, seconds)
         meters.stop()
@@ -169,7 +170,7 @@ def report(title: str, batches: np.ndarray, memory_s: float, energy_s: float) ->
     print(f"{title}: {len(batches)} batches of {1e3 * batch_s:.3f} ms")
     shares, errors = [], []
     for what, interval, (cost, error) in zip(
-        ("marks, every batch", f"memory, every {memory_s:g} s", f"power, every {energy_s:g} s"),
+        ("trace, every batch", f"memory, every {memory_s:g} s", f"power, every {energy_s:g} s"),
         (batch_s, memory_s, energy_s), costs(batches), strict=True,
     ):  # fmt: skip
         shares.append(cost / interval)

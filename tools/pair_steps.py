@@ -30,12 +30,11 @@ WARM_UP_TURNS = 4
 PAUSE_S = 0.02
 
 # What both processes run: it takes as many steps as it is told and answers with their seconds. One
-# of the two versions may be from before there was a program.
+# of the two versions may be from before there was a program, or readers of batches.
 WORKER = """
 import sys, time
 from bnntrain import api, engine
 from bnntrain.data.catalog import open_dataset
-from bnntrain.data.feeds import Feeds
 from bnntrain.evaluation import read
 name, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 prepared = api.prepare(name, {"train.batch_size": batch, "train.threads": threads})
@@ -47,15 +46,21 @@ try:
 except ImportError:
     from bnntrain.evaluation import make_model
     program = make_model(config, prepared.method, prepared.plan, prepared.shape, isa)
+try:
+    from bnntrain.data.batches import BatchReaders
+except ImportError:
+    from bnntrain.data.feeds import Feeds as BatchReaders
 program.initialise()
-feeds = Feeds(dataset, config.data.validation_fraction, config.train.seed, config.data.augment)
-feeds.shuffle(0)
+readers = BatchReaders(
+    dataset, config.data.validation_fraction, config.train.seed, config.data.augment
+)
+readers.shuffle(0)
 number = 0
 for line in sys.stdin:
     start = time.perf_counter()
     for _ in range(int(line)):
-        first = number % (feeds.train.count // batch) * batch
-        read(feeds.train, first, program, batch, dataset.train.path)
+        first = number % (readers.train.count // batch) * batch
+        read(readers.train, first, program, batch, dataset.train.path)
         program.train_batch(batch, number, config.train.learning_rate)
         number += 1
     print(time.perf_counter() - start, flush=True)

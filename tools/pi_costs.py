@@ -32,7 +32,7 @@ def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
         yield rest[first : first + size]
 
 
-class Model:
+class CycleModel:
     """Costs of calls and of the code between them; found once, and kept beside the program."""
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ def _block_arguments(block: object, plan: object) -> Sequence[object]:
     flat = f"{block.name}.X_flat" in sizes
     return (
         "conv", *fused.input.size, options.kernel, options.stride, *fused.product.padding,
-        *fused.product.output.size[:2], POOLS.index(fused.pool), block.channels, batch, threads,
-        int(block.is_first), *(int(keep) for keep in kept),
+        *fused.product.output.size[:2], list(POOLS).index(fused.pool), block.channels, batch,
+        threads, int(block.is_first), *(int(keep) for keep in kept),
         GRADIENT_LIMITS[plan.method.gradient_bits], int(flat), int(window.skips),
     )  # fmt: skip

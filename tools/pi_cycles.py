@@ -36,7 +36,7 @@ CORES = {"A53": "cortex-a53", "A72": "cortex-a72", "A76": "neoverse-n1"}
 """Names of the cores for llvm-mca."""
 
 COMPOSITION = ("block", "dense", "conv", "loss")
-"""Rooms that call kernels; theirs and the per-channel arithmetic is the code between kernels."""
+"""Folders that call kernels; theirs and the per-channel arithmetic is the code between kernels."""
 
 GATHERING = ("bnn_im2col", "bnn_im2col_words", "input_rows_i8")
 """Functions of theirs whose own code is timed as gathering (phase ``gather``)."""
@@ -156,16 +156,16 @@ def build() -> Path:
     sources = [p for p in sorted(KERNELS.glob("*/*.c")) if not p.name.startswith("avx")]
     objects = []
     for source in [*sources, ROOT / "tools" / "pi_model.c"]:
-        room = source.parent.name
-        target = BUILD / f"{room}_{source.stem}.o"
+        folder = source.parent.name
+        target = BUILD / f"{folder}_{source.stem}.o"
         objects.append(target)
         newest = max(headers, source.stat().st_mtime)
         if target.exists() and target.stat().st_mtime > newest:
             continue
-        level = "-O1" if room == "tools" else "-O3"
+        level = "-O1" if folder == "tools" else "-O3"
         _run([f"{CROSS}gcc", level, *FLAGS, "-I", KERNELS, "-I", BUILD, "-c", source, "-o", target])
-        if room not in ("tools", "common", "dispatch"):  # choosing kernels is no part of a step
-            is_between = room in COMPOSITION or source.name == "channel.c"
+        if folder not in ("tools", "common", "dispatch"):  # choosing kernels is no part of a step
+            is_between = folder in COMPOSITION or source.name == "channel.c"
             section = _SECTIONS["between" if is_between else "kernels"]
             _run([f"{CROSS}objcopy", "--rename-section", f".text={section}", target])
     program = BUILD / "pi_model"

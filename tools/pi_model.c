@@ -13,7 +13,7 @@
 
 static size_t size_of[24];
 
-static void *room(size_t bytes)
+static void *make_block(size_t bytes)
 {
     static uint32_t state = 1;
     const size_t rounded = bnn_round_up(bytes + 64, 64);
@@ -35,7 +35,7 @@ static void *zeros(size_t bytes)
 
 static float *floats(size_t count)
 {
-    float *at = room(count * sizeof *at);
+    float *at = make_block(count * sizeof *at);
     for (size_t i = 0; i < count; i++) at[i] = 0.01f + 0.001f * (float)(i % 7);
     return at;
 }
@@ -43,31 +43,31 @@ static float *floats(size_t count)
 /* Operands of single calls: gradients of 6 bits, integers of the size of a product's sums. */
 static void *make_int8(size_t count)
 {
-    int8_t *at = room(count);
+    int8_t *at = make_block(count);
     for (size_t i = 0; i < count; i++) at[i] = (int8_t)(at[i] % 32);
     return at;
 }
 
 static void *make_int32(size_t count)
 {
-    int32_t *at = room(count * sizeof *at);
+    int32_t *at = make_block(count * sizeof *at);
     for (size_t i = 0; i < count; i++) at[i] = at[i] >> 21;
     return at;
 }
 
 static void *make_uint8(size_t count) { return zeros(count); }
 static void *make_uint16(size_t count) { return zeros(2 * count); }
-static void *make_int16(size_t count) { return room(2 * count); }
+static void *make_int16(size_t count) { return make_block(2 * count); }
 static void *make_float16(size_t count) { return zeros(2 * count); }
 static void *make_int64(size_t count) { return zeros(8 * count); }
-static void *make_uint64(size_t count) { return room(8 * count); }
+static void *make_uint64(size_t count) { return make_block(8 * count); }
 static void *make_float32(size_t count) { return floats(count); }
 static void *make_float64(size_t count) { return zeros(8 * count); }
-static void *make_panel(void) { return room(BNN_PANEL_BYTES); }
+static void *make_panel(void) { return make_block(BNN_PANEL_BYTES); }
 
 static void *make_rows(size_t rows, size_t bytes)
 {
-    const unsigned char **of_rows = room(rows * sizeof *of_rows), *at = room(rows * bytes);
+    const unsigned char **of_rows = make_block(rows * sizeof *of_rows), *at = make_block(rows * bytes);
     for (size_t i = 0; i < rows; i++) of_rows[i] = at + i * bytes;
     return of_rows;
 }

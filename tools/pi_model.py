@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import msgspec
 from pi_boards import BOARDS, Board
-from pi_costs import ISAS, Model
+from pi_costs import ISAS, CycleModel
 from pi_cycles import CORES, ToolError
 
 from bnntrain import api
@@ -79,7 +79,7 @@ class Row:
     macs: int = 0
 
 
-def rows_of(model: Model, board: Board, passes: Sequence[Pass], blocks: Sequence[object],
+def rows_of(model: CycleModel, board: Board, passes: Sequence[Pass], blocks: Sequence[object],
             plan: object) -> list[Row]:  # fmt: skip
     """Return the passes of a training step on a board, and the code between the kernels."""
     rows = []
@@ -117,12 +117,12 @@ def step_of(board: Board, rows: Sequence[Row], prepared: api.Prepared) -> Step:
     )  # fmt: skip
 
 
-def cycles_of(model: Model, board: Board, calls: Counter[Call]) -> float:
+def cycles_of(model: CycleModel, board: Board, calls: Counter[Call]) -> float:
     """Return the cycles that calls take on one core."""
     return sum(model.call(board.isa, call).cycles[board.core] * n for call, n in calls.items())
 
 
-def print_products(model: Model) -> None:
+def print_products(model: CycleModel) -> None:
     """Print the table of product kernels."""
     model.learn_calls(PRODUCTS)
     print("Product kernels: MAC a cycle of one core, by the model | at most of its inner loop")
@@ -157,7 +157,7 @@ def print_products(model: Model) -> None:
 class Config:
     """A configuration's training step on all boards."""
 
-    def __init__(self, model: Model, given: str, threads: int) -> None:
+    def __init__(self, model: CycleModel, given: str, threads: int) -> None:
         reference, _, batch = given.partition(":")
         overrides = {"train.threads": threads} | ({"train.batch_size": int(batch)} if batch else {})
         self.model, self.prepared = model, api.prepare(reference, overrides)
@@ -195,7 +195,7 @@ class Config:
         print_operations(self.model, self.passes)
 
 
-def print_check(model: Model, reference: str, threads: int) -> bool:
+def print_check(model: CycleModel, reference: str, threads: int) -> bool:
     """Print instructions of whole blocks, added up from their calls and emulated as one run.
 
     Returns
@@ -235,7 +235,7 @@ def print_check(model: Model, reference: str, threads: int) -> bool:
     return agreed
 
 
-def print_operations(model: Model, passes: Sequence[Pass]) -> None:
+def print_operations(model: CycleModel, passes: Sequence[Pass]) -> None:
     """Print the milliseconds of every operation on a Pi 3B+, and the instruction set it runs on."""
     board, found, functions = REFERENCE, Counter(), {}
     for one in passes:
@@ -267,7 +267,7 @@ def main() -> None:
     arguments = parser.parse_args()
     goals = [f"{name}:{batch}" for name, batch in GOALS]
     try:
-        model = Model()
+        model = CycleModel()
         if arguments.check:
             names = [given.partition(":")[0] for given in arguments.configs or goals]
             # All of them, also behind one that does not agree.

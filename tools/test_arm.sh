@@ -27,7 +27,7 @@ read -r -a cpus <<<"${ARM_CPUS:-cortex-a53 cortex-a72 cortex-a76}"
 read -r -a one_of_each <<<"${ARM_CPUS:-cortex-a53 cortex-a76}" # without and with SDOT
 epochs=${ARM_EPOCHS:-60}
 # Emulated floats are slow: of the convolutional networks, `efficient` alone.
-tests=(tests/kernels tests/training/test_golden.py tests/training/test_step.py tests/training/test_determinism.py
+tests=(tests/kernels tests/native tests/training/test_golden.py tests/training/test_step.py tests/training/test_determinism.py
     tests/packed/test_equality.py tests/cli/test_doctor_verb.py tests/cli/test_doctor_board.py tests/cli/test_trained_verbs.py
     -k "not (conv and (standard or wang2021))"
     # Of the sources, which are not beside these tests, and the same on every machine.
@@ -122,11 +122,11 @@ test_32bit() {
     need_compiler armhf
     need_emulator
     local source
-    # The runner has the kernels alone; what composes them is compiled, as the sizes of pointers differ.
+    # The runner has the kernels alone; what composes them, or stands beside them, is compiled, as the sizes of pointers differ.
     python3 kernels/common/generate.py "$work/generated"
-    for source in kernels/*/*.c; do
+    for source in kernels/*/*.c bnntrain/native/*/*.c; do
         case ${source##*/} in avx* | neon*) continue ;; esac
-        arm-linux-gnueabihf-gcc -fsyntax-only -std=gnu11 -Wall -Wextra -Werror -fopenmp -I "$work/generated" "$source"
+        arm-linux-gnueabihf-gcc -fsyntax-only -std=gnu11 -Wall -Wextra -Werror -I kernels -I "$work/generated" "$source"
     done
     CC=arm-linux-gnueabihf-gcc CFLAGS=-static VARIANTS=plain RUN="qemu-arm-static -cpu cortex-a7" tools/test_kernels.sh
 }
@@ -226,9 +226,10 @@ test_wheel() {
     local module objects
     build_wheel
     need_emulator
-    module=$(echo "$work"/source/build/lib*/bnntrain/kernels/_native*.so)
     mapfile -t objects < <(find "$work/source/build" -name '*.o')
-    "$host" tools/arm_code.py "${objects[@]}" --linked "$module"
+    for module in "$work"/source/build/lib*/bnntrain/{kernels,native}/_native*.so; do
+        "$host" tools/arm_code.py "${objects[@]}" --linked "$module"
+    done
     make_reference
     expected=$(weights_of "$reference" "$work/run" digits --epochs "$epochs")
     echo "$expected  x86-64"

@@ -15,8 +15,8 @@ from bnntrain.cli.output import condition_lines, echo_json
 from bnntrain.errors import UsageError
 from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS
 from bnntrain.latency import bench_latency
-from bnntrain.report import columns, plural, size_text
 from bnntrain.step_table import MOST, Step, read_steps, step_table
+from bnntrain.text import columns, plural, size_text
 
 _OPERATIONS = (*PRODUCTS, *ELEMENTWISE)
 _WARMUP = 20

@@ -24,9 +24,9 @@ from bnntrain.errors import BnntrainError, Interrupted, RunError, UsageError
 from bnntrain.footprint import measured, published_counterpart
 from bnntrain.method import METHODS
 from bnntrain.records import RUNS, reported
-from bnntrain.report import NONE, mib, times
 from bnntrain.runs import numbered
 from bnntrain.signals import caught
+from bnntrain.text import NONE, mib, times
 
 Summary = dict[str, object]
 

@@ -21,7 +21,7 @@ from bnntrain.config.strict_yaml import parse_yaml
 from bnntrain.data.files import part_file
 from bnntrain.errors import UsageError
 from bnntrain.method import resolve_method
-from bnntrain.report import columns
+from bnntrain.text import columns
 
 _MODELS = "models/"
 _SUFFIXES = (".yaml", ".yml")

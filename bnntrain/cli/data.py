@@ -12,7 +12,7 @@ import click
 from bnntrain.cli.options import json_option
 from bnntrain.cli.output import echo_error, printable
 from bnntrain.errors import BnntrainError, DataError
-from bnntrain.report import plural
+from bnntrain.text import plural
 
 
 @click.group()

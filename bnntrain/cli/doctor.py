@@ -7,7 +7,7 @@ import click
 from bnntrain.cli.options import json_option
 from bnntrain.cli.output import UNKNOWN, condition_lines, echo_json, warning_line
 from bnntrain.machine import examine
-from bnntrain.report import columns, plural, size_text
+from bnntrain.text import columns, plural, size_text
 
 
 @click.command()

@@ -19,8 +19,8 @@ from bnntrain.cli.options import SECONDS, NamedPath, NumberRange, json_option
 from bnntrain.cli.output import echo_json
 from bnntrain.config import Meters, load_meters, parse_override
 from bnntrain.errors import Interrupted, UsageError, WriteError
-from bnntrain.report import columns
 from bnntrain.signals import caught
+from bnntrain.text import columns
 
 if TYPE_CHECKING:
     from bnntrain.meters.calibration import Calibration

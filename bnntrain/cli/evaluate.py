@@ -7,7 +7,7 @@ import click
 from bnntrain.classifier import SPLITS, load
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_json, warning_line, weights_words
-from bnntrain.report import plural
+from bnntrain.text import plural
 
 
 @click.command()

@@ -16,7 +16,7 @@ from bnntrain.config import is_config_name
 from bnntrain.errors import UsageError
 from bnntrain.plan import MIB
 from bnntrain.records import is_run
-from bnntrain.report import duration, plural
+from bnntrain.text import duration, plural
 
 _NOTICED = 0.1
 

@@ -9,7 +9,7 @@ import click
 from bnntrain.cli.output import echo_table
 from bnntrain.plan import MIB
 from bnntrain.records import RunFolder
-from bnntrain.report import NONE, memory_name, mib, plural
+from bnntrain.text import NONE, memory_name, mib, plural
 
 
 def is_run(path: str) -> bool:

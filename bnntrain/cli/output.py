@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from bnntrain.report import Row, table
+from bnntrain.text import Row, table
 
 UNKNOWN = "unknown"
 
@@ -19,7 +19,7 @@ def echo_json(value: object) -> None:
 
 
 def echo_table(head: Sequence[Row], rows: Sequence[Row | None], left: int = 1) -> None:
-    """Print a table of `bnntrain.report.table`."""
+    """Print a table of `bnntrain.text.table`."""
     for number, line in enumerate(table(head, rows, left)):
         # click drops the style where the output is no terminal or NO_COLOR is set.
         click.echo(click.style(line, bold=True) if number < len(head) else line)

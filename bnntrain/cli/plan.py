@@ -12,8 +12,8 @@ from bnntrain.errors import UsageError
 from bnntrain.footprint import Footprint, footprints, printed, training_samples
 from bnntrain.limits import available_bytes
 from bnntrain.plan import MIB, Plan
-from bnntrain.report import NONE, mib, plural, size_text, times
 from bnntrain.steps import ROLES, Order
+from bnntrain.text import NONE, mib, plural, size_text, times
 
 _BASIS = ("published", "standard")
 

@@ -11,7 +11,7 @@ from bnntrain.cli import options
 from bnntrain.cli.output import echo_json, echo_table
 from bnntrain.inventory import Layer, layers_of, totals_of
 from bnntrain.method import cell_labels
-from bnntrain.report import NONE, columns, plural, size_text, times
+from bnntrain.text import NONE, columns, plural, size_text, times
 
 
 @click.command()

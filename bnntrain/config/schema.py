@@ -61,7 +61,7 @@ class Optimizer(_Section):
     Attributes
     ----------
     momentum : float
-        Decay of the first moment (``sgd``, the momenta, and Adam's beta1).
+        Decay of the first moment (``sgd``, the moments, and Adam's beta1).
     beta2, epsilon : float
         Adam's second decay, which ``channel-momentum`` has too, and the guard of Adam's division.
     bop_gamma, bop_threshold : float

@@ -3,7 +3,7 @@
 ::
 
     source files --(idx, npz, cifar, svhn, pictures)--> flat file in the cache
-    flat file --(Split, feeds)--> batch buffer, training images shifted and mirrored
+    flat file --(Split, batches)--> batch buffer, training images shifted and mirrored
     published sets --(fetch)--> data folder --(places)--> the best form of a set
     order: which record is read at which position of which epoch
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bnntrain.graph.fusion import Fused, extends, fuse
+from bnntrain.graph.fusion import Fused, extends, fuse, last_group
 from bnntrain.graph.operation import LayerError, Operation, Published
 from bnntrain.graph.operations import OPERATIONS
 from bnntrain.graph.tensor import PIXELS, REAL, Form, Size, Tensor
@@ -112,8 +112,7 @@ def check_order(kinds: Sequence[str]) -> None:
     for index, kind in enumerate(kinds):
         allowed = _allowed(kinds[:index], form)
         if kind not in allowed:
-            before = kinds[index - 1] if index else None
-            raise OrderError(index, _misplaced(kind, before, product, form, allowed))
+            raise OrderError(index, _misplaced(kind, kinds[:index], product, form, allowed))
         product = kind if OPERATIONS[kind].weighs else product
         form = OPERATIONS[kind].form_after(form)
     if form != _END:
@@ -129,16 +128,18 @@ def _allowed(before: Sequence[str], form: Form) -> list[str]:
 
 
 def _misplaced(
-    kind: str, before: str | None, product: str | None, form: Form, allowed: list[str]
+    kind: str, layers: Sequence[str], product: str | None, form: Form, allowed: list[str]
 ) -> str:
-    """Say why a layer cannot stand after `before`, and what can."""
-    reads = OPERATIONS[kind].reads
+    """Say why a layer cannot stand after `layers`, and what can."""
+    reads, before = OPERATIONS[kind].reads, layers[-1] if layers else None
     if before is not None and Form(form.kind, False) in reads and form.is_image:
         return f"{kind} takes a list of values, and {product} gives an image. Put flatten before it"
     if not form.is_image and not any(not each.is_image for each in reads) and before != "flatten":
         reason = f"{kind} cannot stand behind {product}, whose outputs have no height and width"
-    elif form in reads:
+    elif form in reads and kind in last_group(layers):
         reason = f"a second {kind} behind one {product}"
+    elif form in reads:
+        reason = f"{kind} after {before} has no kernel"
     else:
         reason = f"{kind} cannot stand {f'after {before}' if before else 'as the first layer'}"
     return f"{reason}. Put {' or '.join(allowed)} here"

@@ -1,6 +1,6 @@
 """Which sequences of operations have kernels that run them as one step.
 
-A product, the norm behind it, the sign and a max-pool among them share every tile of y, so that y
+A product, the norm behind it, the sign and a pool among them share every tile of y, so that y
 never exists as a whole (see `kernels/dense/dense.h` and `kernels/conv/conv.h`). This is the only
 place that knows which sequences there are.
 """
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product as choices
+from math import prod
 
 from bnntrain.graph.batch_norm import BatchNorm
-from bnntrain.graph.max_pool import MaxPool
 from bnntrain.graph.operation import Operation
+from bnntrain.graph.pool import Pool
 from bnntrain.graph.product import Product
 from bnntrain.graph.tensor import PIXELS, SIGNS, Size, Tensor
 
@@ -21,20 +22,31 @@ PATTERNS = {
     "dense": ("dense", "batch_norm", "sign?"),
     "conv": ("conv", "max_pool?", "batch_norm", "max_pool?", "sign", "max_pool?", "flatten?"),
 }
-"""By the name of the step: operations in their order, those with ``?`` where they are wanted; of
-pools only one."""
+"""By the name of the step: operations in their order, of several with ``|`` one, those with ``?``
+where they are wanted; of pools only one."""
 
-POOLS = ("none", "before_norm", "before_sign", "after_sign")
-"""Where the max-pool of a step stands."""
+POOLS = {
+    "none": (None, 0),
+    "before_norm": ("max_pool", 1),
+    "before_sign": ("max_pool", 2),
+    "after_sign": ("max_pool", 3),
+}
+"""What a step does of pooling, as kernels call it: kind of layer and its place in the sequence. In
+the order of ``enum bnn_pool``."""
 
 _LARGEST_PIXEL = 128
 
 
 def _sequences(pattern: Sequence[str]) -> list[tuple[str, ...]]:
     """Return every sequence that a pattern stands for."""
-    options = [((), (word[:-1],)) if word.endswith("?") else ((word,),) for word in pattern]
-    found = [sum(chosen, ()) for chosen in choices(*options)]
-    return [sequence for sequence in found if sequence.count("max_pool") <= 1]
+    found = [sum(chosen, ()) for chosen in choices(*map(_alternatives, pattern))]
+    pools = {kind for kind, _ in POOLS.values()}
+    return [each for each in found if sum(kind in pools for kind in each) <= 1]
+
+
+def _alternatives(word: str) -> list[tuple[str, ...]]:
+    kinds = [(kind,) for kind in word.rstrip("?").split("|")]
+    return [(), *kinds] if word.endswith("?") else kinds
 
 
 _SEQUENCES = {kind: _sequences(pattern) for kind, pattern in PATTERNS.items()}
@@ -42,7 +54,7 @@ _SEQUENCES = {kind: _sequences(pattern) for kind, pattern in PATTERNS.items()}
 
 def extends(before: Sequence[str], kind: str) -> bool:
     """Whether a layer can go on with, or begin a step behind, layers that have steps so far."""
-    group = _last_group(before)
+    group = last_group(before)
     if kind in _SEQUENCES:
         return not group or group in _SEQUENCES[group[0]]
     wanted = (*group, kind)
@@ -51,7 +63,8 @@ def extends(before: Sequence[str], kind: str) -> bool:
     )
 
 
-def _last_group(kinds: Sequence[str]) -> tuple[str, ...]:
+def last_group(kinds: Sequence[str]) -> tuple[str, ...]:
+    """Return the layers from the last product on."""
     starts = [index for index, kind in enumerate(kinds) if kind in _SEQUENCES]
     return tuple(kinds[starts[-1] :]) if starts else ()
 
@@ -99,9 +112,15 @@ class Fused:
         return self.input.form.kind == PIXELS
 
     @property
-    def largest_product(self) -> int:
-        """Largest magnitude of y."""
-        return self.product.fan_in * (_LARGEST_PIXEL if self.reads_pixels else 1)
+    def terms(self) -> int:
+        """Inputs times weights that one value of y, as batch norm sees it, is the sum of."""
+        added = [each.adds for each in self.before_norm if isinstance(each, Pool)]
+        return self.product.fan_in * prod(added)
+
+    @property
+    def largest(self) -> int:
+        """Largest magnitude of y as batch norm sees it."""
+        return self.terms * (_LARGEST_PIXEL if self.reads_pixels else 1)
 
     @property
     def sign_lines(self) -> tuple[int, int]:
@@ -127,11 +146,9 @@ class Fused:
 
     @property
     def pool(self) -> str:
-        """Where the max-pool stands, one of `POOLS`."""
-        before = [each.kind for each in self.operations]
-        if MaxPool.kind not in before:
-            return POOLS[0]
-        return POOLS[before.index(MaxPool.kind)]
+        """What it does of pooling, a key of `POOLS`."""
+        found = {(each.kind, place) for place, each in enumerate(self.operations)}
+        return next((name for name, pool in POOLS.items() if pool in found), "none")
 
     @property
     def channels(self) -> int:
@@ -142,6 +159,11 @@ class Fused:
     def norm(self) -> BatchNorm:
         """The batch norm."""
         return next(each for each in self.operations if isinstance(each, BatchNorm))
+
+    @property
+    def before_norm(self) -> tuple[Operation, ...]:
+        """The product and what stands between it and the batch norm."""
+        return self.operations[: self.operations.index(self.norm)]
 
 
 def fuse(operations: Sequence[Operation]) -> list[Fused]:

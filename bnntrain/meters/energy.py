@@ -1,7 +1,7 @@
 """The energy meter of a run: a thread that samples a power source and adds up joules by phase.
 
-The training thread only leaves marks. Samples are not kept: memory does not grow with the run. A
-meter that fails never ends a run; its record says `available: false` and why.
+The training thread only says when a phase begins. Samples are not kept: memory does not grow with
+the run. A meter that fails never ends a run; its record says `available: false` and why.
 
 Every interval has one sample, at a random point: a load that repeats in step with an even grid, as
 batches may, would always be met at the same point of it.
@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from bnntrain.kernels import Marks
 from bnntrain.meters.alarm import Alarm
 from bnntrain.meters.energy_record import EnergyRecord, warnings_of
 from bnntrain.meters.integral import Integral
 from bnntrain.meters.phases import Phase
 from bnntrain.meters.power import MeterLost, OverRange, Power, PowerSource, SampleLost
 from bnntrain.meters.power_csv import PowerWriter
+from bnntrain.native import Trace
 
 LOST_AFTER_S = 5.0
 """A meter that gives no sample for so long (or for 20 intervals) is taken as gone for good."""
@@ -46,8 +46,8 @@ class EnergyMeter:
         Seconds between two samples.
     path : Path or None
         ``power.csv``; one that is there is continued.
-    marks : Marks or None
-        Where the phases are marked; None for marks of its own.
+    trace : Trace or None
+        Where phases begin; None for a trace of its own.
     clock : callable
         Seconds on CLOCK_MONOTONIC; tests give their own.
 
@@ -55,7 +55,7 @@ class EnergyMeter:
     --------
     >>> meter = EnergyMeter(source, 0.05, run_dir / "power.csv")
     >>> meter.start()
-    >>> meter.mark("forward")
+    >>> meter.begin_phase("forward")
     >>> record = meter.stop()
     >>> record.to_json()["joules"]
     """
@@ -66,12 +66,12 @@ class EnergyMeter:
         interval_s: float,
         path: Path | None,
         *,
-        marks: Marks | None = None,
+        trace: Trace | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source, self.interval_s, self.path = source, interval_s, path
         self._clock = clock
-        self._integral = Integral(max(_GAP_S, _GAP_INTERVALS * interval_s), marks)
+        self._integral = Integral(max(_GAP_S, _GAP_INTERVALS * interval_s), trace)
         self._writer: PowerWriter | None = None
         self._thread: threading.Thread | None = None
         self._alarm: Alarm | None = None
@@ -110,9 +110,9 @@ class EnergyMeter:
         self._thread = threading.Thread(target=self._loop, name="energy meter", daemon=True)
         self._thread.start()
 
-    def mark(self, phase: str, at: float | None = None) -> None:
+    def begin_phase(self, phase: str, at: float | None = None) -> None:
         """Begin a phase, now or at a time of CLOCK_MONOTONIC; cheap, and does not raise."""
-        self._integral.marks.add(phase, self._clock() if at is None else at)
+        self._integral.trace.add(phase, self._clock() if at is None else at)
 
     def stop(self) -> EnergyRecord:
         """End the measurement, close file and source, and return the record; does not raise."""
@@ -185,7 +185,7 @@ class EnergyMeter:
     def _give_up(self, reason: str) -> bool:
         after = max(0.0, self._clock() - self._start)
         self._failure = f"stopped after {after:.1f} s: {reason}"
-        self._integral.marks.forget()
+        self._integral.trace.forget()
         return False
 
     def wait_s(self) -> float:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 
-from bnntrain.kernels import Marks
 from bnntrain.meters.phases import OTHER, Phase
 from bnntrain.meters.power import Power
+from bnntrain.native import Trace
 
 
 class Integral:
@@ -22,8 +22,8 @@ class Integral:
     ----------
     gap_s : float
         Longest time between two samples that a line bridges.
-    marks : Marks or None
-        Where the phases are marked; None for marks of its own.
+    trace : Trace or None
+        Where phases begin; None for a trace of its own.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class Integral:
         Time that is not in the sums: without samples, and beyond the meter's range.
     """
 
-    def __init__(self, gap_s: float, marks: Marks | None = None) -> None:
+    def __init__(self, gap_s: float, trace: Trace | None = None) -> None:
         self.gap_s = gap_s
-        self.marks = marks or Marks(OTHER)
+        self.trace = trace or Trace(OTHER)
         self.start = -math.inf
         self.missing_s = 0.0
         self.over_range_s = 0.0
@@ -47,17 +47,17 @@ class Integral:
     @property
     def phase(self) -> str:
         """That of the last sample."""
-        return self.marks.phase
+        return self.trace.phase
 
     @property
     def phases(self) -> dict[str, Phase]:
         """The sums so far, in the order in which the phases were met."""
-        found = {name: self.sums(name) for name in self.marks.names}
+        found = {name: self.sums(name) for name in self.trace.names}
         return {name: each for name, each in found.items() if each != Phase()}
 
     def sums(self, phase: str) -> Phase:
         """Return the sums of a phase up to the last sample."""
-        seconds, joules, stays = self.marks.sums(phase)
+        seconds, joules, stays = self.trace.sums(phase)
         return Phase(seconds, joules, self._samples.get(phase, 0), stays)
 
     def add(self, at: float, power: Power, until: float = math.inf) -> None:
@@ -79,11 +79,11 @@ class Integral:
             self._add_mean(power, end)
         elif self._may_bridge(at):
             slope = (power.watts - self._watts) / (at - self._time)
-            self.marks.go_on(max(self._time, self.start), end, self._watts, slope, self._time)
+            self.trace.go_on(max(self._time, self.start), end, self._watts, slope, self._time)
         else:
             self._leave_out(end)
         if self.start <= at <= until:
-            phase = self.marks.phase
+            phase = self.trace.phase
             self._samples[phase] = self._samples.get(phase, 0) + 1
         self._time, self._watts, self._is_over = end, power.watts, False
 
@@ -104,7 +104,7 @@ class Integral:
         begin = max(power.since, self.start if self._time is None else self._time)
         self._leave_out(min(begin, end))
         begin = max(begin, self.start)
-        self.marks.go_on(begin, max(begin, end), power.watts, 0.0, begin)
+        self.trace.go_on(begin, max(begin, end), power.watts, 0.0, begin)
 
     def _may_bridge(self, at: float) -> bool:
         if self._time is None or self._is_over:
@@ -113,7 +113,7 @@ class Integral:
 
     def _leave_out(self, end: float) -> None:
         begin = self.start if self._time is None else max(self._time, self.start)
-        left_out = self.marks.leave_out(begin, end)
+        left_out = self.trace.leave_out(begin, end)
         if self._is_over:
             self.over_range_s += left_out
         else:

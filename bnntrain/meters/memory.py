@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bnntrain.kernels import Marks
 from bnntrain.meters.alarm import Alarm
 from bnntrain.meters.memory_readers import BuiltIn, MemoryReader
 from bnntrain.meters.mprof_file import Bracket, MprofWriter
 from bnntrain.meters.phases import OTHER, STEP_PHASES
+from bnntrain.native import Trace
 
 BRACKETED_BATCHES = 2
 """So many batches of an epoch have their phases in ``memory.dat``; all would make it grow with the
@@ -115,8 +115,8 @@ class MemoryMeter:
         Seconds between samples.
     path : Path
         ``memory.dat``; one that is there is continued.
-    marks : Marks or None
-        Where the phases are marked; None for marks of its own.
+    trace : Trace or None
+        Where phases begin; None for a trace of its own.
     make_reader : callable
         Opens what samples are read by, when the recording starts.
 
@@ -129,7 +129,7 @@ class MemoryMeter:
     --------
     >>> meter = MemoryMeter(0.1, run_dir / "memory.dat")
     >>> meter.start()
-    >>> meter.mark("forward")
+    >>> meter.begin_phase("forward")
     >>> record = meter.stop()
     >>> record.to_json()["sampled_peak_bytes"]
     """
@@ -138,13 +138,13 @@ class MemoryMeter:
         self,
         interval_s: float,
         path: Path,
-        marks: Marks | None = None,
+        trace: Trace | None = None,
         make_reader: Callable[[], MemoryReader] = BuiltIn,
     ) -> None:
         self.interval_s, self.path = interval_s, path
-        self._marks = marks or Marks(OTHER)
-        if marks is None:
-            self._marks.forget()
+        self._trace = trace or Trace(OTHER)
+        if trace is None:
+            self._trace.forget()
         self.record = MemoryRecord(False, "the recording has not ended", interval_s=interval_s)
         self._make_reader = make_reader
         self._reader: MemoryReader | None = None
@@ -153,8 +153,8 @@ class MemoryMeter:
         self._thread: threading.Thread | None = None
         self._alarm: Alarm | None = None
         self._start = 0.0
-        # The thread turns these into lines; a mark does no more than put one there. The edges of
-        # brackets are samples too: else mprof finds none in the short ones.
+        # The thread turns these into lines; who begins a phase does no more than put one there. The
+        # edges of brackets are samples too: else mprof finds none in the short ones.
         self._brackets: deque[Bracket] = deque()
         self._taken: deque[tuple[float, int]] = deque()
         self._open: tuple[str, Edge] | None = None
@@ -186,13 +186,13 @@ class MemoryMeter:
         self._writer = MprofWriter(self.path, self._start)
         self._sample()
         self._alarm = Alarm()
-        self._marks.listen(self._hear, (*STEP_PHASES, OTHER))
+        self._trace.listen(self._hear, (*STEP_PHASES, OTHER))
         self._thread = threading.Thread(target=self._loop, name="memory meter", daemon=True)
         self._thread.start()
 
-    def mark(self, phase: str) -> None:
+    def begin_phase(self, phase: str) -> None:
         """Begin a phase."""
-        self._marks.begin(phase)
+        self._trace.begin(phase)
 
     def _hear(self, phase: str, at: float) -> bool:
         """Open and close brackets; return whether there is more to do in this batch or the next."""
@@ -209,12 +209,12 @@ class MemoryMeter:
     def begin_epoch(self) -> None:
         """Open the bracket of an epoch."""
         self._batches = 0
-        self._marks.attend()
+        self._trace.attend()
         self._epoch = self._edge()
 
     def end_epoch(self) -> None:
         """Close what is open, the epoch too."""
-        self.mark(OTHER)
+        self.begin_phase(OTHER)
         if self._epoch is not None:
             self._close_bracket(_EPOCH, self._epoch, self._edge(), 0)
             self._epoch = None
@@ -233,7 +233,7 @@ class MemoryMeter:
 
     def _finish(self) -> None:
         self.end_epoch()
-        self._marks.listen(None, ())
+        self._trace.listen(None, ())
         self._sample()
         self._flush()
         self._writer.close()
@@ -289,7 +289,7 @@ class MemoryMeter:
         self.record.cpu_seconds = time.thread_time()
 
     def _sample(self) -> None:
-        record, phase, edge = self.record, self._marks.latest, self._edge()
+        record, phase, edge = self.record, self._trace.latest, self._edge()
         if edge is None:
             return
         resident, _ = edge

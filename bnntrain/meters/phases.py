@@ -1,4 +1,4 @@
-"""The phases of a run: their names, as the model and the engine mark them, and the sums of one."""
+"""The phases of a run: their names, as program and engine begin them, and the sums of one."""
 
 from __future__ import annotations
 

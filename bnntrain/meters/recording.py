@@ -1,4 +1,4 @@
-"""The meters of a run together: one place to mark phases, one answer at the end.
+"""The meters of a run together: one place to begin phases, one answer at the end.
 
 Whatever a meter does, the run goes on: one that cannot be opened, or whose file cannot be written,
 is reported in one line, and ``run.json`` says why there is no figure.
@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bnntrain.config import Meters
-from bnntrain.kernels import Marks
 from bnntrain.meters.energy import EnergyMeter
 from bnntrain.meters.energy_record import FEWEST_SAMPLES, EnergyRecord
 from bnntrain.meters.memory import MemoryMeter, MemoryRecord
 from bnntrain.meters.memory_readers import load_library, open_reader
 from bnntrain.meters.phases import IDLE_AFTER, IDLE_BEFORE, OTHER, STEP_PHASES, Phase
 from bnntrain.meters.power import MeterError
+from bnntrain.native import Trace
 
 MEMORY_FILE, POWER_FILE = "memory.dat", "power.csv"
 _NOT_ENDED = "the run has not ended"
@@ -46,7 +46,7 @@ def earlier_sections(recorded: Mapping[str, object]) -> dict[str, list[object]]:
 
 
 def ignore(_phase: str) -> None:
-    """Mark nothing: what phases are told to where nothing is recorded."""
+    """Do nothing: what phases are told to where nothing is recorded."""
 
 
 class Recording:
@@ -63,14 +63,14 @@ class Recording:
 
     Attributes
     ----------
-    mark : callable
+    begin_phase : callable
         Begins a phase, by name; `ignore` where nothing is recorded.
     """
 
     def __init__(self, meters: Meters, folder: Path, warn: Callable[[str], None]) -> None:
         self.meters, self.folder, self.warn = meters, folder, warn
-        self.mark: Callable[[str], None] = ignore
-        self._marks = Marks(OTHER)
+        self.begin_phase: Callable[[str], None] = ignore
+        self._trace = Trace(OTHER)
         self._memory: MemoryMeter | None = None
         self._energy: EnergyMeter | None = None
         off = "switched off: meters.memory is false"
@@ -86,9 +86,9 @@ class Recording:
             load_library(meters)
 
     @property
-    def marks(self) -> Marks | None:
-        """Where `mark` leaves its marks; None where nothing is recorded."""
-        return None if self.mark is ignore else self._marks
+    def trace(self) -> Trace | None:
+        """Where `begin_phase` leads; None where nothing is recorded."""
+        return None if self.begin_phase is ignore else self._trace
 
     def start(self) -> None:
         """Open the meters and begin; does not raise."""
@@ -97,15 +97,15 @@ class Recording:
         if self.meters.energy != "none":
             self._start_energy()
         if self._energy is None:
-            self._marks.forget()
+            self._trace.forget()
         if self._memory is not None or self._energy is not None:
-            self.mark = self._marks.begin
+            self.begin_phase = self._trace.begin
         self._pass_on_troubles()
 
     def _start_memory(self) -> None:
         path = self.folder / MEMORY_FILE
         opened = functools.partial(open_reader, self.meters)
-        meter = MemoryMeter(self.meters.memory_interval, path, self._marks, opened)
+        meter = MemoryMeter(self.meters.memory_interval, path, self._trace, opened)
         try:
             meter.start()
             self._memory = meter
@@ -121,7 +121,7 @@ class Recording:
         meters = self.meters
         try:
             path = self.folder / POWER_FILE
-            meter = EnergyMeter(open_source(meters), meters.interval, path, marks=self._marks)
+            meter = EnergyMeter(open_source(meters), meters.interval, path, trace=self._trace)
             meter.start()
         except Exception as error:  # whatever a meter does, the run goes on
             reason = str(error) if isinstance(error, MeterError) else repr(error)
@@ -149,9 +149,9 @@ class Recording:
 
     def _idle(self, phase: str, stop: threading.Event) -> None:
         if self.has_idle:
-            self.mark(phase)
+            self.begin_phase(phase)
             stop.wait(self.meters.idle)
-            self.mark(OTHER)
+            self.begin_phase(OTHER)
 
     def begin_epoch(self, is_whole: bool = True) -> None:
         """An epoch begins; it is not whole where a former process trained on its first batches."""
@@ -211,7 +211,7 @@ class Recording:
 
     def close(self) -> None:
         """Stop the meters and close their files; warns of nothing."""
-        self.mark = ignore
+        self.begin_phase = ignore
         if self._memory is not None:
             self._memory_record = self._memory.stop()
         if self._energy is not None:

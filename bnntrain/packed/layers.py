@@ -86,7 +86,7 @@ class PackedLayer:
     @property
     def largest(self) -> int:
         """Largest magnitude of its products."""
-        return self.fused.largest_product
+        return self.fused.largest
 
     @property
     def is_flattened(self) -> bool:
@@ -132,9 +132,9 @@ def packed_layers(layers: Sequence[LayerSpec], sample: Size, classes: int) -> li
         fused = build_graph(layers, sample).fused()
     except ShapeError as error:
         raise ValueError(f"model: layers[{error.layer}]: {error.message}") from None
-    for product in (each.product for each in fused):
-        if product.fan_in > kernels.MAX_INPUTS:
-            raise ValueError(f"model: layers[{product.layer}]: {product.fan_in} inputs, too many")
+    for product, terms in ((each.product, each.terms) for each in fused):
+        if terms > kernels.MAX_INPUTS:
+            raise ValueError(f"model: layers[{product.layer}]: {terms} inputs, too many")
         if product.output.size[0] * product.output.size[1] > _MOST_POSITIONS:
             raise ValueError(f"model: layers[{product.layer}]: too many positions")
     if fused[-1].output.values != classes:

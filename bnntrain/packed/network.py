@@ -109,7 +109,7 @@ def _read(source: Source, layers: list[PackedLayer], views: dict[str, np.ndarray
     for layer in layers:
         window = layer.window()
         if window is not None:
-            window.sites(views[f"{layer.name}.origins"])
+            window.origins(views[f"{layer.name}.origins"])
         sums = views.get(f"{layer.name}.tap_sums")
         if sums is not None:
             _sum_taps(layer, views[f"{layer.name}.weights"], sums)

@@ -15,7 +15,7 @@ from bnntrain.page.source import RunRecord
 from bnntrain.page.style import style_sheet
 from bnntrain.page.svg import NARROW, WIDE, draw_lines, legend_of
 from bnntrain.page.tables import Cell, Sheet, comparison, facts, phases, variables
-from bnntrain.report import plural
+from bnntrain.text import plural
 
 _SUMS = {"total"}
 _RATIO = "ratio"

@@ -27,8 +27,8 @@ from bnntrain.page.scale import Axis, finite, make_axis, number, time_unit
 from bnntrain.page.source import RunRecord
 from bnntrain.page.traces import Trace
 from bnntrain.plan import MIB
-from bnntrain.report import memory_name
 from bnntrain.steps import ROLES
+from bnntrain.text import memory_name
 
 _MARKS = ("circle", "square", "triangle", "diamond")
 _STEP = "training"

@@ -11,6 +11,11 @@ from bnntrain.records.best import Best
 
 # Batch times of which the median is taken: enough for a stable one, and bounded memory.
 _TIMED_BATCHES = 1024
+# Fields by their names in a checkpoint.
+_STORED = {
+    "epoch": "epoch", "step": "step", "loss": "loss", "hits": "correct", "seconds": "seconds",
+    "seconds_total": "seconds_total", "best_accuracy": "best_accuracy",
+}  # fmt: skip
 
 
 @dataclass
@@ -21,7 +26,7 @@ class Progress:
     ----------
     epoch, step : int
         Epochs that have ended; steps of the next one that have been taken.
-    loss, hits, seconds : float, int, float
+    loss, correct, seconds : float, int, float
         Sums over these steps.
     seconds_total : float
         Time of the batches of the epochs that have ended.
@@ -38,7 +43,7 @@ class Progress:
     epoch: int = 0
     step: int = 0
     loss: float = 0.0
-    hits: int = 0
+    correct: int = 0
     seconds: float = 0.0
     seconds_total: float = 0.0
     seconds_wall: float = 0.0
@@ -46,8 +51,6 @@ class Progress:
     best: Best | None = field(default_factory=Best)
     batch_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMED_BATCHES))
     _started: float | None = None
-
-    _SAVED = ("epoch", "step", "loss", "hits", "seconds", "seconds_total", "best_accuracy")
 
     def start_clock(self) -> None:
         """Begin to count the time of this process."""
@@ -61,13 +64,13 @@ class Progress:
 
     def state(self) -> dict[str, object]:
         """Return what goes into a checkpoint."""
-        saved = {name: getattr(self, name) for name in self._SAVED}
+        saved = {stored: getattr(self, name) for stored, name in _STORED.items()}
         return saved | {"seconds_wall": self.wall, "best": self.best.state()}
 
     def restore(self, state: Mapping[str, object]) -> None:
         """Continue from a checkpoint's `state`."""
-        for name in self._SAVED:
-            setattr(self, name, type(getattr(self, name))(state[name]))
+        for stored, name in _STORED.items():
+            setattr(self, name, type(getattr(self, name))(state[stored]))
         # Neither is in a checkpoint that was made before there were such fields.
         self.seconds_wall = float(state.get("seconds_wall", self.seconds_total + self.seconds))
         self.best = Best.restored(state["best"]) if "best" in state else None

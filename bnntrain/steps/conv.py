@@ -91,7 +91,7 @@ class ConvStep(Step):
     def _static_buffers(self) -> list[Buffer]:
         """Return the tables of places, which are computed once."""
         window = self.window
-        shapes = {"sites": (window.positions, 2)}
+        shapes = {"origins": (window.positions, 2)}
         if not self.is_first:
             shapes["neighbours"] = (window.inputs, window.taps)
         return [
@@ -101,10 +101,10 @@ class ConvStep(Step):
 
     def _gradient_buffers(self, batch: int, threads: int) -> list[Buffer]:
         window, sizes, now, found = self.window, self._sizes(threads), self.backward, []
-        if self.fused.pool == "before_norm":
+        if self.window.has_argmax:
             shape = (batch * window.positions, self.channels)
-            found.append(self._buffer("choice", "masks", shape, "bit", now))
-        elif self.fused.pool != "none":
+            found.append(self._buffer("argmax", "masks", shape, "bit", now))
+        elif self.window.has_window_gradient:
             shape = (sizes["group"] * window.windows, self.channels)
             found.append(self._buffer("window_gradient", "dY", shape, self.method.gradient, now))
         if self.is_first:
@@ -130,7 +130,7 @@ class ConvStep(Step):
 
     def kept_bytes(self) -> int:
         """Bytes per sample of y in 16 bits; 0 where it does not fit them."""
-        return 2 * self.norm_values if self.fused.largest_product <= _LARGEST_INT16 else 0
+        return 2 * self.norm_values if self.fused.largest <= _LARGEST_INT16 else 0
 
     def group(self, threads: int) -> int:
         """Images whose gradients are worked on together."""
@@ -157,7 +157,7 @@ class ConvStep(Step):
         """Connect to the arena, see `Step.bind`."""
         batch, region = views["batch.x"].shape[0], views[GRADIENT]
         arrays = self._shared_arrays(views)
-        own = ("sites", "neighbours", "tap_sums", "tap_sums_again", "choice", "window_gradient")
+        own = ("origins", "neighbours", "tap_sums", "tap_sums_again", "argmax", "window_gradient")
         for tensor in (*own, "tables", "lookup"):
             arrays[tensor] = views.get(f"{self.name}.{tensor}")
         arrays["out_flat"] = views.get(f"{self.name}.X_flat")
@@ -165,7 +165,7 @@ class ConvStep(Step):
         arrays["y_forward"] = self._kept(views.get(KEPT_Y), 0, batch)
         # In the backward pass y may stand behind dY until dX takes the room of both.
         arrays["y_backward"] = self._kept(region, batch * self.norm_values, batch)
-        self.window.sites(arrays["sites"])
+        self.window.origins(arrays["origins"])
         if not self.is_first:
             self.window.neighbours(arrays["neighbours"])
         return kernels.Conv(

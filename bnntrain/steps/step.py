@@ -144,7 +144,7 @@ class Step:
     def _weight_buffers(self) -> list[Buffer]:
         method, shape, end = self.method, (self.channels, self.fan_in), self.order.end
         found = [self._persistent("latent", "W", shape, method.latent)]
-        for number in range(1, method.momenta + 1):
+        for number in range(1, method.moments + 1):
             found.append(self._persistent(f"momentum{number}", "momenta", shape, method.momentum))
         if method.optimizer == "channel-momentum":
             channels = shape[:1]

@@ -148,7 +148,7 @@ cdef class Block:
 
     cdef int bind_weights(self, str latent, str momentum, size_t outputs, size_t inputs, size_t lines,
                           size_t line) except -1:
-        """Latent weights and momenta [outputs, inputs]; packed signs and dW in `lines` of `line` bits each."""
+        """Latent weights and moments [outputs, inputs]; packed signs and dW in `lines` of `line` bits each."""
         cdef bnn_block *b = self.block
         shape, words = (outputs, inputs), (lines, (line + 63) // 64)
         b.latent = self.required("latent", _dtype(latent), shape)

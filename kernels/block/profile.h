@@ -17,7 +17,7 @@ enum bnn_phase {
     BNN_phase_input_gradient,  /* product dX */
     BNN_phase_requantise,      /* dX to its storage */
     BNN_phase_weight_gradient, /* product dW */
-    BNN_phase_update,          /* latent weights and momenta */
+    BNN_phase_update,          /* latent weights and moments */
     BNN_phase_count
 };
 

@@ -22,11 +22,11 @@ cdef class BlockStep:
     Parameters
     ----------
     optimizer, latent, momentum : str
-        Update rule of the weights, types of latent weights and momenta.
+        Update rule of the weights, types of latent weights and moments.
     latent_range : float
         R: latent weights lie within +-R.
     beta1, beta2, epsilon, threshold : float
-        Decays of the momenta, Adam's guard and Bop's threshold, in the momenta's units.
+        Decays of the moments, Adam's guard and Bop's threshold, in the moments' units.
     gradient_scale : float or None
         What the optimizer sees is the weight gradient times this; None divides by the samples.
     norm_beta1, norm_beta2, norm_epsilon : float
@@ -71,7 +71,7 @@ cdef class BlockStep:
     cdef void prepare(self, uint64_t number, double learning_rate, size_t rows) noexcept nogil:
         cdef uint64_t time = number + 1
         cdef double correction = _correction(self.beta1, time)
-        # lr/R in units of 2**-24; a rate that does not fit saturates (momenta are then small, see update.h).
+        # lr/R in units of 2**-24; a rate that does not fit saturates (moments are then small, see update.h).
         cdef double rate = learning_rate / self.latent_range * (correction if self.corrects_sign else 1.0)
         self.step.sign.rate = <int32_t>min(rate * 16777216.0 + 0.5, 2147483647.0)
         # 127/R times the rate is a step of the channel's usual gradient, whose momentum is USUAL_GRADIENT.

@@ -2,7 +2,7 @@
 
 Arguments are named as in the header, without what follows from the arrays: strides, and sizes that
 an array has. Every array is checked as `common/buffer.pxi` says; arrays that share a stride must
-have the same. A room's own ``.pyx`` may have a ``cdef int check_<op>(...)`` of arguments by their
+have the same. A folder's own ``.pyx`` may have a ``cdef int check_<op>(...)`` of arguments by their
 names where more must hold, or the whole ``def <op>`` where arguments are not those of the header.
 """
 
@@ -41,7 +41,7 @@ _WHOLE = {
 
 
 def bindings_pyx(signatures: list[Signature]) -> str:
-    """Write the bindings of all operations that no room binds itself."""
+    """Write the bindings of all operations that no folder binds itself."""
     own = "".join(path.read_text() for path in sorted(KERNELS.glob("*/*.pyx")))
     checks = {
         op: [one.split()[-1].lstrip("*") for one in inside.split(",")]
@@ -51,7 +51,7 @@ def bindings_pyx(signatures: list[Signature]) -> str:
     found = [
         _Binding(one, checks.get(one.op)).text() for one in signatures if one.op not in bound
     ]
-    lines = ["# Written by generate.py from the rooms' headers.", *_operands_function(signatures)]
+    lines = ["# Written by generate.py from the folders' headers.", *_operands_function(signatures)]
     return "\n".join(lines) + "\n" + "".join(found)
 
 

@@ -49,6 +49,17 @@ def isa_includes(str isa, str other):
     return bool(bnn_isa_includes(_isa_named(isa, "isa"), _isa_named(other, "other")))
 
 
+def check_isa(str isa):
+    """Raise unless this machine and this build can run an instruction set.
+
+    Raises
+    ------
+    ValueError
+        `isa` is unknown or this machine lacks it.
+    """
+    _supported(isa, "isa")
+
+
 def implementations():
     """Return every implementation in this build, whether or not this machine can run it.
 

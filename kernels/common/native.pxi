@@ -1,4 +1,4 @@
-# The C interface of the rooms, declared once: types, instruction sets, random numbers and the dispatch table.
+# The C interface of the folders, declared once: types, instruction sets, random numbers and the dispatch table.
 # The table's fields have their signatures, so that a call through it is checked like any other.
 
 from libc.string cimport memset
@@ -11,6 +11,9 @@ cdef extern from "common/base.h" nogil:
     const size_t BNN_PANEL_DEPTH
     ctypedef uint16_t bnn_label
     size_t bnn_words(size_t bits) noexcept
+
+cdef extern from "common/clock.h" nogil:
+    double bnn_now() noexcept
 
 cdef extern from "common/cpu.h" nogil:
     enum bnn_isa:
@@ -126,7 +129,7 @@ cdef extern from "lookup/lookup.h" nogil:
 cdef extern from "pool/pool.h" nogil:
     const size_t BNN_POOL_ROWS
 
-# The table, from the rooms' headers (signatures.py).
+# The table, from the folders' headers (signatures.py).
 include "kernel_table.pxi"
 
 cdef extern from "dispatch/dispatch.h" nogil:

@@ -1,4 +1,4 @@
-"""Signatures of the kernels, from the headers of their rooms, for what is written from them.
+"""Signatures of the kernels, from the headers of their folders, for what is written from them.
 
 Runs on plain Python, without the extension module.
 """
@@ -112,7 +112,7 @@ def read_signatures(kernels: Path = KERNELS) -> list[Signature]:
     Parameters
     ----------
     kernels : Path
-        The folder of the rooms.
+        The kernels' own folder.
 
     Returns
     -------
@@ -139,8 +139,8 @@ def read_signatures(kernels: Path = KERNELS) -> list[Signature]:
 
 def _operations(kernels: Path) -> list[str]:
     """Names of the portable lines, which every operation has one of."""
-    rooms = re.findall(r'#include "(.*)"', (kernels / "kernels.inc").read_text())
-    lines = "".join((kernels / room).read_text() for room in rooms)
+    folders = re.findall(r'#include "(.*)"', (kernels / "kernels.inc").read_text())
+    lines = "".join((kernels / folder).read_text() for folder in folders)
     return re.findall(r"BNN_KERNEL\((\w+), portable\)", lines)
 
 

@@ -14,7 +14,7 @@ from signatures import Parameter, Signature
 
 MOST_ARRAYS = 8
 
-_HEAD = f"""/* Written by generate.py from the rooms' headers. */
+_HEAD = f"""/* Written by generate.py from the folders' headers. */
 struct trial {{
     void *array[{MOST_ARRAYS}];
     /* Of those that are written: elements and their bytes; otherwise 0. */

@@ -6,6 +6,7 @@ cdef extern from "conv/window.h":
         BNN_pool_before_norm
         BNN_pool_before_sign
         BNN_pool_after_sign
+        BNN_pool_sum_before_norm
     struct bnn_window:
         size_t height
         size_t width
@@ -54,7 +55,7 @@ cdef extern from "conv/conv.h":
                          int threads) nogil
 
 _POOLS = {"none": BNN_pool_none, "before_norm": BNN_pool_before_norm, "before_sign": BNN_pool_before_sign,
-          "after_sign": BNN_pool_after_sign}
+          "after_sign": BNN_pool_after_sign, "average_before_norm": BNN_pool_sum_before_norm}
 
 
 cdef class Window:
@@ -69,7 +70,8 @@ cdef class Window:
     out_height, out_width : int
         Positions of the product, before pooling.
     pool : str
-        ``none``, ``before_norm``, ``before_sign`` or ``after_sign``.
+        ``none``; where the max-pool stands: ``before_norm``, ``before_sign``, ``after_sign``; or
+        ``average_before_norm``, which adds up (conv/window.h).
     """
 
     cdef bnn_window window
@@ -110,6 +112,16 @@ cdef class Window:
         return bnn_out_positions(&self.window)
 
     @property
+    def has_argmax(self):
+        """Whether argmax masks of pooling are kept from one pass of the backward to the next."""
+        return self.window.pool == BNN_pool_before_norm
+
+    @property
+    def has_window_gradient(self):
+        """Whether pooling comes after the norm, so that there are fewer values of g than of dY."""
+        return self.window.pool in (BNN_pool_before_sign, BNN_pool_after_sign)
+
+    @property
     def skips(self):
         """Whether taps of some windows lie outside the image."""
         w = self.window
@@ -117,7 +129,7 @@ cdef class Window:
                 or (w.out_height - 1) * w.stride + w.kernel > w.height + w.pad_top
                 or (w.out_width - 1) * w.stride + w.kernel > w.width + w.pad_left)
 
-    def sites(self, out):
+    def origins(self, out):
         """Write the upper left corner of every position's window: int32 [positions, 2], row and column."""
         bnn_window_origins(&self.window, <bnn_origin *>data(out, "int32", (self.positions, 2), True, "out"))
 
@@ -257,7 +269,7 @@ cdef class Conv(Block):
         if self.arrays["gradient"].size < values:
             raise ValueError(f"gradient: expected {values} values, got {self.arrays['gradient'].size}")
         c.block.dx = NULL if first else c.block.g
-        c.origins = <bnn_origin *>self.required("sites", "int32", (window.positions, 2))
+        c.origins = <bnn_origin *>self.required("origins", "int32", (window.positions, 2))
         if not first:
             c.neighbours = <int32_t *>self.required("neighbours", "int32", (window.inputs, window.taps))
             c.tables = <unsigned char *>self.required("tables", "uint8", (sizes["tables"],))
@@ -265,10 +277,10 @@ cdef class Conv(Block):
         if window.skips and not first:
             self.sums_forward = <int32_t *>self.required("tap_sums", "int32", (window.taps, outputs))
             self.sums_backward = <int32_t *>self.required("tap_sums_again", "int32", (window.taps, outputs))
-        if window.window.pool == BNN_pool_before_norm:
+        if window.has_argmax:
             words = (outputs + 63) // 64
-            c.argmax = <uint64_t *>self.required("choice", "uint64", (self.batch * window.positions, words))
-        elif window.window.pool != BNN_pool_none:
+            c.argmax = <uint64_t *>self.required("argmax", "uint64", (self.batch * window.positions, words))
+        elif window.has_window_gradient:
             rows = sizes["group"] * window.windows
             c.window_gradient = self.required("window_gradient", _dtype(gradient), (rows, outputs))
         kept = (self.batch * window.norm_positions, outputs)

@@ -44,14 +44,14 @@ static void pool_bits(const struct forward *f, const struct pass *s, size_t wind
     const struct bnn_block *b = &s->c->block;
     const struct bnn_thresholds *t = f->thresholds + tile;
     const size_t words = bnn_words(b->outputs), at = s->piece.out_first * words + tile;
-    const uint64_t *sign = s->bits, *choice = s->argmax, *inside = s->mask;
+    const uint64_t *sign = s->bits, *argmax = s->argmax, *inside = s->mask;
     for (size_t i = 0; b->out_u1 && i < windows; i++, sign += BNN_POOL_ROWS)
         b->out_u1[at + i * words] = sign[0] & sign[1] & sign[2] & sign[3];
     if (!b->mask_u1 || !f->training) return;
     s->k->within_i32_u1(s->tile, s->piece.rows, bnn_tile_width(b->outputs, tile), BNN_TILE, t->low, t->high, s->mask, 1);
-    for (size_t i = 0; i < windows; i++, choice += BNN_POOL_ROWS, inside += BNN_POOL_ROWS)
-        b->mask_u1[at + i * words] = (choice[0] & inside[0]) | (choice[1] & inside[1]) | (choice[2] & inside[2]) |
-                                     (choice[3] & inside[3]);
+    for (size_t i = 0; i < windows; i++, argmax += BNN_POOL_ROWS, inside += BNN_POOL_ROWS)
+        b->mask_u1[at + i * words] = (argmax[0] & inside[0]) | (argmax[1] & inside[1]) | (argmax[2] & inside[2]) |
+                                     (argmax[3] & inside[3]);
 }
 
 /* Signs, mask and real form of z that go out. */

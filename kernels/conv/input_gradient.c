@@ -106,7 +106,7 @@ static void fill_tables(const struct conv_call *call, const struct scratch *s, s
     const struct bnn_conv *c = call->c;
     const size_t outputs = c->block.outputs;
     const int8_t *dy = (const int8_t *)c->block.g + first * outputs;
-    if (c->window.pool == BNN_pool_before_norm) {
+    if (bnn_pools_before_norm(&c->window)) {
         for (size_t channel = 0; channel < outputs; channel += BNN_TILE)
             bnn_conv_spread_dy(call->k, c, first, rows, channel, s->dy + channel, outputs);
         dy = s->dy;

@@ -86,7 +86,7 @@ struct piece bnn_piece(const struct bnn_conv *c, size_t first, size_t images, si
         p.first = image * positions + start;
         p.out_first = image * windows + start / BNN_POOL_ROWS;
     }
-    const int before = w->pool == BNN_pool_before_norm;
+    const int before = bnn_pools_before_norm(w);
     p.norm_first = before ? p.first / BNN_POOL_ROWS : p.first;
     p.norm_rows = before ? p.rows / BNN_POOL_ROWS : p.rows;
     return p;

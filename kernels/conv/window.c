@@ -6,7 +6,7 @@ ptrdiff_t bnn_position_place(const struct bnn_window *w, size_t y, size_t x)
     const size_t pooled_height = w->out_height / 2, pooled_width = w->out_width / 2;
     if (y < 2 * pooled_height && x < 2 * pooled_width)
         return (ptrdiff_t)(BNN_POOL_ROWS * (y / 2 * pooled_width + x / 2) + 2 * (y % 2) + x % 2);
-    if (w->pool == BNN_pool_before_norm) return -1;
+    if (bnn_pools_before_norm(w)) return -1;
     const size_t right = BNN_POOL_ROWS * pooled_height * pooled_width;
     if (y < 2 * pooled_height) return (ptrdiff_t)(right + y);
     return (ptrdiff_t)(right + (w->out_width % 2 ? 2 * pooled_height : 0) + x);

@@ -4,13 +4,21 @@
  * one after the other (in scan order within the window), windows in scan order: pooling then is four rows to one.  What a
  * floor leaves over follows: the right column from top to bottom, then the bottom row from left to right; with pooling
  * before the norm those positions are of no use and do not exist.
+ *
+ * Pooling takes the largest of a window's values, or their sum: an average, whose factor the norm behind it cancels.
  */
 #ifndef BNN_WINDOW_H
 #define BNN_WINDOW_H
 
 #include "../pool/pool.h"
 
-enum bnn_pool { BNN_pool_none, BNN_pool_before_norm, BNN_pool_before_sign, BNN_pool_after_sign };
+enum bnn_pool {
+    BNN_pool_none,
+    BNN_pool_before_norm,
+    BNN_pool_before_sign,
+    BNN_pool_after_sign,
+    BNN_pool_sum_before_norm
+};
 
 struct bnn_window {
     size_t height, width, channels;       /* of the input */
@@ -24,6 +32,11 @@ struct bnn_origin {
     int32_t y, x;
 };
 
+static inline int bnn_pools_before_norm(const struct bnn_window *w)
+{
+    return w->pool == BNN_pool_before_norm || w->pool == BNN_pool_sum_before_norm;
+}
+
 /* Pooling windows of an image. */
 static inline size_t bnn_windows(const struct bnn_window *w)
 {
@@ -33,13 +46,13 @@ static inline size_t bnn_windows(const struct bnn_window *w)
 /* Positions of an image. */
 static inline size_t bnn_positions(const struct bnn_window *w)
 {
-    return w->pool == BNN_pool_before_norm ? BNN_POOL_ROWS * bnn_windows(w) : w->out_height * w->out_width;
+    return bnn_pools_before_norm(w) ? BNN_POOL_ROWS * bnn_windows(w) : w->out_height * w->out_width;
 }
 
 /* Values per channel of an image that batch norm sees. */
 static inline size_t bnn_norm_positions(const struct bnn_window *w)
 {
-    return w->pool == BNN_pool_before_norm ? bnn_windows(w) : bnn_positions(w);
+    return bnn_pools_before_norm(w) ? bnn_windows(w) : bnn_positions(w);
 }
 
 /* Positions of an image that go out. */

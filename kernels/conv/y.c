@@ -62,23 +62,33 @@ static void multiply(const struct pass *s, size_t tile)
     }
 }
 
-void bnn_conv_y(const struct pass *s, size_t tile, enum source source, int16_t *kept, int choose)
+/* Pooling before the norm, in place. */
+static void pool_products(const struct pass *s, size_t tile, int choose)
 {
     static const uint8_t largest[BNN_TILE] = {0};
     const struct bnn_kernels *k = s->k;
+    const size_t windows = s->piece.norm_rows, words = bnn_words(s->c->block.outputs);
+    const size_t width = bnn_tile_width(s->c->block.outputs, tile);
+    const int is_kept = choose && s->c->argmax;
+    if (s->c->window.pool == BNN_pool_sum_before_norm)
+        k->pool_sum_i32(s->tile, windows, width, BNN_TILE, s->tile, BNN_TILE);
+    else
+        k->pool_max_i32(s->tile, windows, width, BNN_TILE, largest, s->tile, BNN_TILE,
+                        is_kept ? s->c->argmax + s->piece.first * words + tile : s->argmax, is_kept ? words : 1);
+}
+
+void bnn_conv_y(const struct pass *s, size_t tile, enum source source, int16_t *kept, int choose)
+{
+    const struct bnn_kernels *k = s->k;
     const struct piece *piece = &s->piece;
-    const size_t outputs = s->c->block.outputs, words = bnn_words(outputs), width = bnn_tile_width(outputs, tile);
+    const size_t outputs = s->c->block.outputs, width = bnn_tile_width(outputs, tile);
     int16_t *there = kept ? kept + piece->norm_first * outputs + tile * BNN_TILE : NULL;
     if (source == READ) {
         k->widen_i16_i32(there, piece->norm_rows, width, outputs, s->tile, BNN_TILE);
         return;
     }
     multiply(s, tile);
-    if (s->c->window.pool == BNN_pool_before_norm) {
-        const int is_kept = choose && s->c->argmax;
-        k->pool_max_i32(s->tile, piece->norm_rows, width, BNN_TILE, largest, s->tile, BNN_TILE,
-                        is_kept ? s->c->argmax + piece->first * words + tile : s->argmax, is_kept ? words : 1);
-    }
+    if (bnn_pools_before_norm(&s->c->window)) pool_products(s, tile, choose);
     if (source == MULTIPLY_AND_KEEP) k->narrow_i32_i16(s->tile, piece->norm_rows, width, BNN_TILE, there, outputs);
 }
 

@@ -60,11 +60,11 @@ static void pool_signs(const struct bnn_infer_layer *l, const struct pass *s, si
     const size_t base = tile * BNN_TILE, width = bnn_tile_width(l->outputs, tile), words = bnn_words(l->outputs);
     const size_t rows = s->piece.rows;
     s->k->binarise_i32_u1(s->tile, rows, width, BNN_TILE, l->threshold + base, l->flip + base, s->bits, 1);
-    if (l->choice)
-        s->k->binarise_i32_u1(s->tile, rows, width, BNN_TILE, l->choice + base, l->flip + base, s->argmax, 1);
+    if (l->argmax_threshold)
+        s->k->binarise_i32_u1(s->tile, rows, width, BNN_TILE, l->argmax_threshold + base, l->flip + base, s->argmax, 1);
     for (size_t row = 0; row < rows; row += BNN_POOL_ROWS, out += words) {
         const uint64_t *b = s->bits + row;
-        *out = l->choice ? chosen_bit(s->argmax + row, b) : b[0] & b[1] & b[2] & b[3];
+        *out = l->argmax_threshold ? chosen_bit(s->argmax + row, b) : b[0] & b[1] & b[2] & b[3];
     }
 }
 

@@ -20,8 +20,8 @@ struct bnn_infer_layer {
     const uint64_t *x_u1;
     /* Packed signs [O][words(I)], of a convolution [O][taps][words(channels)]; of the first layer [I][words(O)]. */
     const uint64_t *weights;
-    /* A hidden layer: [O]; choice: what pooling behind the sign chooses by where that is another threshold, or NULL. */
-    const int32_t *threshold, *choice;
+    /* A hidden layer: [O]; pooling behind the sign finds its argmax by another threshold, or by the same: NULL. */
+    const int32_t *threshold, *argmax_threshold;
     const uint8_t *flip;
     uint64_t *out_u1;
     /* The last layer: z = y * scale + shift [B][O]. */

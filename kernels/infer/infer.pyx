@@ -10,7 +10,7 @@ cdef extern from "infer/infer.h":
         const uint64_t *x_u1
         const uint64_t *weights
         const int32_t *threshold
-        const int32_t *choice
+        const int32_t *argmax_threshold
         const uint8_t *flip
         uint64_t *out_u1
         const float *scale
@@ -141,7 +141,7 @@ cdef int _bind_layer(bnn_infer_layer *layer, dict given, size_t batch) except -1
     layer.threshold = <int32_t *>data(given["threshold"], "int32", (outputs,), False, "threshold")
     layer.flip = <uint8_t *>data(given["flip"], "uint8", (outputs,), False, "flip")
     if given.get("choice") is not None:
-        layer.choice = <int32_t *>data(given["choice"], "int32", (outputs,), False, "choice")
+        layer.argmax_threshold = <int32_t *>data(given["choice"], "int32", (outputs,), False, "choice")
     if given.get("flat") is not None:
         values = rows_out // batch * outputs
         layer.flat_u1 = <uint64_t *>data(given["flat"], "uint64", (batch, bnn_words(values)), True, "flat")

@@ -25,7 +25,7 @@ struct call {
     size_t rows, share, classes; /* of a chunk; of a thread */
     int backward;
     double *loss;
-    uint8_t *hit;
+    uint8_t *correct;
 };
 
 static void softmax_rows(const void *context, size_t number)
@@ -34,7 +34,7 @@ static void softmax_rows(const void *context, size_t number)
     const size_t first = number * call->share, rows = bnn_min(call->share, call->rows - first);
     float *z = call->logits + first * call->classes;
     call->k->softmax_f32(z, call->labels + first, rows, call->classes, call->smoothing, call->backward ? z : NULL,
-                         call->loss + first, call->hit + first);
+                         call->loss + first, call->correct + first);
 }
 
 struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, const uint16_t *labels, size_t rows,
@@ -43,15 +43,15 @@ struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, cons
 {
     struct bnn_loss_result result = {0.0, 0};
     double loss[CHUNK];
-    uint8_t hit[CHUNK];
+    uint8_t correct[CHUNK];
     for (size_t row = 0; row < rows; row += CHUNK) {
         const size_t count = bnn_min(CHUNK, rows - row), share = bnn_ceil_div(count, (size_t)threads);
         const struct call call = {k, logits + row * classes, smoothing, labels + row, count, share, classes,
-                                  gradient != NULL, loss, hit};
+                                  gradient != NULL, loss, correct};
         bnn_for(threads, bnn_ceil_div(count, share), softmax_rows, &call);
         for (size_t i = 0; i < count; i++) {
             result.loss += loss[i];
-            result.hits += hit[i];
+            result.correct += correct[i];
         }
     }
     if (!gradient) return result;

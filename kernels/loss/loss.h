@@ -10,7 +10,7 @@
 
 struct bnn_loss_result {
     double loss;    /* summed over the rows, in order */
-    uint32_t hits;  /* rows whose label has the largest logit */
+    uint32_t correct;  /* rows whose label has the largest logit */
 };
 
 /* logits [rows][classes] are overwritten by the float32 gradient when `gradient` is not NULL, which receives it as

@@ -3,7 +3,7 @@
 cdef extern from "loss/loss.h":
     struct bnn_loss_result:
         double loss
-        uint32_t hits
+        uint32_t correct
     bnn_loss_result bnn_loss(const bnn_kernels *kernels, float *logits, const uint16_t *labels, size_t rows,
                              size_t classes, float smoothing, bnn_type type, void *gradient,
                              bnn_scale *scale, int threads) nogil
@@ -54,12 +54,12 @@ cdef class Loss:
         self.scale = NULL if scale is None else <bnn_scale *>data(scale, "float32", (2,), True, "scale")
 
     def __call__(self, size_t rows, bint training):
-        """Return the summed loss and the number of hits of the first `rows` samples; training makes the gradient."""
+        """Return the summed loss and how many of the first `rows` samples are correct; training makes the gradient."""
         cdef bnn_loss_result result
         assert rows <= self.batch
         with nogil:
             result = self.run(rows, training)
-        return result.loss, result.hits
+        return result.loss, result.correct
 
     cdef bnn_loss_result run(self, size_t rows, bint training) noexcept nogil:
         return bnn_loss(self.kernels, self.logits, self.labels, rows, self.classes, self.smoothing, self.type,

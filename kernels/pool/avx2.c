@@ -34,7 +34,7 @@ static inline void store_part(void *to, __m256i values, size_t count)
 static inline uint64_t bits_of(__m256i mask_i32x8) { return (uint64_t)_mm256_movemask_ps(_mm256_castsi256_ps(mask_i32x8)); }
 
 void BNN_NAME(pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride, const uint8_t *flip,
-                            int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride)
+                            int32_t *out, size_t out_stride, uint64_t *argmax, size_t argmax_stride)
 {
     int32_t turn[BNN_TILE] = {0};
     for (size_t c = 0; c < columns; c++) turn[c] = flip[c] ? -1 : 0;
@@ -52,11 +52,11 @@ void BNN_NAME(pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_
         }
         /* The last row that beat those before it is the first with the largest value. */
         const uint64_t two = later[2] & ~later[3], one = later[1] & ~(later[2] | later[3]);
-        choice[0] = bnn_low_bits(columns) & ~(later[1] | later[2] | later[3]);
-        choice[choice_stride] = one;
-        choice[2 * choice_stride] = two;
-        choice[3 * choice_stride] = later[3];
-        choice += BNN_POOL_ROWS * choice_stride;
+        argmax[0] = bnn_low_bits(columns) & ~(later[1] | later[2] | later[3]);
+        argmax[argmax_stride] = one;
+        argmax[2 * argmax_stride] = two;
+        argmax[3 * argmax_stride] = later[3];
+        argmax += BNN_POOL_ROWS * argmax_stride;
     }
 }
 
@@ -70,8 +70,8 @@ static inline __m256i kept_bytes(__m256i values, uint32_t bits)
     return _mm256_and_si256(values, _mm256_cmpeq_epi8(own, bit));
 }
 
-void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns, size_t stride, const uint64_t *choice,
-                              size_t choice_stride, int8_t *out, size_t out_stride)
+void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns, size_t stride, const uint64_t *argmax,
+                              size_t argmax_stride, int8_t *out, size_t out_stride)
 {
     int8_t whole[BNN_TILE] = {0};
     for (size_t row = 0; row < rows; row++, values += stride) {
@@ -79,24 +79,24 @@ void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns,
         if (columns < BNN_TILE) from = memcpy(whole, values, columns);
         const __m256i first = _mm256_loadu_si256((const __m256i *)from);
         const __m256i second = _mm256_loadu_si256((const __m256i *)(from + BYTES));
-        for (size_t j = 0; j < BNN_POOL_ROWS; j++, choice += choice_stride, out += out_stride) {
+        for (size_t j = 0; j < BNN_POOL_ROWS; j++, argmax += argmax_stride, out += out_stride) {
             int8_t part[BNN_TILE];
             int8_t *to = columns < BNN_TILE ? part : out;
-            _mm256_storeu_si256((__m256i *)to, kept_bytes(first, (uint32_t)*choice));
-            _mm256_storeu_si256((__m256i *)(to + BYTES), kept_bytes(second, (uint32_t)(*choice >> BYTES)));
+            _mm256_storeu_si256((__m256i *)to, kept_bytes(first, (uint32_t)*argmax));
+            _mm256_storeu_si256((__m256i *)(to + BYTES), kept_bytes(second, (uint32_t)(*argmax >> BYTES)));
             if (columns < BNN_TILE) memcpy(out, part, columns);
         }
     }
 }
 
-void BNN_NAME(pool_spread_f32)(const float *values, size_t rows, size_t columns, size_t stride, const uint64_t *choice,
-                               size_t choice_stride, float *out, size_t out_stride)
+void BNN_NAME(pool_spread_f32)(const float *values, size_t rows, size_t columns, size_t stride, const uint64_t *argmax,
+                               size_t argmax_stride, float *out, size_t out_stride)
 {
     const __m256i bit = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
     for (size_t row = 0; row < rows; row++, values += stride)
-        for (size_t j = 0; j < BNN_POOL_ROWS; j++, choice += choice_stride, out += out_stride)
+        for (size_t j = 0; j < BNN_POOL_ROWS; j++, argmax += argmax_stride, out += out_stride)
             for (size_t c = 0; c < columns; c += LANES) {
-                const __m256i own = _mm256_and_si256(_mm256_set1_epi32((int32_t)(*choice >> c)), bit);
+                const __m256i own = _mm256_and_si256(_mm256_set1_epi32((int32_t)(*argmax >> c)), bit);
                 const __m256i kept = _mm256_and_si256(load_part(values + c, columns - c), _mm256_cmpeq_epi32(own, bit));
                 store_part(out + c, kept, columns - c);
             }

@@ -1,4 +1,4 @@
-/* avx512.c: pooling by masks: a comparison of 16 columns is 16 bits of the choice.
+/* avx512.c: pooling by masks: a comparison of 16 columns is 16 bits of the argmax.
  *
  *   per window and 16 columns   4 vpxord with a load, 3 vpcmpgtd, 3 vpmaxsd, 8 mask operations
  *   per row and 64 columns      pool_spread_i8: vmovdqu8 with a zeroing mask, and a store
@@ -17,7 +17,7 @@
 enum { LANES = 16 };
 
 void BNN_NAME(pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride, const uint8_t *flip,
-                            int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride)
+                            int32_t *out, size_t out_stride, uint64_t *argmax, size_t argmax_stride)
 {
     const uint64_t all = bnn_low_bits(columns);
     const __m512i flip_u8x64 = _mm512_maskz_loadu_epi8(all, flip);
@@ -43,32 +43,32 @@ void BNN_NAME(pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_
             chosen[2] |= (uint64_t)(live & two) << c;
             chosen[3] |= (uint64_t)(live & three) << c;
         }
-        for (size_t j = 0; j < BNN_POOL_ROWS; j++, choice += choice_stride) *choice = chosen[j];
+        for (size_t j = 0; j < BNN_POOL_ROWS; j++, argmax += argmax_stride) *argmax = chosen[j];
     }
 }
 
-void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns, size_t stride, const uint64_t *choice,
-                              size_t choice_stride, int8_t *out, size_t out_stride)
+void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns, size_t stride, const uint64_t *argmax,
+                              size_t argmax_stride, int8_t *out, size_t out_stride)
 {
     const __mmask64 live = bnn_low_bits(columns);
     for (size_t row = 0; row < rows; row++, values += stride) {
         const __m512i value = _mm512_maskz_loadu_epi8(live, values);
-        for (size_t j = 0; j < BNN_POOL_ROWS; j++, choice += choice_stride, out += out_stride) {
-            const __m512i kept = _mm512_maskz_mov_epi8(*choice, value);
+        for (size_t j = 0; j < BNN_POOL_ROWS; j++, argmax += argmax_stride, out += out_stride) {
+            const __m512i kept = _mm512_maskz_mov_epi8(*argmax, value);
             if (live == ~UINT64_C(0)) _mm512_storeu_si512(out, kept);
             else _mm512_mask_storeu_epi8(out, live, kept);
         }
     }
 }
 
-void BNN_NAME(pool_spread_f32)(const float *values, size_t rows, size_t columns, size_t stride, const uint64_t *choice,
-                               size_t choice_stride, float *out, size_t out_stride)
+void BNN_NAME(pool_spread_f32)(const float *values, size_t rows, size_t columns, size_t stride, const uint64_t *argmax,
+                               size_t argmax_stride, float *out, size_t out_stride)
 {
     for (size_t row = 0; row < rows; row++, values += stride)
-        for (size_t j = 0; j < BNN_POOL_ROWS; j++, choice += choice_stride, out += out_stride)
+        for (size_t j = 0; j < BNN_POOL_ROWS; j++, argmax += argmax_stride, out += out_stride)
             for (size_t c = 0; c < columns; c += LANES) {
                 const __mmask16 live = (__mmask16)bnn_low_bits(bnn_min(LANES, columns - c));
-                const __m512 kept = _mm512_maskz_loadu_ps(live & (__mmask16)(*choice >> c), values + c);
+                const __m512 kept = _mm512_maskz_loadu_ps(live & (__mmask16)(*argmax >> c), values + c);
                 if (live == 0xffff) _mm512_storeu_ps(out + c, kept);
                 else _mm512_mask_storeu_ps(out + c, live, kept);
             }

@@ -51,43 +51,43 @@ static BNN_INLINE void best_of_half(const int32_t *y, size_t blocks, size_t stri
 }
 
 /* The last row that beat those before it is the first with the largest value. */
-static BNN_INLINE void choose(uint64_t *choice, size_t stride, const uint32x4_t low[LATER], const uint32x4_t high[LATER],
+static BNN_INLINE void choose(uint64_t *argmax, size_t stride, const uint32x4_t low[LATER], const uint32x4_t high[LATER],
                               uint64_t all)
 {
     const uint64x2_t first = vreinterpretq_u64_u32(vpaddq_u32(vpaddq_u32(low[0], high[0]), vpaddq_u32(low[1], high[1])));
     const uint32x4_t last = vpaddq_u32(low[2], high[2]);
     const uint64_t one = vgetq_lane_u64(first, 0), two = vgetq_lane_u64(first, 1);
     const uint64_t three = vgetq_lane_u64(vreinterpretq_u64_u32(vpaddq_u32(last, last)), 0);
-    choice[0] = all & ~(one | two | three);
-    choice[stride] = one & ~(two | three);
-    choice[2 * stride] = two & ~three;
-    choice[3 * stride] = three;
+    argmax[0] = all & ~(one | two | three);
+    argmax[stride] = one & ~(two | three);
+    argmax[2 * stride] = two & ~three;
+    argmax[3 * stride] = three;
 }
 
 /* Inlined, so that a constant number of blocks of 16 columns unrolls. */
 static BNN_INLINE void pool_max(const int32_t *y, size_t rows, size_t blocks, size_t stride, const int32_t *turn,
-                                int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride)
+                                int32_t *out, size_t out_stride, uint64_t *argmax, size_t argmax_stride)
 {
     const uint64_t all = bnn_low_bits(blocks * LANES);
     for (size_t row = 0; row < rows; row++, y += BNN_POOL_ROWS * stride, out += out_stride) {
         uint32x4_t low[LATER], high[LATER] = {{0}};
         best_of_half(y, blocks, stride, turn, out, low);
         if (blocks > 2) best_of_half(y + 2 * LANES, blocks - 2, stride, turn + 2 * LANES, out + 2 * LANES, high);
-        choose(choice, choice_stride, low, high, all);
-        choice += BNN_POOL_ROWS * choice_stride;
+        choose(argmax, argmax_stride, low, high, all);
+        argmax += BNN_POOL_ROWS * argmax_stride;
     }
 }
 
 /* Values are compared as y ^ turn: complement turns the order round, and keeps equals equal. */
 void BNN_NAME(pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride, const uint8_t *flip,
-                            int32_t *out, size_t out_stride, uint64_t *choice, size_t choice_stride)
+                            int32_t *out, size_t out_stride, uint64_t *argmax, size_t argmax_stride)
 {
     int32_t turn[BNN_TILE];
     if (columns % LANES == 0)
         for (size_t c = 0; c < columns; c++) turn[c] = flip[c] ? -1 : 0;
-#define POOL(BLOCKS) pool_max(y, rows, BLOCKS, stride, turn, out, out_stride, choice, choice_stride)
+#define POOL(BLOCKS) pool_max(y, rows, BLOCKS, stride, turn, out, out_stride, argmax, argmax_stride)
     if (columns % LANES || columns == 0)
-        bnn_pool_max_i32_portable(y, rows, columns, stride, flip, out, out_stride, choice, choice_stride);
+        bnn_pool_max_i32_portable(y, rows, columns, stride, flip, out, out_stride, argmax, argmax_stride);
     else if (columns == LANES) POOL(1);
     else if (columns == 2 * LANES) POOL(2);
     else if (columns == 3 * LANES) POOL(3);
@@ -96,8 +96,8 @@ void BNN_NAME(pool_max_i32)(const int32_t *y, size_t rows, size_t columns, size_
 }
 
 /* Inlined, so that a constant number of blocks of 16 columns unrolls. */
-static BNN_INLINE void spread(const int8_t *values, size_t rows, size_t blocks, size_t stride, const uint64_t *choice,
-                              size_t choice_stride, int8_t *out, size_t out_stride)
+static BNN_INLINE void spread(const int8_t *values, size_t rows, size_t blocks, size_t stride, const uint64_t *argmax,
+                              size_t argmax_stride, int8_t *out, size_t out_stride)
 {
     /* Byte i: 1 << i % 8, and i / 8, the byte of a block's bits that holds its own. */
     const uint8x16_t own = vreinterpretq_u8_u64(vdupq_n_u64(UINT64_C(0x8040201008040201)));
@@ -107,9 +107,9 @@ static BNN_INLINE void spread(const int8_t *values, size_t rows, size_t blocks, 
     for (size_t row = 0; row < rows; row++, values += stride) {
         int8x16_t from[BLOCKS];
         BNN_UNROLL for (size_t i = 0; i < blocks; i++) from[i] = vld1q_s8(values + LANES * i);
-        for (size_t j = 0; j < BNN_POOL_ROWS; j += 2, choice += 2 * choice_stride, out += 2 * out_stride) {
-            const uint8x16_t word = vreinterpretq_u8_u64(vld1q_dup_u64(choice));
-            const uint8x16_t next = vreinterpretq_u8_u64(vld1q_dup_u64(choice + choice_stride));
+        for (size_t j = 0; j < BNN_POOL_ROWS; j += 2, argmax += 2 * argmax_stride, out += 2 * out_stride) {
+            const uint8x16_t word = vreinterpretq_u8_u64(vld1q_dup_u64(argmax));
+            const uint8x16_t next = vreinterpretq_u8_u64(vld1q_dup_u64(argmax + argmax_stride));
             uint8x16_t kept[2 * BLOCKS];
             BNN_UNROLL for (size_t i = 0; i < 2 * blocks; i++)
                 kept[i] = vqtbl1q_u8(i < blocks ? word : next, place[i % blocks]);
@@ -121,12 +121,12 @@ static BNN_INLINE void spread(const int8_t *values, size_t rows, size_t blocks, 
     }
 }
 
-void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns, size_t stride, const uint64_t *choice,
-                              size_t choice_stride, int8_t *out, size_t out_stride)
+void BNN_NAME(pool_spread_i8)(const int8_t *values, size_t rows, size_t columns, size_t stride, const uint64_t *argmax,
+                              size_t argmax_stride, int8_t *out, size_t out_stride)
 {
-#define SPREAD(BLOCKS) spread(values, rows, BLOCKS, stride, choice, choice_stride, out, out_stride)
+#define SPREAD(BLOCKS) spread(values, rows, BLOCKS, stride, argmax, argmax_stride, out, out_stride)
     if (columns % LANES || columns == 0)
-        bnn_pool_spread_i8_portable(values, rows, columns, stride, choice, choice_stride, out, out_stride);
+        bnn_pool_spread_i8_portable(values, rows, columns, stride, argmax, argmax_stride, out, out_stride);
     else if (columns == LANES) SPREAD(1);
     else if (columns == 2 * LANES) SPREAD(2);
     else if (columns == 3 * LANES) SPREAD(3);

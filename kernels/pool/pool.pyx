@@ -1,4 +1,4 @@
-# What must hold of the operands of pool.h: choices of a row are one word.
+# What must hold of the operands of pool.h: argmax masks of a row are one word.
 
 POOL_ROWS = BNN_POOL_ROWS
 

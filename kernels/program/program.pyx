@@ -41,53 +41,53 @@ cdef class Program:
         free(self.block)
         free(self.of_block)
 
-    def train(self, size_t rows, uint64_t number, double learning_rate, Marks marks=None):
+    def train(self, size_t rows, uint64_t number, double learning_rate, trace=None):
         """Take step `number`, counted from 0 over the run, on the first `rows` samples.
 
         Parameters
         ----------
         rows, number, learning_rate
             Samples of the batch; with the seed, `number` fixes all randomness.
-        marks : Marks, optional
-            Told when the phases ``forward``, ``backward`` and ``update`` begin.
+        trace : optional
+            Its method ``begin(phase)`` is called when the phases ``forward``, ``backward`` and ``update`` begin.
 
         Returns
         -------
         tuple of float and int
-            Loss summed over the samples, and the number that were classified rightly before the update.
+            Loss summed over the samples, and how many of them were correct before the update.
         """
         cdef bnn_loss_result result
         cdef size_t i
-        cdef bint is_marked = marks is not None
+        cdef bint is_traced = trace is not None
         self.check(rows)
         with nogil:
-            if is_marked:
+            if is_traced:
                 with gil:
-                    marks.begin("forward")
+                    trace.begin("forward")
             for i in range(self.count):
                 (<Block>self.block[i]).run_forward(rows, True, number == 0)
             result = self.find_loss(rows, True)
-            if is_marked:
+            if is_traced:
                 with gil:
-                    marks.begin("backward")
+                    trace.begin("backward")
             for i in range(self.count, 0, -1):
                 (<BlockStep>self.of_block[i - 1]).prepare(number, learning_rate, rows)
                 (<Block>self.block[i - 1]).run_backward(rows, &(<BlockStep>self.of_block[i - 1]).step)
-            if is_marked:
+            if is_traced:
                 with gil:
-                    marks.begin("update")
+                    trace.begin("update")
             for i in range(self.count):
                 (<Block>self.block[i]).run_update(&(<BlockStep>self.of_block[i]).step)
-        return result.loss, result.hits
+        return result.loss, result.correct
 
     def evaluate(self, size_t rows):
-        """Return the summed loss and the hits of the first `rows` samples, with the running statistics."""
+        """Return the summed loss and how many of the first `rows` samples are correct, with the running statistics."""
         cdef bnn_loss_result result
         self.check(rows)
         with nogil:
             self.go_forward(rows)
             result = self.find_loss(rows, False)
-        return result.loss, result.hits
+        return result.loss, result.correct
 
     def forward(self, size_t rows):
         """Compute the logits of the first `rows` samples, with the running statistics."""
@@ -123,7 +123,7 @@ cdef class Program:
             (<Block>self.block[i]).run_forward(rows, False, False)
 
     cdef bnn_loss_result find_loss(self, size_t rows, bint training) noexcept nogil:
-        cdef double start = bnn_clock()
+        cdef double start = bnn_now()
         cdef bnn_loss_result result = self.loss.run(rows, training)
-        self.loss_time += bnn_clock() - start
+        self.loss_time += bnn_now() - start
         return result

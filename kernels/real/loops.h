@@ -138,7 +138,7 @@ void BNN_NAME(quantise_f32_i8)(const float *values, size_t count, float multipli
 enum { TERMS = 256 };
 
 void BNN_NAME(softmax_f32)(const float *z, const bnn_label *labels, size_t rows, size_t classes, float smoothing,
-                           float *gradient, double *loss, uint8_t *hit)
+                           float *gradient, double *loss, uint8_t *correct)
 {
     const float elsewhere = smoothing / (float)classes;
     for (size_t row = 0; row < rows; row++, z += classes) {
@@ -159,7 +159,7 @@ void BNN_NAME(softmax_f32)(const float *z, const bnn_label *labels, size_t rows,
         /* -sum target log p = log(total) + sum target (most - z), as the targets add up to 1. */
         loss[row] = bnn_log(total) + (double)elsewhere * distance +
                     (double)(1.0f - smoothing) * (double)(most - z[label]);
-        hit[row] = best == label;
+        correct[row] = best == label;
         if (gradient) {
             const float inverse = 1.0f / (float)total;
             for (size_t i = 0; i < classes; i++) gradient[i] = bnn_exp(z[i] - most) * inverse - elsewhere;

@@ -6,7 +6,7 @@
  *   convert_i8_f32, convert_f16_f32, convert_f32_f16 (half to even)       [rows][columns] with strides
  *   quantise_f32_i8 q = round(v * multiplier) limited to +-127, half to even
  *   softmax_f32     for each row r: p = softmax(z[r]); gradient[r] = p - target, the gradient of the *summed* loss;
- *                   loss[r] = -sum target*log p; hit[r] = 1 where the label has the (first) largest z.
+ *                   loss[r] = -sum target*log p; correct[r] = 1 where the label has the (first) largest z.
  *                   target = 1 - smoothing + smoothing/classes at the label, smoothing/classes elsewhere.
  *                   gradient may be z or NULL.
  *   adam_f32        the step of Kingma and Ba 2015 on a vector
@@ -31,7 +31,7 @@ typedef void bnn_quantise_f32_i8_fn(const float *values BNN_SHAPE(count), size_t
                                     int8_t *q BNN_SHAPE(count));
 typedef void bnn_softmax_f32_fn(const float *z BNN_SHAPE(rows, classes), const bnn_label *labels BNN_SHAPE(rows), size_t rows,
                                 size_t classes, float smoothing, float *gradient BNN_SHAPE(rows, classes),
-                                double *loss BNN_SHAPE(rows), uint8_t *hit BNN_SHAPE(rows));
+                                double *loss BNN_SHAPE(rows), uint8_t *correct BNN_SHAPE(rows));
 
 struct bnn_adam_step {
     float learning_rate, beta1, beta2, correction1, correction2, epsilon; /* correction = 1 / (1 - beta^t) */

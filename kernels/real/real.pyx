@@ -36,7 +36,7 @@ def gemm_f32(a, b, c, *, bint transposed=False, isa=None):
         )
 
 
-def softmax_f32(z, labels, gradient, loss, hit, *, float smoothing=0.0, isa=None):
+def softmax_f32(z, labels, gradient, loss, correct, *, float smoothing=0.0, isa=None):
     """Compute the cross-entropy of a batch and, unless `gradient` is None, the gradient of its sum.
 
     Per row ``p = softmax(z)``, ``gradient = p - target``, ``loss = -sum target * log p``; target is
@@ -52,7 +52,7 @@ def softmax_f32(z, labels, gradient, loss, hit, *, float smoothing=0.0, isa=None
         Written; may be `z`.
     loss : float64 [rows]
         Written.
-    hit : uint8 [rows]
+    correct : uint8 [rows]
         Written: 1 where the label is the first of the largest logits.
     smoothing : float
         0 <= smoothing < 1.
@@ -72,7 +72,7 @@ def softmax_f32(z, labels, gradient, loss, hit, *, float smoothing=0.0, isa=None
     if gradient is not None:
         slope = <float *>data(gradient, "float32", (rows, classes), True, "gradient")
     cdef double *losses = <double *>data(loss, "float64", (rows,), True, "loss")
-    cdef uint8_t *hits = <uint8_t *>data(hit, "uint8", (rows,), True, "hit")
+    cdef uint8_t *of_rows = <uint8_t *>data(correct, "uint8", (rows,), True, "correct")
     cdef size_t row
     if not 1 <= classes <= 65536:
         raise ValueError(f"z: expected 1 ... 65536 classes, got {classes}")
@@ -82,4 +82,4 @@ def softmax_f32(z, labels, gradient, loss, hit, *, float smoothing=0.0, isa=None
         if targets[row] >= classes:
             raise ValueError(f"labels: expected numbers below {classes}, got {targets[row]} in row {row}")
     with nogil:
-        kernels.softmax_f32(logits, targets, rows, classes, smoothing, slope, losses, hits)
+        kernels.softmax_f32(logits, targets, rows, classes, smoothing, slope, losses, of_rows)

@@ -2,7 +2,7 @@
  *
  * 16 weights at a time, in two vectors of 16-bit lanes.  vqrdmulhq_s16(a, b) is (2ab + 2^15) >> 16, the shift with the
  * product's full width, and 2^15 - 1 for a = b = -2^15 alone.  (2ab + 2^15) >> 16 = (ab + 2^14) >> 15, which is what
- * update.h asks for; and the distances of momenta, 64 * 255 at most, never are -2^15.
+ * update.h asks for; and the distances of moments, 64 * 255 at most, never are -2^15.
  * With t = 127 * sgn(gradient), an integer multiple of 2^15 leaves the rounding shift of the momentum:
  *     (beta*m + (2^15 - beta)*t + 2^14) >> 15 = t + ((beta*(m - t) + 2^14) >> 15) = t + vqrdmulh(t - m, -beta),
  * where -beta fits int16 for all of 0 ... 2^15.
@@ -164,7 +164,7 @@ static BNN_INLINE void push(int16x8_t q[], struct group of[], size_t n)
 }
 
 /* q becomes the momentum, from its distance to the push, |q - m| <= 255, and the random bits. */
-static BNN_INLINE void step_momenta(int16x8_t q[], const uint16x8_t u[], const struct group of[], size_t n,
+static BNN_INLINE void step_moments(int16x8_t q[], const uint16x8_t u[], const struct group of[], size_t n,
                                 const struct channel *all)
 {
     int16x8_t rest[2 * MOST];
@@ -207,7 +207,7 @@ static BNN_INLINE void step_groups(struct group of[], size_t n, const struct cha
     int16x8_t q[2 * MOST];
     draw(u, of, n, all);
     push(q, of, n);
-    step_momenta(q, u, of, n, all);
+    step_moments(q, u, of, n, all);
     step_weights(q, u, of, n, all);
 }
 

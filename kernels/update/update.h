@@ -17,10 +17,10 @@
  * 2^31 - 2^24.  The latent step is taken against the gradient.
  *
  * Real path (all other combinations)
- *   update_real               loads latent and momenta to float32, applies the optimiser, stores them again;
+ *   update_real               loads latent and moments to float32, applies the optimiser, stores them again;
  *                             int8 and int16 latents by stochastic rounding, float16 half to even
  *
- * Blocks are [rows][columns]; latent and momenta have `stride` elements from row to row, gradients `g_stride`; `index` is
+ * Blocks are [rows][columns]; latent and moments have `stride` elements from row to row, gradients `g_stride`; `index` is
  * the index of the block's first weight in its tensor, index + row*stride + column that of any other.
  */
 #ifndef BNN_UPDATE_H
@@ -60,7 +60,7 @@ typedef void bnn_update_sign_i8_fn(int8_t *latent BNN_UPDATED(rows, columns), si
 
 enum bnn_optimizer { BNN_adam, BNN_sgd, BNN_sign_momentum, BNN_sign, BNN_bop };
 
-/* Momenta stay in units of `unit` times the gradient handed in: with binarised gradients +-1 of which the optimiser is to
+/* Moments stay in units of `unit` times the gradient handed in: with binarised gradients +-1 of which the optimiser is to
  * see +-attenuation, m is kept in units of attenuation and v of attenuation^2, out of reach of float16's underflow. */
 struct bnn_real_step {
     enum bnn_optimizer optimizer;
@@ -70,7 +70,7 @@ struct bnn_real_step {
     float learning_rate;
     float beta1, beta2;          /* decay of the first and second momentum */
     float correction1, correction2; /* 1 / (1 - beta^t) */
-    float epsilon;               /* of Adam, in the momenta's units */
+    float epsilon;               /* of Adam, in the moments' units */
     float gradient_scale;        /* the gradient is what is handed in times this */
     float threshold;             /* of Bop */
     uint64_t key;                /* of the stochastic rounding */

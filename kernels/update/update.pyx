@@ -99,7 +99,7 @@ def update_real(
 
 
 cdef int64_t _largest_momentum(const matrix *moments, int64_t beta) noexcept:
-    """Bound of the momenta after the step: the decayed largest one plus the gain of a sign."""
+    """Bound of the moments after the step: the decayed largest one plus the gain of a sign."""
     cdef int64_t largest = 0
     cdef size_t row, column
     cdef const int8_t *line
@@ -114,7 +114,7 @@ cdef int _check_push(int64_t momentum, int64_t rate) except -1:
     whole(rate, INT32_LIMIT, "rate")
     if momentum * rate > PUSH_LIMIT:
         raise ValueError(
-            f"rate: expected at most {PUSH_LIMIT // momentum} with momenta up to {momentum}, got {rate}"
+            f"rate: expected at most {PUSH_LIMIT // momentum} with moments up to {momentum}, got {rate}"
         )
     return 0
 
@@ -129,7 +129,7 @@ cdef str _type_name(object array, str name, tuple allowed):
 
 
 cdef str _momentum_type(object momentum1, object momentum2, str optimizer):
-    """Return the momenta's element type after checking that there are as many as the optimiser has."""
+    """Return the moments' element type after checking that there are as many as the optimiser has."""
     cdef int wanted = {"adam": 2, "sign": 0}.get(optimizer, 1)
     for number, momentum in enumerate((momentum1, momentum2)):
         if (momentum is not None) != (number < wanted):

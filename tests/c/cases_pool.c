@@ -4,7 +4,7 @@
 enum { WINDOW = 4, COLUMNS = 64 };
 
 void naive_pool_max_i32(const int32_t *y, size_t rows, size_t columns, size_t stride, const uint8_t *flip, int32_t *out,
-                        size_t out_stride, uint64_t *choice, size_t choice_stride)
+                        size_t out_stride, uint64_t *argmax, size_t argmax_stride)
 {
     for (size_t r = 0; r < rows; r++) {
         uint64_t chosen[WINDOW] = {0};
@@ -17,7 +17,7 @@ void naive_pool_max_i32(const int32_t *y, size_t rows, size_t columns, size_t st
             out[r * out_stride + c] = y[(WINDOW * r + best) * stride + c];
             chosen[best] |= UINT64_C(1) << c;
         }
-        for (size_t j = 0; j < WINDOW; j++) choice[(WINDOW * r + j) * choice_stride] = chosen[j];
+        for (size_t j = 0; j < WINDOW; j++) argmax[(WINDOW * r + j) * argmax_stride] = chosen[j];
     }
 }
 
@@ -25,40 +25,40 @@ void test_pool_max_i32(bnn_pool_max_i32_fn *run, bnn_pool_max_i32_fn *expected)
 {
     for (size_t i = 0; i < 2 * check_shapes; i++, check_release()) {
         const struct shape s = check_plane(i / 2, 30000);
-        const size_t columns = s.columns % (COLUMNS + 1), stride = check_stride(columns), choice_stride = check_stride(1);
+        const size_t columns = s.columns % (COLUMNS + 1), stride = check_stride(columns), argmax_stride = check_stride(1);
         const size_t count = check_span(WINDOW * s.rows, columns, stride);
-        const size_t choices = check_span(WINDOW * s.rows, 1, choice_stride);
+        const size_t argmax_words = check_span(WINDOW * s.rows, 1, argmax_stride);
         /* Few different values, so that there are equal ones, or any. */
         const int32_t *y = check_i32(count, (enum fill)(i % FILL_count), i % 3 ? 2 : INT32_MAX);
         const uint8_t *flip = check_block(columns, 1);
         for (size_t c = 0; c < columns; c++) ((uint8_t *)flip)[c] &= 2;
-        uint64_t *got_choice = check_block(choices, 8), *want_choice = check_copy(got_choice, choices, 8);
+        uint64_t *got_argmax = check_block(argmax_words, 8), *want_argmax = check_copy(got_argmax, argmax_words, 8);
         if (i % 2) { /* in place */
             int32_t *got = check_copy(y, count, 4), *want = check_block(count, 4);
-            run(got, s.rows, columns, stride, flip, got, stride, got_choice, choice_stride);
-            expected(y, s.rows, columns, stride, flip, want, stride, want_choice, choice_stride);
+            run(got, s.rows, columns, stride, flip, got, stride, got_argmax, argmax_stride);
+            expected(y, s.rows, columns, stride, flip, want, stride, want_argmax, argmax_stride);
             int same = 1;
             for (size_t r = 0; r < s.rows; r++) same &= !memcmp(got + r * stride, want + r * stride, columns * sizeof *got);
             check_that(same);
         } else {
             const size_t out_stride = check_stride(columns), out_count = check_span(s.rows, columns, out_stride);
             int32_t *got = check_block(out_count, 4), *want = check_copy(got, out_count, 4);
-            run(y, s.rows, columns, stride, flip, got, out_stride, got_choice, choice_stride);
-            expected(y, s.rows, columns, stride, flip, want, out_stride, want_choice, choice_stride);
+            run(y, s.rows, columns, stride, flip, got, out_stride, got_argmax, argmax_stride);
+            expected(y, s.rows, columns, stride, flip, want, out_stride, want_argmax, argmax_stride);
             CHECK_SAME(got, want, out_count);
         }
-        CHECK_SAME(got_choice, want_choice, choices);
+        CHECK_SAME(got_argmax, want_argmax, argmax_words);
     }
 }
 
 /* Where each value goes, and the test; BLOCK: values. */
 #define SPREAD(OP, TYPE, BLOCK)                                                                                       \
-    void naive_##OP(const TYPE *values, size_t rows, size_t columns, size_t stride, const uint64_t *choice,           \
-                    size_t choice_stride, TYPE *out, size_t out_stride)                                               \
+    void naive_##OP(const TYPE *values, size_t rows, size_t columns, size_t stride, const uint64_t *argmax,           \
+                    size_t argmax_stride, TYPE *out, size_t out_stride)                                               \
     {                                                                                                                 \
         for (size_t r = 0; r < WINDOW * rows; r++)                                                                    \
             for (size_t c = 0; c < columns; c++)                                                                      \
-                out[r * out_stride + c] = naive_bit(choice, choice_stride, r, c) ? values[r / WINDOW * stride + c] : 0; \
+                out[r * out_stride + c] = naive_bit(argmax, argmax_stride, r, c) ? values[r / WINDOW * stride + c] : 0; \
     }                                                                                                                 \
                                                                                                                       \
     void test_##OP(bnn_##OP##_fn *run, bnn_##OP##_fn *expected)                                                       \
@@ -66,14 +66,14 @@ void test_pool_max_i32(bnn_pool_max_i32_fn *run, bnn_pool_max_i32_fn *expected)
         for (size_t i = 0; i < check_shapes; i++, check_release()) {                                                  \
             const struct shape s = check_plane(i, 30000);                                                             \
             const size_t columns = s.columns % (COLUMNS + 1), stride = check_stride(columns);                         \
-            const size_t choice_stride = check_stride(1), out_stride = check_stride(columns);                         \
+            const size_t argmax_stride = check_stride(1), out_stride = check_stride(columns);                         \
             const size_t count = check_span(s.rows, columns, stride);                                                 \
             const size_t out_count = check_span(WINDOW * s.rows, columns, out_stride);                                \
             const TYPE *values = BLOCK;                                                                               \
-            const uint64_t *choice = check_bits(WINDOW * s.rows, COLUMNS, choice_stride, (enum fill)(i % 3));         \
+            const uint64_t *argmax = check_bits(WINDOW * s.rows, COLUMNS, argmax_stride, (enum fill)(i % 3));         \
             TYPE *got = check_block(out_count, sizeof(TYPE)), *want = check_copy(got, out_count, sizeof(TYPE));       \
-            run(values, s.rows, columns, stride, choice, choice_stride, got, out_stride);                             \
-            expected(values, s.rows, columns, stride, choice, choice_stride, want, out_stride);                       \
+            run(values, s.rows, columns, stride, argmax, argmax_stride, got, out_stride);                             \
+            expected(values, s.rows, columns, stride, argmax, argmax_stride, want, out_stride);                       \
             CHECK_SAME(got, want, out_count);                                                                         \
         }                                                                                                             \
     }

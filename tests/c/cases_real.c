@@ -152,7 +152,7 @@ void test_quantise_f32_i8(bnn_quantise_f32_i8_fn *run, bnn_quantise_f32_i8_fn *e
 }
 
 void naive_softmax_f32(const float *z, const uint16_t *labels, size_t rows, size_t classes, float smoothing,
-                       float *gradient, double *loss, uint8_t *hit)
+                       float *gradient, double *loss, uint8_t *correct)
 {
     for (size_t r = 0; r < rows; r++, z += classes) {
         double total = 0.0, most = -INFINITY;
@@ -170,7 +170,7 @@ void naive_softmax_f32(const float *z, const uint16_t *labels, size_t rows, size
             const double target = (double)smoothing / (double)classes + (i == labels[r] ? 1.0 - (double)smoothing : 0.0);
             *gradient++ = (float)(exp(from[i] - most) / total - target);
         }
-        hit[r] = best == labels[r];
+        correct[r] = best == labels[r];
     }
 }
 
@@ -184,13 +184,13 @@ void test_softmax_f32(bnn_softmax_f32_fn *run, bnn_softmax_f32_fn *expected)
         float *got = i % 3 ? check_block(count, 4) : i % 2 ? z : NULL;
         float *want = i % 3 ? check_copy(got, count, 4) : i % 2 ? want_z : NULL;
         uint16_t *labels = check_block(s.rows, 2);
-        uint8_t *hit = check_block(s.rows, 1), *want_hit = check_block(s.rows, 1);
+        uint8_t *correct = check_block(s.rows, 1), *want_correct = check_block(s.rows, 1);
         double *loss = check_block(s.rows, 8), *want_loss = check_block(s.rows, 8);
         for (size_t r = 0; r < s.rows; r++) labels[r] = (uint16_t)(labels[r] % classes);
         const float smoothing = i % 2 ? 0.1f : 0.0f;
-        run(z, labels, s.rows, classes, smoothing, got, loss, hit);
-        expected(want_z, labels, s.rows, classes, smoothing, want, want_loss, want_hit);
-        CHECK_SAME(hit, want_hit, s.rows);
+        run(z, labels, s.rows, classes, smoothing, got, loss, correct);
+        expected(want_z, labels, s.rows, classes, smoothing, want, want_loss, want_correct);
+        CHECK_SAME(correct, want_correct, s.rows);
         if (check_exact) {
             CHECK_SAME(loss, want_loss, s.rows);
             if (got) CHECK_SAME(got, want, count);

@@ -207,7 +207,7 @@ void naive_update_real(void *latent, void *momentum1, void *momentum2, size_t st
 
 static size_t bytes_of(enum bnn_type type) { return type == BNN_f32 ? 4 : type == BNN_i8 ? 1 : 2; }
 
-/* Latents within the range, or momenta within 1, never negative where `squares`. */
+/* Latents within the range, or moments within 1, never negative where `squares`. */
 static void *values_of(size_t count, enum bnn_type type, double limit, int squares)
 {
     if (type == BNN_i16 || type == BNN_i8) {
@@ -225,14 +225,14 @@ static void *values_of(size_t count, enum bnn_type type, double limit, int squar
 
 void test_update_real(bnn_update_real_fn *run, bnn_update_real_fn *expected)
 {
-    static const enum bnn_type latents[] = {BNN_f32, BNN_f16, BNN_i16, BNN_i8}, momenta[] = {BNN_f32, BNN_f16, BNN_i8};
+    static const enum bnn_type latents[] = {BNN_f32, BNN_f16, BNN_i16, BNN_i8}, moments[] = {BNN_f32, BNN_f16, BNN_i8};
     for (size_t i = 0; i < 4 * check_shapes; i++, check_release()) {
         const struct shape shape = check_plane(i % check_shapes, 3000);
         struct bnn_real_step s = {.optimizer = (enum bnn_optimizer)(i % 5), .latent_type = latents[i / 5 % 4],
                                   .range = i % 2 ? 1.0f : 0.05f, .learning_rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f,
                                   .correction1 = 1.7f, .correction2 = 12.5f, .epsilon = 1e-7f, .gradient_scale = 0.25f,
                                   .threshold = 0.02f, .key = check_random()};
-        s.momentum_type = momenta[check_random() % (s.optimizer == BNN_sign_momentum ? 3 : 2)];
+        s.momentum_type = moments[check_random() % (s.optimizer == BNN_sign_momentum ? 3 : 2)];
         const size_t stride = check_stride(shape.columns), g_stride = check_stride(shape.columns);
         const size_t count = check_span(shape.rows, shape.columns, stride), size = bytes_of(s.latent_type);
         const size_t m_size = bytes_of(s.momentum_type);

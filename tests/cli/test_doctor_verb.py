@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import bnntrain
 from bnntrain import machine
 
@@ -66,9 +68,10 @@ def test_small_and_old_machines_are_warned_of(monkeypatch, tmp_path):
     assert facts["problems"] == []
 
 
-def test_broken_kernels_are_reported_not_met(program):
+@pytest.mark.parametrize("module", ["bnntrain.kernels", "bnntrain.native"])
+def test_broken_kernels_are_reported_not_met(program, module):
     code = (
-        "import sys; sys.modules['bnntrain.kernels'] = None\n"
+        f"import sys; sys.modules['{module}'] = None\n"
         "from bnntrain.cli.main import run\nsys.exit(run(['doctor']))"
     )
     done = subprocess.run(

@@ -1,89 +1,199 @@
-"""Text tables and the way numbers are written."""
+"""``bnntrain report`` on real runs, and what it refuses."""
 
 from __future__ import annotations
 
+import csv
+import json
+import shutil
+from importlib.util import find_spec
+
 import pytest
+import sample_records as sample
 
-from bnntrain.cli.fit import time_lines
-from bnntrain.report import columns, duration, mib, size_text, table, times
+QUICK = ("--epochs", 2, "--threads", 1, "-q")
 
 
-def test_table_aligns_words_left_and_numbers_right():
-    head = [["", "size"], ["name", "MiB"]]
-    assert table(head, [["a", "1.00"], None, ["total", "12.00"]]) == [
-        "        size",
-        "name     MiB",
-        "a       1.00",
-        "------------",
-        "total  12.00",
+@pytest.fixture(scope="module")
+def both(program):
+    """A real comparison of digits."""
+    folder = program.cwd / "report-both"
+    program.run("compare", "digits", *QUICK, "--run-dir", folder)
+    return folder
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of a real run."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def test_page_of_a_run_lies_in_its_folder(program, run):
+    done = program.run("report", run)
+    assert done.stdout == f"{run}/report.html\n"
+    assert done.stderr == ""
+    text = sample.read_page((run / "report.html").read_bytes())
+    summary = json.loads((run / "run.json").read_text())
+    assert f"{summary['test_accuracy']:.2f}" in text
+    assert summary["weights_sha256"] in text
+    # It is written again, and the run can still be resumed.
+    program.run("report", run)
+    program.run("fit", "digits", "--epochs", 3, "--threads", 1, "--run-dir", run, "--resume", "-q")
+
+
+def test_page_of_a_comparison(program, both):
+    assert program.json("report", both) == [f"{both}/report.html"]
+    text = sample.read_page((both / "report.html").read_bytes())
+    assert text.startswith("digits: standard against efficient")
+    assert "published, modelled" in text
+    program.run("compare", "digits", *QUICK, "--run-dir", both, "--resume")
+
+
+def test_csv_files_hold_the_figures_in_full(program, both, tmp_path):
+    target = tmp_path / "tables"
+    arguments = ("report", both, "-o", tmp_path / "page.html", "--csv", target)
+    names = program.json(*arguments)
+    assert names == [str(tmp_path / "page.html")] + [
+        str(target / f"{name}.csv") for name in ("runs", "comparison", "epochs", "variables")
     ]
+    methods = ("standard", "efficient")
+    runs = [json.loads((both / method / "run.json").read_text()) for method in methods]
+    with (target / "comparison.csv").open(newline="") as file:
+        rows = {row["comparison"]: row for row in csv.DictReader(file)}
+    for name, key in (("test accuracy, last epoch", "test_accuracy"), ("test loss", "test_loss")):
+        assert [float(rows[name][run["method"]]) for run in runs] == [run[key] for run in runs]
+    arena = rows["arena, as planned"]
+    assert float(arena["standard / efficient"]) == pytest.approx(
+        runs[0]["arena_bytes"] / runs[1]["arena_bytes"]
+    )
+    assert rows["energy per batch"]["standard"] == ""
+    with (target / "epochs.csv").open(newline="") as file:
+        epochs = list(csv.DictReader(file))
+    assert [(row["run"], row["epoch"]) for row in epochs] == [
+        ("standard", "1.0"), ("standard", "2.0"), ("efficient", "1.0"), ("efficient", "2.0")
+    ]  # fmt: skip
+    program.run(*arguments)  # over its own files
 
 
-def test_columns_have_no_trailing_spaces():
-    assert columns([["a", "long one"], ["bb", "x"]]) == ["a   long one", "bb  x"]
-    assert columns([]) == []
+def test_one_csv_is_the_comparison(program, both, tmp_path):
+    file = tmp_path / "table.csv"
+    program.run("report", both, "-o", tmp_path / "page.html", "--csv", file)
+    assert file.read_text().startswith("comparison,unit,standard,efficient,standard / efficient\n")
 
 
-def test_columns_wrap_their_last_one_between_words():
-    path = "/" + "x" * 90
-    lines = columns([["name", "word " * 30], ["b", path]], [["head", "of it"]])
-    assert lines[0] == "head  of it"
-    assert max(map(len, lines[:-1])) <= 80
-    assert lines[2].startswith("      word ")
-    assert lines[-1] == f"b     {path}"
-    assert " ".join(" ".join(lines).split()) == "head of it name " + "word " * 30 + f"b {path}"
+def test_several_runs_give_a_page_in_the_working_directory(program, run, both):
+    done = program.run("report", run, both / "standard")
+    assert done.stdout == "report.html\n"
+    page = program.cwd / "report.html"
+    sample.read_page(page.read_bytes())
+    page.unlink()
 
 
-def test_rows_of_one_length():
-    with pytest.raises(ValueError, match="zip"):
-        table([["a", "b"]], [["c"]])
+def test_pictures(program, run, tmp_path):
+    pytest.importorskip("matplotlib")
+    sample.add_records(run)
+    folder = tmp_path / "pictures"
+    arguments = ("report", run, "-o", tmp_path / "page.html", "--png", folder)
+    assert program.run(*arguments).stderr == ""
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["accuracy.png", "energy-by-phase.png", "loss.png", "memory-1-efficient.png",
+                     "power-1-efficient.png", "variables.png"]  # fmt: skip
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert all(content.startswith(b"\x89PNG") for content in first.values())
+    program.run(*arguments)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
 
 
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (1, "1 B"),
-        (1023, "1023 B"),
-        (1536, "1.50 KiB"),
-        (1 << 20, "1.00 MiB"),
-        (3 << 30, "3.00 GiB"),
-    ],
-)
-def test_size_text(size, text):
-    assert size_text(size) == text
+def test_pictures_without_matplotlib(program, run, tmp_path):
+    if find_spec("matplotlib") is None:
+        environment = {}
+    else:  # as if it were not there
+        (tmp_path / "sitecustomize.py").write_text(
+            "import importlib.util as util\n"
+            "find = util.find_spec\n"
+            "util.find_spec = lambda name, *rest: (\n"
+            "    None if name == 'matplotlib' else find(name, *rest))\n"
+        )
+        environment = {"PYTHONPATH": str(tmp_path)}
+    line = program.error("report", run, "--png", tmp_path / "p", **environment)
+    assert line == (
+        "UsageError: --png needs matplotlib, which is not installed. Install it: pip install "
+        "'bnntrain[plot]'. The page needs none"
+    )
+    assert not (run / "report.html").exists()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0004, "0.4 ms"),
-        (0.05, "50 ms"),
-        (0.123456, "123 ms"),
-        (0.9999, "1.0 s"),
-        (5, "5.0 s"),
-        (1199, "1199.0 s"),
-        (1230, "20 min"),
-        (3599.9, "1 h 0 min"),
-        (7200, "2 h 0 min"),
-        (100_000, "27 h 47 min"),
-    ],
-)
-def test_duration(seconds, text):
-    assert duration(seconds) == text
+def test_what_is_no_report_stays(program, run):
+    page = run / "report.html"
+    page.write_text("<html>my own notes</html>")
+    line = program.error("report", run)
+    assert line == (
+        f"UsageError: {page} is no report of bnntrain. Give another name, or --force"
+    )
+    assert page.read_text() == "<html>my own notes</html>"
+    program.run("report", run, "--force")
+    sample.read_page(page.read_bytes())
 
 
-def test_the_time_of_a_run_in_words():
-    facts = {"batch_size": 50, "isa": "avx2", "threads": 2, "seconds_per_batch": 0.001}
-    for total, wall, lines in (
-        (0.05, 0.08, ["50 ms in all", "80 ms with evaluation and checkpoints"]),
-        (5.0, 5.1, ["5.0 s in all"]),
-        (7200.0, 9000.0, ["2 h 0 min in all", "2 h 30 min with evaluation and checkpoints"]),
+def test_other_tables_and_pictures_stay(program, run, tmp_path):
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "epochs.csv").write_text("my,own\n1,2\n")
+    line = program.error("report", run, "--csv", tmp_path / "csv")
+    assert "epochs.csv is no report of bnntrain" in line
+    # Nothing was written before all had been looked at.
+    assert sorted(path.name for path in (tmp_path / "csv").iterdir()) == ["epochs.csv"]
+    assert not (run / "report.html").exists()
+
+
+def test_refusals_are_one_line(program, run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for given, words in (
+        ((tmp_path / "none",), "no such run folder"),
+        ((tmp_path / "empty",), "neither a run (no config.yaml) nor a folder of runs"),
+        ((run / "run.json",), "is a file, not a run folder"),
+        ((run, run), "is named twice"),
+        ((run, "-o", tmp_path), "is a folder. Give the name of a file"),
+        ((run, "-o", ""), "an empty name"),
     ):
-        written = time_lines({**facts, "seconds_total": total, "seconds_wall": wall})
-        assert [line.split(", ")[-1].strip() for line in written] == lines
+        assert words in program.error("report", *given)
+    assert "Missing argument" in program.error("report")
 
 
-def test_figures_that_there_are_not():
-    assert mib(None) == times(None, 1.0) == times(1.0, None) == times(1.0, 0) == "-"
-    assert mib(1 << 19, 3) == "0.500"
-    assert times(3.0, 2.0) == "1.50x"
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", "{"),
+        ("run.json", "[]"),
+        ("plan.json", "{}"),
+        ("plan.json", '{"buffers": [{"role": 1, "bytes": "x"}], "total_bytes": 1}'),
+        ("metrics.csv", "epoch,lr\n1\n"),
+        ("memory.dat", "MEM x y\n"),
+        ("power.csv", "t,watts\n1\n"),
+    ],
+)
+def test_a_damaged_file_is_named_in_one_line(program, run, name, content):
+    (run / name).write_text(content)
+    line = program.error("report", run)
+    assert line.startswith(f"RunError: {run / name}: ")
+    assert not (run / "report.html").exists()
+
+
+def test_a_page_that_cannot_be_written(program, run, tmp_path):
+    (tmp_path / "file").write_text("x")
+    page = tmp_path / f"{'x' * 245}.html"
+    line = program.error("report", run, "-o", page, expect=1)
+    assert line == f"WriteError: {page}: cannot be written (File name too long). Give another name"
+    for option, given in (("-o", "file/page.html"), ("--csv", "file"), ("--csv", "file/in/a.csv")):
+        line = program.error("report", run, option, tmp_path / given)
+        assert line == f"UsageError: {tmp_path / 'file'} is no folder. Give another name"
+    assert (tmp_path / "file").read_text() == "x"
+    assert not (run / "report.html").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run"]
+
+
+def test_matplotlib_waits_until_it_is_needed():
+    import subprocess
+    import sys
+
+    code = "import bnntrain.cli.report, sys; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr

@@ -70,9 +70,9 @@ def test_predict_agrees_with_evaluate(program, trained, tmp_path):
         images, labels = arrays["x_test"], arrays["y_test"]
     np.save(tmp_path / "all.npy", images.reshape(-1, 8, 8))
     answers = program.json("predict", trained, tmp_path / "all.npy")
-    hits = sum(answer["label"] == label for answer, label in zip(answers, labels, strict=True))
+    correct = sum(answer["label"] == label for answer, label in zip(answers, labels, strict=True))
     assert [answer["index"] for answer in answers] == list(range(len(labels)))
-    assert 100 * hits / len(labels) == program.json("evaluate", trained)["test_accuracy"]
+    assert 100 * correct / len(labels) == program.json("evaluate", trained)["test_accuracy"]
 
 
 def test_predict_top(program, trained, digit, tmp_path):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from data_makers import picture, write_files, zip_file
 
-from bnntrain import kernels
+from bnntrain import native
 from bnntrain.data.array_source import store_arrays
+from bnntrain.data.batches import BatchReaders
 from bnntrain.data.catalog import describe, find_source, open_dataset
 from bnntrain.data.check import check
-from bnntrain.data.feeds import Feeds
 from bnntrain.data.flat import find_converted
 from bnntrain.errors import DataError, UsageError
 
@@ -52,10 +52,10 @@ def test_all_65536_labels(kit, place):
     dataset = open_dataset(name)
     kit.assert_same(dataset.train, (images, labels))
     assert check(name)["train"]["labels"] == [1] * 65536
-    feeds = Feeds(dataset, 0.0, 0)
+    readers = BatchReaders(dataset, 0.0, 0)
     x, read = np.empty((65536, 1), np.int8), np.empty(65536, np.uint16)
-    feeds.test.read(0, x, read)
-    feeds.close()
+    readers.test.read(0, x, read)
+    readers.close()
     np.testing.assert_array_equal(read, labels[::-1])
     name = write_npz(kit, place, (images, labels + 1), (images, labels))
     with pytest.raises(DataError, match=r"label 65536 of image 65535 .* expected 0 to 65535"):
@@ -145,12 +145,12 @@ def test_batches_of_tiny_images(tmp_path, label_bytes, pixels, rows):
     records["label"] = random.integers(0, 200 if label_bytes == 1 else 65536, 50)
     (tmp_path / "records").write_bytes(records.tobytes())
     file = os.open(tmp_path / "records", os.O_RDONLY)
-    feed = kernels.Feed(
+    reader = native.BatchReader(
         file, offset=0, image_bytes=pixels, label_bytes=label_bytes, classes=65536, total=50,
         first=0, count=50, split_key=None,
     )  # fmt: skip
     x, labels = np.full((rows + 1, pixels), 9, np.int8), np.full(rows + 1, 9, np.uint16)
-    feed.read(50 - rows, x[:rows], labels[:rows])
+    reader.read(50 - rows, x[:rows], labels[:rows])
     os.close(file)
     np.testing.assert_array_equal(x[:rows].astype(int) + 128, records["image"][50 - rows :])
     np.testing.assert_array_equal(labels[:rows], records["label"][50 - rows :])
@@ -160,7 +160,7 @@ def test_batches_of_tiny_images(tmp_path, label_bytes, pixels, rows):
 
 def test_labels_of_other_sizes_are_refused():
     with pytest.raises(ValueError, match="label_bytes: expected 1 or 2, got 3"):
-        kernels.Feed(
+        native.BatchReader(
             -1, offset=0, image_bytes=1, label_bytes=3, classes=5, total=1, first=0, count=1,
             split_key=None,
         )  # fmt: skip

@@ -117,19 +117,27 @@ def pool_max_i32(c: Case) -> None:
     low, high = (-(2**31), 2**31 - 1) if c.extreme else (-2, 2)
     y = c.integers("y", (4 * c.rows, columns), np.int32, low, high)
     flip = c.place("flip", 3 * c.random.integers(0, 2, columns, dtype=np.uint8))
-    out, choice = oracle.pool(y, flip)
+    out, argmax = oracle.pool(y, flip)
     c.output("out", out, np.int32)
-    c.output("choice", oracle.pack(np.pad(choice, ((0, 0), (0, 64 - columns)))), np.uint64)
+    c.output("argmax", oracle.pack(np.pad(argmax, ((0, 0), (0, 64 - columns)))), np.uint64)
+
+
+@case
+def pool_sum_i32(c: Case) -> None:
+    """As large as four of them may be."""
+    low, high = (-(2**29), 2**29 - 1) if c.extreme else (-999, 999)
+    y = c.integers("y", (4 * c.rows, c.columns), np.int32, low, high)
+    c.output("out", y.reshape(c.rows, 4, c.columns).sum(axis=1), np.int32)
 
 
 def _spread(c: Case, values: np.ndarray, dtype: type) -> None:
-    chosen = c.bits("choice", 4 * c.rows, 64)[:, : values.shape[1]]
+    chosen = c.bits("argmax", 4 * c.rows, 64)[:, : values.shape[1]]
     c.output("out", np.where(chosen, np.repeat(values, 4, axis=0), 0), dtype)
 
 
 @case
 def pool_spread_i8(c: Case) -> None:
-    """Any choice, none and several of a window as well."""
+    """Any argmax, none and several of a window as well."""
     _spread(c, c.integers("values", (c.rows, min(c.columns, 64)), np.int8, -128, 127), np.int8)
 
 

@@ -166,11 +166,11 @@ def softmax_f32(c: Case) -> None:
     z = c.reals("z", (c.rows, max(c.columns, 1)), 5.0)
     labels = c.place("labels", c.random.integers(0, z.shape[1], c.rows, dtype=np.uint16))
     c.options["smoothing"] = smoothing = float(c.random.choice([0.0, 0.125]))
-    gradient, loss, hit = oracle.softmax(z, labels, smoothing)
+    gradient, loss, correct = oracle.softmax(z, labels, smoothing)
     # A sum of n float32 terms; the rest is a few roundings of numbers below 1 (loss: 64).
     c.output("gradient", gradient, F32, tolerance=(z.shape[1] + 8) * 6e-8)
     c.output("loss", loss, np.float64, tolerance=(z.shape[1] + 64) * 6e-8)
-    c.output("hit", hit, np.uint8)
+    c.output("correct", correct, np.uint8)
 
 
 @case

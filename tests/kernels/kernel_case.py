@@ -1,7 +1,7 @@
 """One case per operation: operands in every memory layout, and what must be in them afterwards.
 
 A case passes its arrays by name, so that tests can also damage them one at a time. `CASES` has
-every operation of the build, from the case files of the rooms; a test fails when one is missing.
+every operation of the build, from the case files of the folders; a test fails when one is missing.
 """
 
 from __future__ import annotations

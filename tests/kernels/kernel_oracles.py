@@ -41,11 +41,11 @@ def lookup_part(a: np.ndarray, part: str) -> np.ndarray:
 
 
 def pool(y: np.ndarray, flip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (largest, choice) of each four rows; the smallest where `flip`, the first if equal."""
+    """Return (largest, argmax) of each four rows; the smallest where `flip`, the first if equal."""
     windows = y.reshape(len(y) // 4, 4, y.shape[1]).astype(np.int64)
     place = np.where(flip, -windows, windows).argmax(axis=1)
-    choice = np.arange(4)[None, :, None] == place[:, None, :]
-    return np.take_along_axis(windows, place[:, None, :], 1)[:, 0], choice.reshape(y.shape)
+    argmax = np.arange(4)[None, :, None] == place[:, None, :]
+    return np.take_along_axis(windows, place[:, None, :], 1)[:, 0], argmax.reshape(y.shape)
 
 
 def splitmix64(state: int) -> tuple[int, int]:
@@ -226,7 +226,7 @@ def optimise(
 def softmax(
     z: np.ndarray, labels: np.ndarray, smoothing: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (gradient, loss, hit) of a batch in float64."""
+    """Return (gradient, loss, correct) of a batch in float64."""
     rows, classes = z.shape
     shifted = z.astype(np.float64) - z.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -108,7 +108,7 @@ def test_an_unknown_part_is_refused() -> None:
 def test_more_than_a_word_of_columns_is_refused(op: str) -> None:
     trial = Case(op, columns=64)
     for name, array in trial.operands.items():
-        if name != "choice":
+        if name != "argmax":
             trial.operands[name] = np.repeat(array, 2, axis=-1)
     with pytest.raises(ValueError, match="expected at most 64 columns, got 128"):
         trial.run(None)
@@ -120,7 +120,17 @@ def test_pooling_in_place(isa: str, columns: int) -> None:
     trial = Case("pool_max_i32", 9, columns, layout=LAYOUTS["strided"], seed=columns)
     y = trial.operands["y"]
     wanted = np.concatenate([trial.expected["out"], y[9:]])
-    kernels.pool_max_i32(y, trial.operands["flip"], y[:9], trial.operands["choice"], isa=isa)
+    kernels.pool_max_i32(y, trial.operands["flip"], y[:9], trial.operands["argmax"], isa=isa)
     np.testing.assert_array_equal(y[:9], wanted[:9])
     np.testing.assert_array_equal(y[9:], wanted[9:])
-    np.testing.assert_array_equal(trial.operands["choice"], trial.expected["choice"])
+    np.testing.assert_array_equal(trial.operands["argmax"], trial.expected["argmax"])
+
+
+@each_isa("pool_sum_i32")
+@pytest.mark.parametrize("columns", [1, 7, 8, 16, 63, 64, 65])
+def test_summing_in_place(isa: str, columns: int) -> None:
+    trial = Case("pool_sum_i32", 9, columns, layout=LAYOUTS["strided"], seed=columns)
+    y = trial.operands["y"]
+    wanted = np.concatenate([trial.expected["out"], y[9:]])
+    kernels.pool_sum_i32(y, y[:9], isa=isa)
+    np.testing.assert_array_equal(y, wanted)

@@ -25,7 +25,7 @@ def batch(rows: int, classes: int, spread: float = 4.0) -> tuple[np.ndarray, np.
 def results(
     z: np.ndarray, labels: np.ndarray, type_: str = "float32", threads: int = 1, isa: str = SETS[0]
 ) -> tuple[float, int, np.ndarray, np.ndarray]:
-    """Return loss, hits, gradient and scale of a batch."""
+    """Return loss, correct, gradient and scale of a batch."""
     gradient, scale = np.zeros(z.shape, type_), np.zeros(2, np.float32)
     loss = kernels.Loss(
         logits=z.copy(), labels=labels, smoothing=0.1, gradient=gradient, type=type_,
@@ -40,9 +40,9 @@ def results(
 )
 def test_many_classes_against_float64(isa: str, rows: int, classes: int) -> None:
     z, labels = batch(rows, classes)
-    loss, hits, gradient, _ = results(z, labels, isa=isa)
+    loss, correct, gradient, _ = results(z, labels, isa=isa)
     expected, losses, right = softmax(z, labels, 0.1)
-    assert hits == right.sum() >= 1
+    assert correct == right.sum() >= 1
     # Sums of at most 256 terms are float32, whatever the number of classes.
     np.testing.assert_allclose(loss, losses.sum(), rtol=2e-6)
     np.testing.assert_allclose(gradient, expected, rtol=3e-5, atol=1e-9)

@@ -106,9 +106,9 @@ def _two_classes(difference: np.ndarray, isa: str) -> tuple[np.ndarray, np.ndarr
     """Return (p of the second class, loss of the first) for logits (0, -difference)."""
     rows = difference.size
     z = np.stack([np.zeros(rows, np.float32), -difference], axis=1)
-    gradient, loss, hit = np.zeros_like(z), np.zeros(rows), np.zeros(rows, np.uint8)
-    kernels.softmax_f32(z, np.zeros(rows, np.uint16), gradient, loss, hit, isa=isa)
-    assert hit.all()
+    gradient, loss, correct = np.zeros_like(z), np.zeros(rows), np.zeros(rows, np.uint8)
+    kernels.softmax_f32(z, np.zeros(rows, np.uint16), gradient, loss, correct, isa=isa)
+    assert correct.all()
     return gradient[:, 1].astype(np.float64), loss
 
 
@@ -133,8 +133,8 @@ def test_exp_of_very_small_numbers_is_0(isa: str) -> None:
 def test_log_of_the_number_of_classes(isa: str, classes: int) -> None:
     """Equal logits: the loss is log(classes) whatever they are, to the precision of a double."""
     z = np.full((1, classes), 3.25, np.float32)
-    loss, hit = np.zeros(1), np.zeros(1, np.uint8)
-    kernels.softmax_f32(z, np.zeros(1, np.uint16), None, loss, hit, isa=isa)
+    loss, correct = np.zeros(1), np.zeros(1, np.uint8)
+    kernels.softmax_f32(z, np.zeros(1, np.uint16), None, loss, correct, isa=isa)
     np.testing.assert_allclose(loss[0], np.log(classes), rtol=1e-12, atol=1e-15)
 
 
@@ -142,9 +142,9 @@ def test_log_of_the_number_of_classes(isa: str, classes: int) -> None:
 def test_the_gradient_may_replace_the_logits(isa: str) -> None:
     z = np.random.default_rng(5).standard_normal((9, 10)).astype(np.float32)
     labels, gradient = np.arange(9, dtype=np.uint16), np.zeros_like(z)
-    losses, hits = np.zeros((2, 9)), np.zeros((2, 9), np.uint8)
-    kernels.softmax_f32(z, labels, gradient, losses[0], hits[0], smoothing=0.1, isa=isa)
-    kernels.softmax_f32(z, labels, z, losses[1], hits[1], smoothing=0.1, isa=isa)
+    losses, correct = np.zeros((2, 9)), np.zeros((2, 9), np.uint8)
+    kernels.softmax_f32(z, labels, gradient, losses[0], correct[0], smoothing=0.1, isa=isa)
+    kernels.softmax_f32(z, labels, z, losses[1], correct[1], smoothing=0.1, isa=isa)
     assert z.tobytes() == gradient.tobytes()
     assert losses[0].tobytes() == losses[1].tobytes()
 
@@ -152,6 +152,6 @@ def test_the_gradient_may_replace_the_logits(isa: str) -> None:
 @each_isa("softmax_f32")
 def test_the_first_of_equal_logits_is_the_prediction(isa: str) -> None:
     z = np.array([[1, 2, 2], [1, 2, 2]], np.float32)
-    hit = np.zeros(2, np.uint8)
-    kernels.softmax_f32(z, np.array([1, 2], np.uint16), None, np.zeros(2), hit, isa=isa)
-    assert hit.tolist() == [1, 0]
+    correct = np.zeros(2, np.uint8)
+    kernels.softmax_f32(z, np.array([1, 2], np.uint16), None, np.zeros(2), correct, isa=isa)
+    assert correct.tolist() == [1, 0]

@@ -23,7 +23,7 @@ typedef void bnn_twice_i32_fn(const int32_t *values BNN_SHAPE(rows, columns), si
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Path:
+def folders(tmp_path: Path) -> Path:
     """Headers and lists of the kernels, with an operation more."""
     for path in [*ROOT.glob("*.inc"), *ROOT.glob("*/*.inc"), *ROOT.glob("*/*.h")]:
         copy = tmp_path / path.relative_to(ROOT)
@@ -43,8 +43,8 @@ def test_every_operation_of_the_build_has_a_signature() -> None:
     assert {one.op: tuple(one.sizes) for one in read_signatures()} == kernels.call_sizes()
 
 
-def test_an_operation_is_declared_bound_and_counted_from_its_header_alone(rooms: Path) -> None:
-    signatures = read_signatures(rooms)
+def test_an_operation_is_declared_bound_and_counted_from_its_header_alone(folders: Path) -> None:
+    signatures = read_signatures(folders)
     one = next(one for one in signatures if one.op == "twice_i32")
     assert one.header == "real/real.h"
     assert one.sizes == ["rows", "columns"]
@@ -73,17 +73,17 @@ def test_an_operation_is_declared_bound_and_counted_from_its_header_alone(rooms:
     ],
 )  # fmt: skip
 def test_headers_without_what_is_needed_are_refused(
-    rooms: Path, before: str, after: str, problem: str
+    folders: Path, before: str, after: str, problem: str
 ) -> None:
-    path = rooms / "real" / "real.h"
+    path = folders / "real" / "real.h"
     path.write_text(path.read_text().replace(before, after))
     with pytest.raises(SignatureError) as caught:
-        read_signatures(rooms)
+        read_signatures(folders)
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_shared_stride_is_the_same_for_all() -> None:
-    """Momenta lie as their weights do: the kernel is given one stride for both."""
+    """Moments lie as their weights do: the kernel is given one stride for both."""
     signature = next(one for one in read_signatures() if one.op == "update_sign_momentum_i8")
     assert [one.stride for one in signature.arrays] == ["stride", "stride", "g_stride"]

@@ -86,12 +86,12 @@ def test_largest_integer_step() -> None:
     latent, gradient = np.zeros((1, 1), np.int8), np.ones((1, 1), np.int32)
     for start, beta, bound in [(0, 29491, 2130706432 // 13), (127, 29491, 2**24), (0, 0, 2**24)]:
         momentum = np.full((1, 1), start, np.int8)
-        with pytest.raises(ValueError, match=f"rate: expected at most {bound} with momenta up to"):
+        with pytest.raises(ValueError, match=f"rate: expected at most {bound} with moments up to"):
             kernels.update_sign_momentum_i8(
                 latent, momentum, gradient, beta=beta, rate=bound + 1, key=0
             )
         kernels.update_sign_momentum_i8(latent, momentum, gradient, beta=beta, rate=bound, key=0)
-    with pytest.raises(ValueError, match=f"rate: expected at most {2**24} with momenta up to 127"):
+    with pytest.raises(ValueError, match=f"rate: expected at most {2**24} with moments up to 127"):
         kernels.update_sign_i8(latent, gradient, rate=2**24 + 1, key=0)
 
 
@@ -109,7 +109,7 @@ F32, F16, I8 = (np.zeros((2, 3), kind) for kind in (np.float32, np.float16, np.i
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "momenta", "message"),
+    ("optimizer", "moments", "message"),
     [
         (
             "adamw",
@@ -135,11 +135,11 @@ F32, F16, I8 = (np.zeros((2, 3), kind) for kind in (np.float32, np.float16, np.i
         ),
     ],
 )
-def test_momenta_that_do_not_fit(optimizer: str, momenta: tuple, message: str) -> None:
+def test_moments_that_do_not_fit(optimizer: str, moments: tuple, message: str) -> None:
     latent = np.zeros((2, 3), np.float32)
     with pytest.raises(ValueError, match=message):
         kernels.update_real(
-            latent, *momenta, latent.copy(), optimizer=optimizer, range=1.0, learning_rate=0.1
+            latent, *moments, latent.copy(), optimizer=optimizer, range=1.0, learning_rate=0.1
         )
 
 

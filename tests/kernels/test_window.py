@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bnntrain import kernels
 
-POOLS = ("none", "before_norm", "before_sign", "after_sign")
+BEFORE_NORM = ("before_norm", "average_before_norm")
+POOLS = ("none", *BEFORE_NORM, "before_sign", "after_sign")
 
 
 def ordered(height: int, width: int, pool: str) -> list[tuple[int, int]]:
@@ -22,7 +23,7 @@ def ordered(height: int, width: int, pool: str) -> list[tuple[int, int]]:
         for dy in (0, 1)
         for dx in (0, 1)
     ]
-    if pool == "before_norm":
+    if pool in BEFORE_NORM:
         return windows
     right = [(y, width - 1) for y in range(height // 2 * 2)] if width % 2 else []
     bottom = [(height - 1, x) for x in range(width)] if height % 2 else []
@@ -46,13 +47,13 @@ def test_places(height, width, kernel, stride, pad_top, pad_left, pool, sticks_o
     places = ordered(out_height, out_width, pool)
     corners = [(y * stride - pad_top, x * stride - pad_left) for y, x in places]
     assert window.positions == len(places)
-    sites = np.full((len(places), 2), -99, "int32")
-    window.sites(sites)
-    assert sites.tolist() == [list(corner) for corner in corners]
+    origins = np.full((len(places), 2), -99, "int32")
+    window.origins(origins)
+    assert origins.tolist() == [list(corner) for corner in corners]
 
     windows = (out_height // 2) * (out_width // 2)
     assert window.windows == (0 if pool == "none" else windows)
-    assert window.norm_positions == (windows if pool == "before_norm" else len(places))
+    assert window.norm_positions == (windows if pool in BEFORE_NORM else len(places))
     assert window.out_positions == (len(places) if pool == "none" else windows)
 
     expected = np.full((height * width, kernel * kernel), -1, "int32")

@@ -1,4 +1,4 @@
-"""The meter as a run uses it: a thread, marks from outside, failures of every kind."""
+"""The meter as a run uses it: a thread, phases from outside, failures of every kind."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Fake:
 def measure(source, path=None):
     meter = EnergyMeter(source, 0.001, path)
     meter.start()
-    meter.mark("forward")
+    meter.begin_phase("forward")
     assert source.seen.wait(30)
     return meter.stop()
 
@@ -102,7 +102,7 @@ def test_what_no_machine_takes_is_no_figure(watts, words):
     clock = Clock(0.0)
     meter = EnergyMeter(Fake(answers[0]), 1.0, None, clock=clock)
     meter.begin()
-    meter.mark("forward")
+    meter.begin_phase("forward")
     for power in answers:
         meter.source.answer = power
         meter.step()
@@ -113,7 +113,7 @@ def test_what_no_machine_takes_is_no_figure(watts, words):
     assert (got["available"], got["joules"], meter.failure) == (False, None, got["reason"])
 
 
-def test_stop_twice_and_without_a_mark():
+def test_stop_twice_and_without_a_phase():
     meter = EnergyMeter(Fake(Power(1.0)), 0.001, None)
     meter.start()
     assert meter.stop() is meter.stop()
@@ -149,28 +149,28 @@ def test_a_resumed_run_continues_the_file(tmp_path):
 
 
 def test_memory_does_not_grow_with_the_run():
-    """Neither samples nor passed marks are kept."""
+    """Neither samples nor passed events are kept."""
     integral = Integral(1.0)
     integral.start = 0.0
     for number in range(10_000):
-        integral.marks.add("forward" if number % 2 else "backward", number * 0.1)
+        integral.trace.add("forward" if number % 2 else "backward", number * 0.1)
         integral.add(number * 0.1 + 0.05, Power(2.0))
-    assert integral.marks.waiting == 0
+    assert integral.trace.waiting == 0
     assert len(integral.phases) == 2
 
 
-def test_marks_are_not_kept_after_the_meter_is_lost():
+def test_events_are_not_kept_after_the_meter_is_lost():
     class Gone(Fake):
         def read(self):
             raise MeterLost("unplugged")
 
     meter = EnergyMeter(Gone(Power(1.0)), 0.001, None)
-    marks = meter._integral.marks
+    trace = meter._integral.trace
     meter.begin()
     assert not meter.step()
     for _ in range(1000):
-        meter.mark("forward")
-    assert marks.waiting == 0
+        meter.begin_phase("forward")
+    assert trace.waiting == 0
     assert not meter.stop().available
 
 
@@ -181,13 +181,13 @@ PHASES = ["load", "forward", "backward", "idle_before"]
     samples=st.lists(
         st.tuples(st.floats(0.001, 0.9), st.floats(0, 20)), min_size=2, max_size=40
     ),
-    marks=st.lists(st.tuples(st.floats(0, 20), st.sampled_from(PHASES)), max_size=30),
+    events=st.lists(st.tuples(st.floats(0, 20), st.sampled_from(PHASES)), max_size=30),
 )
-def test_phases_add_up_to_the_whole_wherever_the_marks_are(samples, marks):
+def test_phases_add_up_to_the_whole_wherever_they_begin(samples, events):
     integral = Integral(1.0)
     integral.start = 0.0
-    for at, phase in sorted(marks):
-        integral.marks.add(phase, at)
+    for at, phase in sorted(events):
+        integral.trace.add(phase, at)
     now, last, total = 0.0, None, 0.0
     for gap, watts in samples:
         integral.add(now, Power(watts))
@@ -203,8 +203,8 @@ def test_phases_add_up_to_the_whole_wherever_the_marks_are(samples, marks):
 def test_an_edge_within_an_interval_is_interpolated():
     integral = Integral(1.0)
     integral.start = 0.0
-    integral.marks.add("load", 0.0)
-    integral.marks.add("forward", 0.25)
+    integral.trace.add("load", 0.0)
+    integral.trace.add("forward", 0.25)
     integral.add(0.0, Power(0.0))
     integral.add(1.0, Power(8.0))
     assert integral.phases["load"].joules == pytest.approx(0.25 * 1.0)
@@ -237,6 +237,6 @@ def test_energy_so_far():
     for _ in range(5):
         meter.step()
         clock.sleep(1.0)
-    meter.mark("idle_before")
+    meter.begin_phase("idle_before")
     assert meter.so_far(["other"]) == Phase(pytest.approx(4.0), pytest.approx(8.0), 5)
     assert meter.so_far(["load", "forward"]) == Phase()

@@ -167,8 +167,8 @@ def test_a_negative_baseline_makes_no_net_energy(bench):
     """Less than nothing before the run would make its energy above idle larger than all of it."""
     board = bench(Pulse(-0.3, 0.8, 3.0, 60.0))
     names = {0.01: "idle_before", 3.1: "forward"}
-    marks = {at: lambda meter, name=name: meter.mark(name) for at, name in names.items()}
-    record, _, _ = board.record(10, events=marks)
+    events = {at: lambda meter, name=name: meter.begin_phase(name) for at, name in names.items()}
+    record, _, _ = board.record(10, events=events)
     got = record.to_json()
     assert "negative (other, idle_before)" in got["reason"]
     assert (got["available"], got["net_joules"], got["idle_watts_before"]) == (False, None, None)
@@ -189,13 +189,13 @@ def test_averaging_slower_than_sampling_is_told(bench):
 
 def test_short_phases_are_told(bench):
     board = bench(Constant(0.8))
-    marks = {}
+    events = {}
     for number in range(100):
-        marks[1 + number * 0.03] = lambda meter: meter.mark("forward")
-        marks[1.01 + number * 0.03] = lambda meter: meter.mark("backward")
-    marks[5.0] = lambda meter: meter.mark("update")
-    marks[5.2] = lambda meter: meter.mark("evaluate")
-    record, _, _ = board.record(8, 0.05, marks)
+        events[1 + number * 0.03] = lambda meter: meter.begin_phase("forward")
+        events[1.01 + number * 0.03] = lambda meter: meter.begin_phase("backward")
+    events[5.0] = lambda meter: meter.begin_phase("update")
+    events[5.2] = lambda meter: meter.begin_phase("evaluate")
+    record, _, _ = board.record(8, 0.05, events)
     text = " ".join(record.warnings)
     assert "shorter than 2 samples at a time: forward, backward." in text
     assert "fewer than 10 samples: update (" in text

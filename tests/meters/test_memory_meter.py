@@ -53,12 +53,12 @@ def test_a_peak_is_seen_and_mprof_prints_it(tmp_path):
     meter = MemoryMeter(NEVER, path)
     meter.start()
     meter.begin_epoch()
-    meter.mark("load")
-    meter.mark("forward")
+    meter.begin_phase("load")
+    meter.begin_phase("forward")
     block = b"\1" * (64 * MIB)
-    meter.mark("backward")
+    meter.begin_phase("backward")
     del block
-    meter.mark("update")
+    meter.begin_phase("update")
     meter.end_epoch()
     record = meter.stop()
     assert record.peak_bytes - record.start_bytes > 60 * MIB
@@ -92,20 +92,20 @@ def test_any_course_of_a_run_gives_well_formed_brackets(steps, tmp_path_factory)
         elif step == "batch":
             batches += 1
             for phase in STEP_PHASES:
-                meter.mark(phase)
+                meter.begin_phase(phase)
                 expected[phase] += batches <= BRACKETED_BATCHES
-            meter.mark("other")
+            meter.begin_phase("other")
         elif step not in ("begin", "end"):
-            meter.mark(step)
-            meter.mark("other")
+            meter.begin_phase(step)
+            meter.begin_phase("other")
             expected[step] = expected.get(step, 0) + 1
     record = meter.stop()
     found = read(path)
     brackets = found["func_timestamp"]
-    marked = Counter(line.split()[1] for line in path.read_text().splitlines()
+    bracketed = Counter(line.split()[1] for line in path.read_text().splitlines()
                      if line.startswith(("FUNC ", "SPAN ")))  # fmt: skip
     for phase, count in {**expected, "epoch": epochs}.items():
-        assert marked[phase] == count, phase
+        assert bracketed[phase] == count, phase
         # The legend of mprof's plot has a line for each of these.
         assert len(brackets.get(phase, [])) == min(count, SHOWN), phase
     for phase, count in expected.items():
@@ -143,7 +143,7 @@ def test_a_full_disk_ends_the_file_and_not_the_meter(tmp_path):
     reason = "memory.dat could not be written (No space left on device); it ends early"
     assert meter.trouble == reason
     meter.begin_epoch()
-    meter.mark("load")
+    meter.begin_phase("load")
     record = meter.stop()
     assert record.warnings == [meter.trouble]
     assert record.available
@@ -167,9 +167,9 @@ def test_memory_profiler_reads_every_kind(tmp_path, kind):
     path = tmp_path / "memory.dat"
     meter = MemoryMeter(NEVER, path, make_reader=lambda: MemoryProfiler(kind))
     meter.start()
-    meter.mark("forward")
+    meter.begin_phase("forward")
     block = b"\1" * (64 * MIB)
-    meter.mark("backward")
+    meter.begin_phase("backward")
     del block
     record = meter.stop()
     assert (record.backend, record.kind, record.children) == ("memory-profiler", kind, False)
@@ -244,7 +244,7 @@ def test_a_reader_that_fails_in_mid_run_is_told_and_does_not_end_it(tmp_path, go
     for _ in range(2):
         meter.begin_epoch()
         for phase in (*STEP_PHASES, "evaluate", "other"):
-            meter.mark(phase)
+            meter.begin_phase(phase)
         meter.end_epoch()
     record = meter.stop()
     assert reader.is_closed
@@ -263,7 +263,7 @@ def test_mprof_plots_it(tmp_path):
     meter.start()
     meter.begin_epoch()
     for phase in (*STEP_PHASES, "evaluate", "checkpoint"):
-        meter.mark(phase)
+        meter.begin_phase(phase)
     meter.end_epoch()
     meter.stop()
     for flame in ([], ["--flame"]):

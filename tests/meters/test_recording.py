@@ -67,12 +67,12 @@ def record(tmp_path):
 
 
 def batch(recording, source=None) -> None:
-    """Mark one batch, in each phase of which the meter is read."""
+    """Go through one batch, in each phase of which the meter is read."""
     for phase in STEP_PHASES:
-        recording.mark(phase)
+        recording.begin_phase(phase)
         if source is not None:
             source.wait(2)
-    recording.mark("other")
+    recording.begin_phase("other")
 
 
 def test_joules_by_batch_image_and_epoch(record, source):
@@ -80,7 +80,7 @@ def test_joules_by_batch_image_and_epoch(record, source):
     recording.begin_epoch()
     for _ in range(3):
         batch(recording, source)
-    recording.mark("evaluate")
+    recording.begin_phase("evaluate")
     source.wait(3)
     epoch = recording.training_joules()
     recording.end_epoch()
@@ -124,7 +124,7 @@ def test_the_rest_of_an_epoch_is_no_epoch(record, source):
     recording.begin_epoch(is_whole=False)
     for _ in range(10):
         batch(recording, source)
-    recording.mark("evaluate")
+    recording.begin_phase("evaluate")
     source.wait(3)
     assert recording.training_joules() is None
     recording.stop(10, 10)
@@ -182,7 +182,7 @@ def test_a_meter_that_is_lost_is_reported_once(record, source):
 
 def test_neither_meter(record, tmp_path):
     recording = record(memory=False)
-    assert recording.mark is ignore
+    assert recording.begin_phase is ignore
     recording.begin_epoch()
     batch(recording)
     recording.end_epoch()
@@ -225,7 +225,7 @@ def test_figures_of_earlier_processes_are_kept_in_order():
 
 
 @pytest.mark.parametrize("options", [{}, {"energy": "replay", "interval": 0.01}])
-def test_marks_do_not_pile_up(record, source, options):
+def test_events_do_not_pile_up(record, source, options):
     """Without a meter that adds them up, and with one that is lost in mid-run."""
     recording = record(**options)
     recording.begin_epoch()
@@ -236,5 +236,5 @@ def test_marks_do_not_pile_up(record, source, options):
             source.readings.acquire(timeout=0.01)
     for _ in range(1000):
         batch(recording)
-    assert recording._marks.waiting == 0
+    assert recording._trace.waiting == 0
     recording.stop(1000, 10)

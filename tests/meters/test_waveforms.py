@@ -93,16 +93,16 @@ def test_any_slow_square(base, step, hertz, duty, rate):
 
 
 def test_phases_share_the_energy_at_their_edges(bench):
-    """3 s at 0.5 A, 4 s at 2 A, 3 s at 0.5 A: the marks stand where the current changes."""
+    """3 s at 0.5 A, 4 s at 2 A, 3 s at 0.5 A: phases begin where the current changes."""
     board = bench(Pulse(0.5, 2.0, 0, 0), averaging=4)
     begin = board.clock()
     board.chip.amps.start, board.chip.amps.end = begin + 3, begin + 7
-    marks = {
-        0.0: lambda meter: meter.mark("load"),
-        3.0: lambda meter: meter.mark("forward"),
-        7.0: lambda meter: meter.mark("checkpoint"),
+    events = {
+        0.0: lambda meter: meter.begin_phase("load"),
+        3.0: lambda meter: meter.begin_phase("forward"),
+        7.0: lambda meter: meter.begin_phase("checkpoint"),
     }
-    record, _, _ = board.record(10, 0.02, marks)
+    record, _, _ = board.record(10, 0.02, events)
     for name, seconds, watts in (("load", 3, 2.5), ("forward", 4, 10.0), ("checkpoint", 3, 2.5)):
         phase = record.phases[name]
         assert phase.seconds == pytest.approx(seconds, abs=0.03), name
@@ -117,12 +117,12 @@ def test_net_energy_is_that_above_the_baseline(bench):
     board = bench(Pulse(0.6, 1.6, 0, 0))
     begin = board.clock()
     board.chip.amps.start, board.chip.amps.end = begin + 10, begin + 30
-    marks = {
-        0.0: lambda meter: meter.mark("idle_before"),
-        10.0: lambda meter: meter.mark("forward"),
-        30.0: lambda meter: meter.mark("idle_after"),
+    events = {
+        0.0: lambda meter: meter.begin_phase("idle_before"),
+        10.0: lambda meter: meter.begin_phase("forward"),
+        30.0: lambda meter: meter.begin_phase("idle_after"),
     }
-    record, _, _ = board.record(40, 0.05, marks)
+    record, _, _ = board.record(40, 0.05, events)
     got = record.to_json()
     assert got["idle_watts_before"] == pytest.approx(3.0, rel=WITHIN)
     assert got["idle_watts_after"] == pytest.approx(3.0, rel=2 * WITHIN)
@@ -134,11 +134,11 @@ def test_net_energy_is_that_above_the_baseline(bench):
 
 def test_idle_that_drifts_is_told(bench):
     board = bench(Ramp(0.5, 0.01))
-    marks = {
-        0.0: lambda meter: meter.mark("idle_before"),
-        10.0: lambda meter: meter.mark("forward"),
-        30.0: lambda meter: meter.mark("idle_after"),
+    events = {
+        0.0: lambda meter: meter.begin_phase("idle_before"),
+        10.0: lambda meter: meter.begin_phase("forward"),
+        30.0: lambda meter: meter.begin_phase("idle_after"),
     }
-    record, _, _ = board.record(40, 0.05, marks)
+    record, _, _ = board.record(40, 0.05, events)
     assert record.drift_watts == pytest.approx(0.01 * 30 * 5, rel=0.02)
     assert any("idle power moved by +1.5" in text for text in record.warnings)

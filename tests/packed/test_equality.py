@@ -156,7 +156,7 @@ def test_weights_lie_in_the_arena_once():
 CONVOLUTIONS = st.fixed_dictionaries({
     "channels": st.sampled_from([1, 3, 63, 64, 65, 130]), "kernel": st.integers(1, 4),
     "stride": st.sampled_from([1, 2]), "padding": st.sampled_from(["same", "valid"]),
-    "pool": st.sampled_from(POOLS),
+    "pool": st.sampled_from(list(POOLS)),
 })  # fmt: skip
 
 

@@ -99,13 +99,13 @@ def check_outputs(t: Trace, method: Method, z: np.ndarray, bound: np.ndarray) ->
 
 
 def check_loss(
-    t: Trace, method: Method, labels: np.ndarray, smoothing: float, loss: float, hits: int
+    t: Trace, method: Method, labels: np.ndarray, smoothing: float, loss: float, correct: int
 ) -> None:
-    """Check loss, hits and the gradient of the logits, from the logits that the last block left."""
+    """Check loss, correct and gradient of the logits, from the logits that the last block left."""
     logits = t.kept["out"].astype(float)
     wanted, gradient = reference.cross_entropy(logits, labels, smoothing)
     assert abs(loss - wanted) <= 1e-6 * (abs(wanted) + len(labels))
-    assert hits == int((logits.argmax(axis=1) == labels).sum())
+    assert correct == int((logits.argmax(axis=1) == labels).sum())
     # exp's polynomial: 2e-7 relative; the sum over classes adds a few units.
     error = 1e-6 * np.abs(gradient) + 4e-7
     if method.gradient != "int8":
@@ -299,7 +299,7 @@ def real_update(
     )
     moments = [
         t.state[f"momentum{i}"].astype(float) / UNITS[method.momentum] * unit**i
-        for i in range(1, method.momenta + 1)
+        for i in range(1, method.moments + 1)
     ]
     match method.optimizer:
         case "adam":
@@ -396,14 +396,14 @@ def check_step(
     traces: list[Trace],
     labels: np.ndarray,
     loss: float,
-    hits: int,
+    correct: int,
     step: int,
     rate: float,
     smoothing: float,
 ) -> None:
     """Check a whole traced step."""
     method = program.method
-    check_loss(traces[-1], method, labels, smoothing, loss, hits)
+    check_loss(traces[-1], method, labels, smoothing, loss, correct)
     for number, trace in enumerate(traces):
         n = check_forward(trace, method, step == 0)
         check_norm_gradient(trace, n, program, number, step)

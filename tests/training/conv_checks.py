@@ -28,7 +28,7 @@ def check_step(
     traces: list[Trace],
     labels: np.ndarray,
     loss: float,
-    hits: int,
+    correct: int,
     step: int,
     rate: float,
     smoothing: float,
@@ -36,7 +36,7 @@ def check_step(
 ) -> None:
     """Check a whole traced step; in a `degenerate` one all of dW may be what rounding left of 0."""
     method = program.method
-    checks.check_loss(traces[-1], method, labels, smoothing, loss, hits)
+    checks.check_loss(traces[-1], method, labels, smoothing, loss, correct)
     check_handover(traces)
     for number, trace in enumerate(traces):
         if trace.geometry is None:
@@ -78,10 +78,10 @@ def check_forward(t: Trace, method: Method, first_step: bool) -> conv.State:
     n, pool = state.normalised, t.geometry.pool
     bound = checks.z_bound(n)
     if pool == "after_sign":
-        # Rounding may decide the choice where z is not 0 and yet closer to it than this.
+        # Rounding may decide the argmax where z is not 0 and yet closer to it than this.
         assert np.all((n.z == 0) | (np.abs(n.z) > 1e-5 * bound))
     if pool in ("before_sign", "after_sign"):
-        bound = conv.pick(bound.reshape(state.y.shape), state.choice)
+        bound = conv.pick(bound.reshape(state.y.shape), state.argmax)
     checks.check_statistics(t, n, first_step)
     checks.check_outputs(t, method, rows(state.z), rows(bound))
     return state
@@ -100,7 +100,7 @@ def check_norm_gradient(
     method, geometry = program.method, t.geometry
     g = checks.incoming(t, rows(state.z), method)
     if geometry.pool in ("before_sign", "after_sign"):
-        g = rows(conv.spread(g.reshape(state.z.shape), state.choice, geometry.product))
+        g = rows(conv.spread(g.reshape(state.z.shape), state.argmax, geometry.product))
     wanted, bound = checks.check_parameter_gradients(t, state.normalised, g)
     if method.gradient == "int8":
         limit = 31 if method.gradient_bits == 6 else 127
@@ -117,8 +117,8 @@ def check_norm_gradient(
     seen = state.z if geometry.pool == "before_norm" else state.y
     dy, error = dy.reshape(seen.shape), error.reshape(seen.shape)
     if geometry.pool == "before_norm":
-        dy = conv.spread(dy, state.choice, geometry.product)
-        error = conv.spread(error, state.choice, geometry.product)
+        dy = conv.spread(dy, state.argmax, geometry.product)
+        error = conv.spread(error, state.argmax, geometry.product)
     return dy, error
 
 

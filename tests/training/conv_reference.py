@@ -10,7 +10,7 @@ Within a window the first of equals wins, in scan order. It stands
 
 * ``before_norm``: on y. Batch norm sees the chosen y alone.
 * ``before_sign``: on z. Batch norm sees every y.
-* ``after_sign``: on sgn(z). Batch norm sees every y; the choice is the first +1, or else the first.
+* ``after_sign``: on sgn(z). Batch norm sees every y; the argmax is the first +1, or else the first.
 
 In each case the block's output is the sign of the z that was chosen, and the gradient goes through
 that z alone. Everything is a plain loop over positions and taps; nothing is fast.
@@ -156,17 +156,17 @@ def first_largest(tensor: np.ndarray) -> np.ndarray:
     return windows(tensor).argmax(axis=3)
 
 
-def pick(tensor: np.ndarray, choice: np.ndarray) -> np.ndarray:
+def pick(tensor: np.ndarray, argmax: np.ndarray) -> np.ndarray:
     """Return each window's chosen value."""
-    return np.take_along_axis(windows(tensor), choice[:, :, :, None], axis=3)[:, :, :, 0]
+    return np.take_along_axis(windows(tensor), argmax[:, :, :, None], axis=3)[:, :, :, 0]
 
 
-def spread(pooled: np.ndarray, choice: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a tensor of `size` positions with each pooled value at its choice, 0 elsewhere."""
+def spread(pooled: np.ndarray, argmax: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a tensor of `size` positions with each pooled value at its argmax, 0 elsewhere."""
     found = np.zeros((len(pooled), *size, pooled.shape[3]), pooled.dtype)
     for r, c in np.ndindex(pooled.shape[1:3]):
         for number, (i, j) in enumerate(WINDOW):
-            chosen = choice[:, r, c] == number
+            chosen = argmax[:, r, c] == number
             found[:, 2 * r + i, 2 * c + j] = np.where(chosen, pooled[:, r, c], 0)
     return found
 
@@ -190,7 +190,7 @@ class State:
     """A block's forward pass.
 
     `y` is the product at every position, `normalised` the batch norm of the rows that it sees
-    (chosen ones with ``before_norm``, else all, in scan order), `choice` the number of each
+    (chosen ones with ``before_norm``, else all, in scan order), `argmax` the number of each
     window's chosen position (None without pooling) and `z` [batch][row][column][channel] what the
     block's output is the sign of.
     """
@@ -198,7 +198,7 @@ class State:
     geometry: Geometry
     y: np.ndarray
     normalised: reference.Normalised
-    choice: np.ndarray | None
+    argmax: np.ndarray | None
     z: np.ndarray
 
     @property
@@ -207,14 +207,14 @@ class State:
         return reference.sign(self.z)
 
 
-def forward_block(layer: Layer, x: np.ndarray, choice: np.ndarray | None = None) -> State:
+def forward_block(layer: Layer, x: np.ndarray, argmax: np.ndarray | None = None) -> State:
     """Run a block on x [batch][row][column][channel], or on a tensor to be read in that order.
 
-    A given `choice` replaces the block's own.
+    A given `argmax` replaces the block's own.
     """
     geometry = layer.geometry
     y = convolve(geometry, as_image(geometry, x), layer.signs)
-    return normalise_block(layer, y, choice)
+    return normalise_block(layer, y, argmax)
 
 
 def as_image(geometry: Geometry, x: np.ndarray) -> np.ndarray:
@@ -222,21 +222,21 @@ def as_image(geometry: Geometry, x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), geometry.height, geometry.width, geometry.channels)
 
 
-def normalise_block(layer: Layer, y: np.ndarray, choice: np.ndarray | None = None) -> State:
+def normalise_block(layer: Layer, y: np.ndarray, argmax: np.ndarray | None = None) -> State:
     """Pool and normalise y."""
     pool, seen = layer.geometry.pool, y
     if pool == "before_norm":
-        choice = first_largest(y) if choice is None else choice
-        seen = pick(y, choice)
+        argmax = first_largest(y) if argmax is None else argmax
+        seen = pick(y, argmax)
     normalised = reference.normalise(layer.norm, _flat(seen), layer.gamma, layer.beta)
     z = normalised.z.reshape(seen.shape)
     if pool in ("before_sign", "after_sign"):
-        if choice is None:
+        if argmax is None:
             # Of equal y only the first is chosen, whatever rounding does to their z.
             order = np.sign(layer.gamma) * y if pool == "before_sign" else reference.sign(z)
-            choice = first_largest(order)
-        z = pick(z, choice)
-    return State(layer.geometry, y, normalised, choice, z)
+            argmax = first_largest(order)
+        z = pick(z, argmax)
+    return State(layer.geometry, y, normalised, argmax, z)
 
 
 @dataclass(frozen=True)
@@ -261,12 +261,12 @@ def norm_gradient(
     """Return dY, its size, dgamma and dbeta; g (cancelled) is the gradient of `state.z`."""
     geometry = state.geometry
     if geometry.pool in ("before_sign", "after_sign"):
-        g = spread(g, state.choice, geometry.product)
+        g = spread(g, state.argmax, geometry.product)
     found = reference.norm_backward(state.normalised, _flat(g))
     dy, size = found.dy.reshape(g.shape), found.size.reshape(g.shape)
     if geometry.pool == "before_norm":
-        dy = spread(dy, state.choice, geometry.product)
-        size = spread(size, state.choice, geometry.product)
+        dy = spread(dy, state.argmax, geometry.product)
+        size = spread(size, state.argmax, geometry.product)
     return dy, size, found.dgamma, found.dbeta
 
 
@@ -321,6 +321,6 @@ def surrogate_loss(
     for index, (layer, anchor) in enumerate(zip(layers, anchors, strict=True)):
         if offsets is not None:
             x = as_image(layer.geometry, x) + offsets[index]
-        z = forward_block(layer, x, anchor.choice).z
+        z = forward_block(layer, x, anchor.argmax).z
         x = anchor.out + np.clip(z, -1, 1) - np.clip(anchor.z, -1, 1)
     return reference.cross_entropy(z.reshape(len(z), -1), labels)[0]

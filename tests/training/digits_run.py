@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from harness import conv_layers, persistent_bytes
 
 from bnntrain import api, kernels
+from bnntrain.data.batches import BatchReaders
 from bnntrain.data.catalog import open_dataset
-from bnntrain.data.feeds import Feeds
 from bnntrain.evaluation import make_program
 
 # 8 x 8 positions of one channel. Channels fill no whole words; some products leave a row and a
@@ -45,13 +45,13 @@ def conv_net(name: str) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Steps:
-    """Mean loss and hits of every step, and what came of the weights.
+    """Mean loss and correct of every step, and what came of the weights.
 
-    `weights_sha256` is what run.json would hold; `state_sha256` covers momenta and scales as well.
+    `weights_sha256` is what run.json would hold; `state_sha256` covers moments and scales as well.
     """
 
     losses: list[float]
-    hits: list[int]
+    correct: list[int]
     weights_sha256: str
     state_sha256: str
 
@@ -85,21 +85,21 @@ def train_steps(
     program = make_program(prepared, isa or kernels.selected_isa())
     program.initialise()
     data = config.data
-    feeds = Feeds(
+    readers = BatchReaders(
         open_dataset(data.dataset), data.validation_fraction, config.train.seed, data.augment
     )
-    losses, hits = [], []
-    per_epoch = feeds.train.count // batch
+    losses, correct = [], []
+    per_epoch = readers.train.count // batch
     try:
         for step in range(steps):
             epoch, place = divmod(step, per_epoch)
             if place == 0:
-                feeds.shuffle(epoch)
-            feeds.train.read(place * batch, program.x, program.labels)
+                readers.shuffle(epoch)
+            readers.train.read(place * batch, program.x, program.labels)
             loss, found = program.train_batch(batch, step, rate)
             losses.append(loss / batch)
-            hits.append(found)
+            correct.append(found)
     finally:
-        feeds.close()
+        readers.close()
     state = hashlib.sha256(persistent_bytes(program)).hexdigest()
-    return Steps(losses, hits, program.weights_sha256(), state)
+    return Steps(losses, correct, program.weights_sha256(), state)

@@ -59,15 +59,15 @@ def make_config(
 def conv_layers(*convs: dict, dense: tuple[int, ...] = (7,)) -> list[object]:
     """List the layers of convolutions (their options, and `pool`) and of the dense blocks behind.
 
-    `pool` is a place of `bnntrain.graph.POOLS`.
+    `pool` is a key of `bnntrain.graph.POOLS`.
     """
     found = []
     for options in convs:
         options = dict(options)
-        place = POOLS.index(options.pop("pool", "none"))
+        kind, place = POOLS[options.pop("pool", "none")]
         block = [{"conv": options}, "batch_norm", "sign"]
-        if place:
-            block.insert(place, "max_pool")
+        if kind:
+            block.insert(place, kind)
         found += block
     found.append("flatten")
     for units in dense:
@@ -329,7 +329,7 @@ def time_of(program: Program, step: Step | None, name: str) -> int:
 def train_by_pass(
     program: Program, rows: int, number: int, rate: float, watcher: Watcher
 ) -> tuple[float, int]:
-    """Take the step that `Program.train_batch` takes, pass by pass; return loss and hits."""
+    """Take the step that `Program.train_batch` takes, pass by pass; return loss and correct."""
     passes = list(zip(program.steps, program.blocks, program.updates, strict=True))
 
     def run(step: Step | None, name: str, call: object, *arguments: object) -> object:
@@ -369,7 +369,7 @@ class Recorders(Watcher):
 def traced_step(
     program: Program, rows: int, step: int, rate: float = 1e-3
 ) -> tuple[list[Trace], float, int]:
-    """Train one batch; return the steps' traces, the loss and the hits."""
+    """Train one batch; return the steps' traces, the loss and the correct."""
     recorders = Recorders(program)
-    loss, hits = train_by_pass(program, rows, step, rate, recorders)
-    return [recorder.trace for recorder in recorders.of.values()], loss, hits
+    loss, correct = train_by_pass(program, rows, step, rate, recorders)
+    return [recorder.trace for recorder in recorders.of.values()], loss, correct

@@ -42,7 +42,7 @@ def main() -> None:
         steps = digits_steps(**overrides)
         found[name] = {
             "losses": steps.losses,
-            "hits": steps.hits,
+            "hits": steps.correct,
             "weights_sha256": steps.weights_sha256,
         }
     GOLDEN.write_text(json.dumps(found, indent=1) + "\n")

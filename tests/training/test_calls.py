@@ -187,7 +187,7 @@ def test_bytes_that_a_cache_does_not_hold_are_those_of_the_arrays_that_are_gone_
     # A cache of X and of the signs holds either; the pass goes over nothing larger.
     assert moved(passes, "dense2", "forward", 2 * inputs * outputs // 8) == 0
     assert moved(passes, "dense2", "forward", bits) == inputs * outputs // 8
-    # Latent weights and momenta, read and written, are larger than that.
+    # Latent weights and moments, read and written, are larger than that.
     assert moved(passes, "dense2", "update", inputs * outputs // 2) == 4 * inputs * outputs
 
 

@@ -127,7 +127,7 @@ class Poisoner(Watcher):
 
 
 def train(program, rows, watcher=None):
-    """Train and evaluate on random data; return losses, hits and the persistent bytes."""
+    """Train and evaluate on random data; return losses, correct and the persistent bytes."""
     random, found = np.random.default_rng(3), []
     for step in range(STEPS):
         fill_batch(program, random)

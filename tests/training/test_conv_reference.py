@@ -142,16 +142,16 @@ Y = [[3, 3, -1, 2, 9], [1, 3, 2, 2, -9]]
 
 
 def test_choices_by_hand():
-    assert block("before_norm", Y).choice.ravel().tolist() == [0, 1]
-    assert block("before_sign", Y).choice.ravel().tolist() == [0, 1]
-    assert block("before_sign", Y, -1.0).choice.ravel().tolist() == [2, 0]
-    assert block("before_sign", Y, 0.0).choice.ravel().tolist() == [0, 0]
+    assert block("before_norm", Y).argmax.ravel().tolist() == [0, 1]
+    assert block("before_sign", Y).argmax.ravel().tolist() == [0, 1]
+    assert block("before_sign", Y, -1.0).argmax.ravel().tolist() == [2, 0]
+    assert block("before_sign", Y, 0.0).argmax.ravel().tolist() == [0, 0]
     # The mean is 1.5: the first window's signs are + + - +, the second's - + + +.
-    assert block("after_sign", Y).choice.ravel().tolist() == [0, 1]
-    assert block("after_sign", Y, -1.0).choice.ravel().tolist() == [2, 0]
+    assert block("after_sign", Y).argmax.ravel().tolist() == [0, 1]
+    assert block("after_sign", Y, -1.0).argmax.ravel().tolist() == [2, 0]
     # No +1 anywhere: the first.
-    assert block("after_sign", Y, beta=-9.0).choice.ravel().tolist() == [0, 0]
-    assert block("after_sign", Y, 0.0).choice.ravel().tolist() == [0, 0]
+    assert block("after_sign", Y, beta=-9.0).argmax.ravel().tolist() == [0, 0]
+    assert block("after_sign", Y, 0.0).argmax.ravel().tolist() == [0, 0]
 
 
 def test_rows_that_batch_norm_sees():
@@ -254,7 +254,7 @@ def test_l1_binary_by_its_definition():
         layer = conv.Layer(geometry, np.ones((2, 1)), np.ones(2), np.full(2, 0.1), "l1-binary")
         state = conv.normalise_block(layer, y)
         g = random.normal(0, 1, state.z.shape)
-        dense = g if pool in ("none", "before_norm") else conv.spread(g, state.choice, (4, 5))
+        dense = g if pool in ("none", "before_norm") else conv.spread(g, state.argmax, (4, 5))
         seen = state.z if pool in ("none", "before_norm") else state.normalised.z.reshape(y.shape)
         t, axes = reference.sign(seen), (0, 1, 2)
         slope = np.abs(seen).mean(axis=axes) * (dense * t).mean(axis=axes)
@@ -262,7 +262,7 @@ def test_l1_binary_by_its_definition():
         dy, _, dgamma, _ = conv.norm_gradient(state, g)
         assert dgamma is None
         if pool == "before_norm":
-            wanted = conv.spread(wanted, state.choice, (4, 5))
+            wanted = conv.spread(wanted, state.argmax, (4, 5))
         np.testing.assert_allclose(dy, wanted, rtol=1e-12, atol=1e-12)
 
 

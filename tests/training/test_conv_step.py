@@ -53,8 +53,8 @@ def run_checked(
         fill(program, random)
         count = rows or config.train.batch_size
         labels = program.labels[:count].copy()  # the buffer is another's after the loss
-        traces, loss, hits = traced_step(program, count, step, rate)
-        check_step(program, traces, labels, loss, hits, step, rate, smoothing, degenerate)
+        traces, loss, correct = traced_step(program, count, step, rate)
+        check_step(program, traces, labels, loss, correct, step, rate, smoothing, degenerate)
     return program, traces
 
 
@@ -372,7 +372,7 @@ def test_evaluation_normalises_with_the_running_statistics(method, norm, pools):
     fill_batch(program, random)
     labels, x = program.labels.copy(), program.x.astype(float)
     before = {name: view.copy() for name, view in program.arena.persistent().items()}
-    loss, hits = program.evaluate_batch(12)
+    loss, correct = program.evaluate_batch(12)
     for block in program.steps:
         state = {
             tensor: view.astype(float)
@@ -385,7 +385,7 @@ def test_evaluation_normalises_with_the_running_statistics(method, norm, pools):
     np.testing.assert_allclose(program.logits, z, rtol=1e-4, atol=1e-4)
     wanted, _ = reference.cross_entropy(z, labels)
     assert loss == pytest.approx(wanted, rel=1e-4)
-    assert hits == (z.argmax(axis=1) == labels).sum()
+    assert correct == (z.argmax(axis=1) == labels).sum()
     assert all(
         np.array_equal(before[name], view) for name, view in program.arena.persistent().items()
     )

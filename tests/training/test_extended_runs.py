@@ -123,18 +123,18 @@ def test_checkpoints_of_former_versions_are_gone_on_from(tmp_path):
 
 
 @given(st.lists(st.integers(0, 24), min_size=1, max_size=30))
-def test_the_best_is_the_latest_that_ties_with_the_highest(hits):
+def test_the_best_is_the_latest_that_ties_with_the_highest(correct):
     best = Best()
-    for epoch, each in enumerate(hits, 1):
+    for epoch, each in enumerate(correct, 1):
         is_chosen = best.offer(epoch, each, 24)
         assert is_chosen == (best.epoch == epoch)
-    wanted = max(epoch for epoch, each in enumerate(hits, 1) if is_tie(max(hits), each, 24))
-    assert (best.epoch, best.hits, best.highest) == (wanted, hits[wanted - 1], max(hits))
+    wanted = max(epoch for epoch, each in enumerate(correct, 1) if is_tie(max(correct), each, 24))
+    assert (best.epoch, best.correct, best.highest) == (wanted, correct[wanted - 1], max(correct))
     assert Best.restored(json.loads(json.dumps(best.state()))) == best
 
 
 @pytest.mark.parametrize(
-    ("highest", "hits", "count", "tie"),
+    ("highest", "correct", "count", "tie"),
     [
         (20, 19, 24, True),  # one standard error of 20 in 24 is 1.8 pictures
         (20, 18, 24, False),
@@ -145,8 +145,8 @@ def test_the_best_is_the_latest_that_ties_with_the_highest(hits):
         (7, 7, 7, True),
     ],
 )
-def test_what_ties(highest, hits, count, tie):
-    assert is_tie(highest, hits, count) == tie
+def test_what_ties(highest, correct, count, tie):
+    assert is_tie(highest, correct, count) == tie
 
 
 def test_without_a_validation_split_the_best_is_the_last(tmp_path):

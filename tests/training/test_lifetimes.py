@@ -48,7 +48,7 @@ CASES = {
     "stored bits of dW": ("efficient", {"weight_gradient": "bit"}),
     "float32": ("efficient", {"gradient": "float32"}),
 }
-TABLES = (".sites", ".neighbours")
+TABLES = (".origins", ".neighbours")
 """Tensors that are made once."""
 
 
@@ -96,7 +96,7 @@ class Spoiler(Watcher):
 
 
 def train(network, case, shared=True, spoilt=False, evaluate=False, plan=None):
-    """Train on random data; return losses, hits and the persistent bytes."""
+    """Train on random data; return losses, correct and the persistent bytes."""
     _, sample, batch = NETWORKS[network]
     program = make_program(
         config_of(network, case), sample, plan=plan or plan_of(network, case, shared)

@@ -42,8 +42,8 @@ def run_checked(
         fill(program, random)
         count = rows or config.train.batch_size
         labels = program.labels[:count].copy()  # the buffer is another's after the loss
-        traces, loss, hits = traced_step(program, count, step, rate)
-        check_step(program, traces, labels, loss, hits, step, rate, smoothing)
+        traces, loss, correct = traced_step(program, count, step, rate)
+        check_step(program, traces, labels, loss, correct, step, rate, smoothing)
     return program, traces
 
 
@@ -276,7 +276,7 @@ def test_evaluation_normalises_with_the_running_statistics(method, norm):
     fill_batch(program, random)
     labels, x = program.labels.copy(), program.x.astype(float)
     before = {name: view.copy() for name, view in program.arena.persistent().items()}
-    loss, hits = program.evaluate_batch(32)
+    loss, correct = program.evaluate_batch(32)
     for block in program.steps:
         state = {
             tensor: view.astype(float)
@@ -290,7 +290,7 @@ def test_evaluation_normalises_with_the_running_statistics(method, norm):
     np.testing.assert_allclose(program.logits, z, rtol=1e-4, atol=1e-4)
     wanted, _ = reference.cross_entropy(z, labels)
     assert loss == pytest.approx(wanted, rel=1e-4)
-    assert hits == (z.argmax(axis=1) == labels).sum()
+    assert correct == (z.argmax(axis=1) == labels).sum()
     assert all(
         np.array_equal(before[name], view) for name, view in program.arena.persistent().items()
     )

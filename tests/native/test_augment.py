@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnntrain import kernels
-from bnntrain.data.feeds import Feeds, largest_shifts
+from bnntrain import native
+from bnntrain.data.batches import BatchReaders, largest_shifts
 from bnntrain.data.flat import Dataset, Split
 
 MASK32, MASK64 = 2**32 - 1, 2**64 - 1
@@ -66,8 +66,8 @@ def write(folder, shape, count, seed=0):
     return path, (records[:, :-1] ^ 0x80).view(np.int8).reshape(count, *shape)
 
 
-def feed_of(file, shape, count):
-    return kernels.Feed(
+def reader_of(file, shape, count):
+    return native.BatchReader(
         file, offset=0, image_bytes=int(np.prod(shape)), label_bytes=1, classes=5, total=count,
         first=0, count=count, split_key=None,
     )  # fmt: skip
@@ -75,23 +75,23 @@ def feed_of(file, shape, count):
 
 @pytest.fixture
 def opened(tmp_path):
-    """A function that makes a feed of random images; returns it and the images."""
+    """A function that makes a reader of random images; returns it and the images."""
     files = []
 
     def open_(shape, count):
         path, images = write(tmp_path, shape, count, len(files))
         files.append(os.open(path, os.O_RDONLY))
-        return feed_of(files[-1], shape, count), images
+        return reader_of(files[-1], shape, count), images
 
     yield open_
     for file in files:
         os.close(file)
 
 
-def read(feed, first, rows, shape):
+def read(reader, first, rows, shape):
     """Return images [rows, *shape] and labels."""
     x, labels = np.empty((rows, int(np.prod(shape))), np.int8), np.empty(rows, np.uint16)
-    feed.read(first, x, labels)
+    reader.read(first, x, labels)
     return x.reshape(rows, *shape), labels
 
 
@@ -106,11 +106,11 @@ def test_against_the_reference(
 ):
     path, images = write(tmp_path_factory.mktemp("augment"), shape, count)
     file = os.open(path, os.O_RDONLY)
-    feed = feed_of(file, shape, count)
-    feed.augment(
+    reader = reader_of(file, shape, count)
+    reader.augment(
         shape, rows=rows, columns=columns, edge=edge, mirror=mirror, seed=seed, epoch=epoch
     )
-    found, labels = read(feed, 0, count, shape)
+    found, labels = read(reader, 0, count, shape)
     os.close(file)
     for record in range(count):
         change = changes(seed, epoch, record, rows, columns, mirror)
@@ -120,11 +120,11 @@ def test_against_the_reference(
 
 def test_nothing_is_written_past_the_batch(opened):
     shape = (5, 4, 3)
-    feed, _ = opened(shape, 50)
-    feed.augment(shape, rows=9, columns=9, edge=True, mirror=True, seed=1, epoch=0)
+    reader, _ = opened(shape, 50)
+    reader.augment(shape, rows=9, columns=9, edge=True, mirror=True, seed=1, epoch=0)
     for rows in range(1, 50):
         room, labels = np.full((rows + 1, 60), 99, np.int8), np.full(rows + 1, 99, np.uint16)
-        feed.read(0, room[:rows], labels[:rows])
+        reader.read(0, room[:rows], labels[:rows])
         assert (room[rows] == 99).all()
         assert labels[rows] == 99
 
@@ -132,39 +132,39 @@ def test_nothing_is_written_past_the_batch(opened):
 def test_an_image_changes_by_record_and_epoch_alone(opened):
     """Not by its place in a batch, nor by the order of the epoch."""
     shape, count = (6, 5, 3), 97
-    feed, _ = opened(shape, count)
+    reader, _ = opened(shape, count)
     options = {"rows": 2, "columns": 1, "edge": False, "mirror": True}
-    feed.augment(shape, **options, seed=3, epoch=7)
-    whole, _ = read(feed, 0, count, shape)
+    reader.augment(shape, **options, seed=3, epoch=7)
+    whole, _ = read(reader, 0, count, shape)
     for first, rows in ((0, 1), (13, 50), (96, 1)):
-        part, _ = read(feed, first, rows, shape)
+        part, _ = read(reader, first, rows, shape)
         np.testing.assert_array_equal(part, whole[first : first + rows])
-    feed.shuffle(12345)
-    shuffled, _ = read(feed, 0, count, shape)
-    order = [feed.record(position) for position in range(count)]
+    reader.shuffle(12345)
+    shuffled, _ = read(reader, 0, count, shape)
+    order = [reader.record(position) for position in range(count)]
     np.testing.assert_array_equal(shuffled, whole[order])
     for other in ({"seed": 4, "epoch": 7}, {"seed": 3, "epoch": 8}):
-        feed.shuffle(None)
-        feed.augment(shape, **options, **other)
-        assert (read(feed, 0, count, shape)[0] != whole).any((1, 2, 3)).mean() > 0.5
-    feed.augment(shape, **options, seed=3, epoch=7)
-    np.testing.assert_array_equal(read(feed, 0, count, shape)[0], whole)
+        reader.shuffle(None)
+        reader.augment(shape, **options, **other)
+        assert (read(reader, 0, count, shape)[0] != whole).any((1, 2, 3)).mean() > 0.5
+    reader.augment(shape, **options, seed=3, epoch=7)
+    np.testing.assert_array_equal(read(reader, 0, count, shape)[0], whole)
 
 
 def test_it_can_be_stopped(opened):
     shape = (3, 4, 1)
-    feed, images = opened(shape, 10)
-    feed.augment(shape, rows=1, mirror=True, seed=0, epoch=0)
-    feed.augment(None)
-    np.testing.assert_array_equal(read(feed, 0, 10, shape)[0], images)
+    reader, images = opened(shape, 10)
+    reader.augment(shape, rows=1, mirror=True, seed=0, epoch=0)
+    reader.augment(None)
+    np.testing.assert_array_equal(read(reader, 0, 10, shape)[0], images)
 
 
 def test_every_shift_and_half_of_the_mirrors(opened):
     """Each of 5 x 3 shifts, mirrored or not, as often as chance has it (20,000 images)."""
     shape, count = (5, 4, 1), 20_000
-    feed, images = opened(shape, count)
-    feed.augment(shape, rows=2, columns=1, edge=True, mirror=True, seed=0, epoch=0)
-    found, _ = read(feed, 0, count, shape)
+    reader, images = opened(shape, count)
+    reader.augment(shape, rows=2, columns=1, edge=True, mirror=True, seed=0, epoch=0)
+    found, _ = read(reader, 0, count, shape)
     seen = dict.fromkeys(itertools.product(range(-2, 3), (-1, 0, 1), (False, True)), 0)
     for change in seen:
         expected = reference(images, *change, True)
@@ -176,13 +176,13 @@ def test_every_shift_and_half_of_the_mirrors(opened):
 
 
 def test_what_is_refused(opened):
-    feed, _ = opened((3, 4, 1), 2)
+    reader, _ = opened((3, 4, 1), 2)
     with pytest.raises(ValueError, match="shape"):
-        feed.augment((3, 4, 3), seed=0, epoch=0)
+        reader.augment((3, 4, 3), seed=0, epoch=0)
     with pytest.raises(ValueError, match="columns: at most"):
-        feed.augment((3, 4, 1), columns=2**31, seed=0, epoch=0)
+        reader.augment((3, 4, 1), columns=2**31, seed=0, epoch=0)
     with pytest.raises(OverflowError):
-        feed.augment((3, 4, 1), rows=-1, seed=0, epoch=0)
+        reader.augment((3, 4, 1), rows=-1, seed=0, epoch=0)
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,8 @@ def test_largest_shifts(shift, padding, shape, largest):
     assert largest_shifts(SimpleNamespace(shift=shift, crop_padding=padding), shape) == largest
 
 
-def feeds_of(folder, augment, monkeypatch):
-    """Return feeds over 40 + 20 random images, a quarter held out, with their images by split."""
+def readers_of(folder, augment, monkeypatch):
+    """Return readers over 40 + 20 random images, a quarter held out, with their images by split."""
     shape = (6, 5, 3)
     monkeypatch.setattr(Split, "open", lambda split: os.open(split.path, os.O_RDONLY))
     splits, images = [], []
@@ -211,35 +211,35 @@ def feeds_of(folder, augment, monkeypatch):
         splits.append(Split(path, 0, count, shape, 1, 0, 0))
         images.append(content)
     dataset = Dataset("set", shape, ["a", "b", "c", "d", "e"], *splits)
-    return Feeds(dataset, 0.25, 5, augment), images, shape
+    return BatchReaders(dataset, 0.25, 5, augment), images, shape
 
 
 def test_only_training_images_are_changed(tmp_path, monkeypatch):
     augment = SimpleNamespace(shift=0.0, crop_padding=2, fill="zero", flip=True)
-    feeds, (train, test), shape = feeds_of(tmp_path, augment, monkeypatch)
+    readers, (train, test), shape = readers_of(tmp_path, augment, monkeypatch)
     epochs = []
     for epoch in (0, 1):
-        feeds.shuffle(epoch)
-        for feed, content in ((feeds.validation, train), (feeds.test, test)):
-            records = [feed.record(position) for position in range(feed.count)]
-            found, _ = read(feed, 0, feed.count, shape)
+        readers.shuffle(epoch)
+        for reader, content in ((readers.validation, train), (readers.test, test)):
+            records = [reader.record(position) for position in range(reader.count)]
+            found, _ = read(reader, 0, reader.count, shape)
             np.testing.assert_array_equal(found, content[records])
-        records = [feeds.train.record(position) for position in range(30)]
-        found, _ = read(feeds.train, 0, 30, shape)
+        records = [readers.train.record(position) for position in range(30)]
+        found, _ = read(readers.train, 0, 30, shape)
         for image, record in zip(found, records, strict=True):
             change = changes(5, epoch, record, 2, 2, True)
             np.testing.assert_array_equal(image, reference(train[record], *change, False))
         epochs.append(found[np.argsort(records)])
     assert (epochs[0] != epochs[1]).any()
-    feeds.close()
+    readers.close()
 
 
 @pytest.mark.parametrize(
     "augment", [None, SimpleNamespace(shift=0.1, crop_padding=0, fill="edge", flip=False)]
 )
 def test_nothing_changes_by_default_or_by_less_than_a_pixel(tmp_path, monkeypatch, augment):
-    feeds, (train, _), shape = feeds_of(tmp_path, augment, monkeypatch)
-    feeds.shuffle(3)
-    records = [feeds.train.record(position) for position in range(30)]
-    np.testing.assert_array_equal(read(feeds.train, 0, 30, shape)[0], train[records])
-    feeds.close()
+    readers, (train, _), shape = readers_of(tmp_path, augment, monkeypatch)
+    readers.shuffle(3)
+    records = [readers.train.record(position) for position in range(30)]
+    np.testing.assert_array_equal(read(readers.train, 0, 30, shape)[0], train[records])
+    readers.close()

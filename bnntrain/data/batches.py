@@ -1,7 +1,8 @@
-"""The parts of a data set as a run reads them: training, validation and test feeds.
+"""The parts of a data set as a run reads them, batch by batch: training, validation and test.
 
-Samples are read by position from the flat files straight into the batch buffer (`kernels.Feed`);
-which sample stands at which position is computed, not stored (see `bnntrain.data.order`).
+Samples are read by position from the flat files straight into the batch buffer
+(`native.BatchReader`); which sample stands at which position is computed, not stored (see
+`bnntrain.data.order`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import os
 from typing import Protocol
 
-from bnntrain import kernels
+from bnntrain import native
 from bnntrain.data.flat import Dataset, Split
 from bnntrain.data.order import EPOCH_STREAM, SPLIT_STREAM, order_key, split_counts
 from bnntrain.data.source import Shape
@@ -37,8 +38,8 @@ class Augment(Protocol):
     flip: bool
 
 
-class Feeds:
-    """Open feeds of a data set.
+class BatchReaders:
+    """Open readers of a data set's parts.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class Feeds:
 
     Attributes
     ----------
-    train, validation, test : kernels.Feed
+    train, validation, test : native.BatchReader
         `train` and `validation` share a file and no sample.
     """
 
@@ -71,9 +72,9 @@ class Feeds:
         self._files: list[int] = []
         key = order_key(seed, SPLIT_STREAM)
         train_file, test_file = self._open(dataset.train), self._open(dataset.test)
-        self.train = _feed(train_file, dataset, dataset.train, n_val, n_train, key)
-        self.validation = _feed(train_file, dataset, dataset.train, 0, n_val, key)
-        self.test = _feed(test_file, dataset, dataset.test, 0, dataset.test.count, None)
+        self.train = _reader(train_file, dataset, dataset.train, n_val, n_train, key)
+        self.validation = _reader(train_file, dataset, dataset.train, 0, n_val, key)
+        self.test = _reader(test_file, dataset, dataset.test, 0, dataset.test.count, None)
 
     def _open(self, split: Split) -> int:
         self._files.append(split.open())
@@ -113,10 +114,10 @@ def largest_shifts(augment: Augment, shape: Shape) -> tuple[int, int]:
     return rows + augment.crop_padding, columns + augment.crop_padding
 
 
-def _feed(
+def _reader(
     file: int, dataset: Dataset, split: Split, first: int, count: int, key: int | None
-) -> kernels.Feed:
-    return kernels.Feed(
+) -> native.BatchReader:
+    return native.BatchReader(
         file,
         offset=split.offset,
         image_bytes=split.image_bytes,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnntrain import kernels
+from bnntrain import native
 from bnntrain.data import order
 
 HEADER, PIXELS, CLASSES = 128, 7, 5
@@ -20,15 +20,15 @@ def records(tmp_path_factory):
     content = np.zeros((count, PIXELS + 1), "uint8")
     content[:, :PIXELS] = (np.arange(count)[:, None] * 7 + np.arange(PIXELS)) % 256
     content[:, PIXELS] = np.arange(count) % CLASSES
-    path = tmp_path_factory.mktemp("feed") / "records"
+    path = tmp_path_factory.mktemp("batch_reader") / "records"
     path.write_bytes(bytes(HEADER) + content.tobytes())
     file = os.open(path, os.O_RDONLY)
     yield file, content, path
     os.close(file)
 
 
-def feed_of(file, *, first=0, count=1000, total=1000, split_key=None):
-    return kernels.Feed(
+def reader_of(file, *, first=0, count=1000, total=1000, split_key=None):
+    return native.BatchReader(
         file,
         offset=HEADER,
         image_bytes=PIXELS,
@@ -45,7 +45,7 @@ def feed_of(file, *, first=0, count=1000, total=1000, split_key=None):
 def test_rows_are_pixels_minus_128_and_labels(records, rows):
     file, content, _ = records
     x, labels = np.full((rows, PIXELS), 99, "int8"), np.full(rows, 99, "uint16")
-    feed_of(file).read(1000 - rows, x, labels)
+    reader_of(file).read(1000 - rows, x, labels)
     np.testing.assert_array_equal(x.astype(int) + 128, content[1000 - rows :, :PIXELS])
     np.testing.assert_array_equal(labels, content[1000 - rows :, PIXELS])
 
@@ -53,7 +53,7 @@ def test_rows_are_pixels_minus_128_and_labels(records, rows):
 def test_nothing_is_written_past_the_batch(records):
     file, _, _ = records
     room, labels = np.full((4, PIXELS), 99, "int8"), np.full(4, 99, "uint16")
-    feed_of(file).read(0, room[:3], labels[:3])
+    reader_of(file).read(0, room[:3], labels[:3])
     assert (room[3] == 99).all()
     assert labels[3] == 99
 
@@ -68,7 +68,7 @@ def test_nothing_is_written_past_the_batch(records):
 def test_the_order_is_that_of_the_reference(total, share, seed, epoch):
     n_train, n_val = order.split_counts(total, share)
     split = order.order_key(seed, order.SPLIT_STREAM)
-    train = feed_of(-1, first=n_val, count=n_train, total=total, split_key=split)
+    train = reader_of(-1, first=n_val, count=n_train, total=total, split_key=split)
     train.shuffle(order.order_key(seed, order.EPOCH_STREAM, epoch))
     positions = np.arange(n_train)
     found = [train.record(int(p)) for p in positions]
@@ -77,7 +77,7 @@ def test_the_order_is_that_of_the_reference(total, share, seed, epoch):
     )
     held_out = []
     if n_val:
-        validation = feed_of(-1, first=0, count=n_val, total=total, split_key=split)
+        validation = reader_of(-1, first=0, count=n_val, total=total, split_key=split)
         held_out = [validation.record(p) for p in range(n_val)]
         np.testing.assert_array_equal(
             held_out, order.validation_indices(np.arange(n_val), total, seed)
@@ -87,11 +87,11 @@ def test_the_order_is_that_of_the_reference(total, share, seed, epoch):
 
 def test_shuffling_can_be_taken_back(records):
     file, content, _ = records
-    feed = feed_of(file)
-    feed.shuffle(12345)
-    feed.shuffle(None)
+    reader = reader_of(file)
+    reader.shuffle(12345)
+    reader.shuffle(None)
     x, labels = np.empty((5, PIXELS), "int8"), np.empty(5, "uint16")
-    feed.read(0, x, labels)
+    reader.read(0, x, labels)
     np.testing.assert_array_equal(labels, content[:5, PIXELS])
 
 
@@ -102,7 +102,7 @@ def test_a_file_too_short_is_named(records, tmp_path):
     file = os.open(path, os.O_RDONLY)
     x, labels = np.empty((5, PIXELS), "int8"), np.empty(5, "uint16")
     with pytest.raises(EOFError, match="record 10"):
-        feed_of(file).read(8, x, labels)
+        reader_of(file).read(8, x, labels)
     os.close(file)
 
 
@@ -115,14 +115,14 @@ def test_a_label_of_no_class_is_refused(records, tmp_path):
     file = os.open(path, os.O_RDONLY)
     x, labels = np.empty((5, PIXELS), "int8"), np.empty(5, "uint16")
     with pytest.raises(IndexError, match="record 3"):
-        feed_of(file).read(0, x, labels)
+        reader_of(file).read(0, x, labels)
     os.close(file)
 
 
 def test_an_unreadable_file_keeps_its_reason():
     x, labels = np.empty((1, PIXELS), "int8"), np.empty(1, "uint16")
     with pytest.raises(OSError, match="record 0") as caught:
-        feed_of(-1).read(0, x, labels)
+        reader_of(-1).read(0, x, labels)
     assert caught.value.errno
 
 
@@ -130,11 +130,11 @@ def test_an_unreadable_file_keeps_its_reason():
 def test_positions_outside_are_refused(records, first, rows):
     x, labels = np.empty((rows, PIXELS), "int8"), np.empty(rows, "uint16")
     with pytest.raises(ValueError, match="first"):
-        feed_of(records[0]).read(first, x, labels)
+        reader_of(records[0]).read(first, x, labels)
 
 
 def test_a_part_outside_the_file_is_refused(records):
     with pytest.raises(ValueError, match="count"):
-        feed_of(records[0], first=1, count=1000)
+        reader_of(records[0], first=1, count=1000)
     with pytest.raises(ValueError, match="position"):
-        feed_of(records[0], count=10).record(10)
+        reader_of(records[0], count=10).record(10)

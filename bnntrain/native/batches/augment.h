@@ -16,7 +16,7 @@
 #ifndef BNN_AUGMENT_H
 #define BNN_AUGMENT_H
 
-#include "../common/base.h"
+#include "common/base.h"
 
 enum { BNN_AUGMENT_DRAWS = 3 };
 

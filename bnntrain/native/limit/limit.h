@@ -23,13 +23,12 @@
 #ifndef BNN_LIMIT_H
 #define BNN_LIMIT_H
 
-#include "../common/cpu.h"
-
 struct bnn_limit {
     double seconds, macs; /* macs 0: no limit is known for this pair */
 };
 
-struct bnn_limit bnn_limit_of(const char *op, enum bnn_isa isa, long rounds);
+/* Of an operation and an instruction set by their names; this machine has to have the latter. */
+struct bnn_limit bnn_limit_of(const char *op, const char *isa, long rounds);
 
 /* Cycles a second, from a chain of `rounds` dependent additions. */
 double bnn_clock_hz(long rounds);

@@ -1,10 +1,10 @@
-# Binding of limit.h.
+# limit.pyx: the binding of limit.h.
 
 cdef extern from "limit/limit.h":
     struct bnn_limit:
         double seconds
         double macs
-    bnn_limit bnn_limit_of(const char *op, bnn_isa isa, long rounds) noexcept nogil
+    bnn_limit bnn_limit_of(const char *op, const char *isa, long rounds) noexcept nogil
     double bnn_clock_hz(long rounds) noexcept nogil
 
 
@@ -18,12 +18,13 @@ def product_limit(str op, str isa, long rounds=2_000_000):
     ValueError
         `isa` is unknown or this machine lacks it.
     """
-    cdef bnn_isa number = _supported(isa, "isa")
-    cdef bytes name = op.encode()
-    cdef const char *wanted = name
+    _check_isa(isa)
+    cdef bytes op_name = op.encode(), isa_name = isa.encode()
+    cdef const char *of_op = op_name
+    cdef const char *on_isa = isa_name
     cdef bnn_limit limit
     with nogil:
-        limit = bnn_limit_of(wanted, number, rounds)
+        limit = bnn_limit_of(of_op, on_isa, rounds)
     return limit.macs / limit.seconds if limit.macs > 0 else None
 
 

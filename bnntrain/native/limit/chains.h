@@ -3,7 +3,7 @@
 #ifndef BNN_CHAINS_H
 #define BNN_CHAINS_H
 
-#include <time.h>
+#include "common/clock.h"
 
 enum { CHAINS = 10 };
 
@@ -13,13 +13,6 @@ enum { CHAINS = 10 };
 #else
 #define BNN_IN_VECTOR "x"
 #endif
-
-static inline double bnn_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* Defines `static double NAME(long rounds)` over accumulators of TYPE; STEP updates `sum` from `a` and `b`. */
 #define BNN_CHAIN(NAME, TYPE, START, STEP)                                                  \

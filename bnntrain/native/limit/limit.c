@@ -2,24 +2,33 @@
 
 #include <string.h>
 
-#include "../common/base.h"
 #include "chains.h"
+#include "common/base.h"
 #include "tables.h"
 
-static const struct bnn_limit_entry *limits_for(enum bnn_isa isa)
-{
+/* Not those of the portable kernels, whose instructions the compiler chooses. */
+static const struct {
+    const char *isa;
+    const struct bnn_limit_entry *entries;
+} limits[] = {
 #if BNN_X86
-    if (isa == BNN_ISA_avx512) return bnn_limits_avx512;
-    if (isa == BNN_ISA_avx2) return bnn_limits_avx2;
+    {"avx512", bnn_limits_avx512},
+    {"avx2", bnn_limits_avx2},
 #elif BNN_ARM64
-    if (isa == BNN_ISA_neondot) return bnn_limits_neondot;
-    if (isa == BNN_ISA_neon) return bnn_limits_neon;
+    {"neondot", bnn_limits_neondot},
+    {"neon", bnn_limits_neon},
 #endif
-    (void)isa;
-    return NULL; /* the compiler chooses the portable kernels' instructions */
+    {NULL, NULL},
+};
+
+static const struct bnn_limit_entry *limits_for(const char *isa)
+{
+    size_t place = 0;
+    while (limits[place].isa && strcmp(limits[place].isa, isa)) place++;
+    return limits[place].entries;
 }
 
-struct bnn_limit bnn_limit_of(const char *op, enum bnn_isa isa, long rounds)
+struct bnn_limit bnn_limit_of(const char *op, const char *isa, long rounds)
 {
     for (const struct bnn_limit_entry *entry = limits_for(isa); entry && entry->op; entry++)
         if (!strcmp(entry->op, op))

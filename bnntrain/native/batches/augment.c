@@ -1,6 +1,6 @@
 #include "augment.h"
 
-#include "../common/rng.h"
+#include "common/rng.h"
 
 void bnn_augment_draw(struct bnn_augment *augment, uint64_t seed, uint64_t epoch)
 {

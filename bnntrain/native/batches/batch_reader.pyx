@@ -1,8 +1,8 @@
-# feed.pyx: the binding of feed.h.
+# batch_reader.pyx: the bindings of batch_reader.h and augment.h.
 
 from libc.errno cimport errno
 
-cdef extern from "feed/augment.h":
+cdef extern from "batches/augment.h":
     struct bnn_augment:
         size_t height
         size_t width
@@ -13,8 +13,8 @@ cdef extern from "feed/augment.h":
         int mirror
     void bnn_augment_draw(bnn_augment *augment, uint64_t seed, uint64_t epoch) nogil
 
-cdef extern from "feed/feed.h":
-    struct bnn_feed:
+cdef extern from "batches/batch_reader.h":
+    struct bnn_batch_reader:
         int file
         uint64_t offset
         size_t image_bytes
@@ -29,17 +29,19 @@ cdef extern from "feed/feed.h":
         uint64_t epoch_key
         int augmented
         bnn_augment augment
-    enum bnn_feed_status:
-        BNN_feed_good
-        BNN_feed_unreadable
-        BNN_feed_short
-        BNN_feed_label
-    uint32_t bnn_feed_record(const bnn_feed *feed, uint32_t position) nogil
-    bnn_feed_status bnn_feed_read(const bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint16_t *labels,
-                                  uint32_t *record) nogil
+    enum bnn_read_status:
+        BNN_read_good
+        BNN_read_unreadable
+        BNN_read_short
+        BNN_read_label
+    uint32_t bnn_record_at(const bnn_batch_reader *reader, uint32_t position) nogil
+    bnn_read_status bnn_read_batch(const bnn_batch_reader *reader, uint32_t first, size_t rows, int8_t *x,
+                                   uint16_t *labels, uint32_t *record) nogil
+
+cdef uint32_t LARGEST_SHIFT = 0x7FFFFFFF
 
 
-cdef class Feed:
+cdef class BatchReader:
     """Reads batches of one part of a flat file straight into the batch buffer.
 
     Parameters
@@ -67,7 +69,7 @@ cdef class Feed:
         The part lies outside the file, or labels have another size.
     """
 
-    cdef bnn_feed feed
+    cdef bnn_batch_reader reader
 
     def __init__(self, int file, *, uint64_t offset, size_t image_bytes, size_t label_bytes, unsigned int classes,
                  uint32_t total, uint32_t first, uint32_t count, split_key):
@@ -75,21 +77,21 @@ cdef class Feed:
             raise ValueError(f"count: positions {first} to {first + count} of {total} records")
         if label_bytes not in (1, 2):
             raise ValueError(f"label_bytes: expected 1 or 2, got {label_bytes}")
-        self.feed.file, self.feed.offset, self.feed.image_bytes = file, offset, image_bytes
-        self.feed.label_bytes, self.feed.classes = label_bytes, classes
-        self.feed.total, self.feed.first, self.feed.count = total, first, count
-        self.feed.split = split_key is not None
-        self.feed.split_key = 0 if split_key is None else split_key
+        self.reader.file, self.reader.offset, self.reader.image_bytes = file, offset, image_bytes
+        self.reader.label_bytes, self.reader.classes = label_bytes, classes
+        self.reader.total, self.reader.first, self.reader.count = total, first, count
+        self.reader.split = split_key is not None
+        self.reader.split_key = 0 if split_key is None else split_key
 
     @property
     def count(self):
         """Samples of this part."""
-        return self.feed.count
+        return self.reader.count
 
     def shuffle(self, key):
         """Order the samples by the permutation of `key`; None restores the plain order."""
-        self.feed.shuffle = key is not None
-        self.feed.epoch_key = 0 if key is None else key
+        self.reader.shuffle = key is not None
+        self.reader.epoch_key = 0 if key is None else key
 
     def augment(self, shape, *, uint32_t rows=0, uint32_t columns=0, bint edge=True, bint mirror=False,
                 uint64_t seed=0, uint64_t epoch=0):
@@ -115,24 +117,24 @@ cdef class Feed:
         """
         cdef size_t height, width, channels
         if shape is None:
-            self.feed.augmented = False
+            self.reader.augmented = False
             return
         height, width, channels = shape
-        if height * width * channels != self.feed.image_bytes:
-            raise ValueError(f"shape: {shape} is not {self.feed.image_bytes} bytes")
-        if rows > INT32_LIMIT or columns > INT32_LIMIT:
-            raise ValueError(f"{'rows' if rows > INT32_LIMIT else 'columns'}: at most {INT32_LIMIT}")
-        self.feed.augment.height, self.feed.augment.width, self.feed.augment.channels = height, width, channels
-        self.feed.augment.rows, self.feed.augment.columns = rows, columns
-        self.feed.augment.edge, self.feed.augment.mirror = edge, mirror
-        bnn_augment_draw(&self.feed.augment, seed, epoch)
-        self.feed.augmented = True
+        if height * width * channels != self.reader.image_bytes:
+            raise ValueError(f"shape: {shape} is not {self.reader.image_bytes} bytes")
+        if rows > LARGEST_SHIFT or columns > LARGEST_SHIFT:
+            raise ValueError(f"{'rows' if rows > LARGEST_SHIFT else 'columns'}: at most {LARGEST_SHIFT}")
+        self.reader.augment.height, self.reader.augment.width, self.reader.augment.channels = height, width, channels
+        self.reader.augment.rows, self.reader.augment.columns = rows, columns
+        self.reader.augment.edge, self.reader.augment.mirror = edge, mirror
+        bnn_augment_draw(&self.reader.augment, seed, epoch)
+        self.reader.augmented = True
 
     def record(self, uint32_t position):
         """Return the record number of a position."""
-        if position >= self.feed.count:
-            raise ValueError(f"position: {position} of {self.feed.count}")
-        return bnn_feed_record(&self.feed, position)
+        if position >= self.reader.count:
+            raise ValueError(f"position: {position} of {self.reader.count}")
+        return bnn_record_at(&self.reader, position)
 
     def read(self, uint32_t first, x, labels):
         """Read positions `first` ... into x (int8 [rows, image_bytes], pixel - 128) and labels (uint16 [rows]).
@@ -150,16 +152,16 @@ cdef class Feed:
         """
         cdef size_t rows = x.shape[0]
         cdef uint32_t record = 0
-        cdef int8_t *pixels = <int8_t *>data(x, "int8", (rows, self.feed.image_bytes), True, "x")
+        cdef int8_t *pixels = <int8_t *>data(x, "int8", (rows, self.reader.image_bytes), True, "x")
         cdef uint16_t *classes = <uint16_t *>data(labels, "uint16", (rows,), True, "labels")
-        cdef bnn_feed_status status
-        if first + rows > self.feed.count:
-            raise ValueError(f"first: positions {first} to {first + rows} of {self.feed.count}")
+        cdef bnn_read_status status
+        if first + rows > self.reader.count:
+            raise ValueError(f"first: positions {first} to {first + rows} of {self.reader.count}")
         with nogil:
-            status = bnn_feed_read(&self.feed, first, rows, pixels, classes, &record)
-        if status == BNN_feed_unreadable:
+            status = bnn_read_batch(&self.reader, first, rows, pixels, classes, &record)
+        if status == BNN_read_unreadable:
             raise OSError(errno, f"record {record} cannot be read")
-        if status == BNN_feed_short:
+        if status == BNN_read_short:
             raise EOFError(f"ends before record {record}")
-        if status == BNN_feed_label:
+        if status == BNN_read_label:
             raise IndexError(f"record {record} has a label that is no class")

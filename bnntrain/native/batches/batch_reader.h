@@ -1,16 +1,17 @@
-/* feed.h: a batch from a flat file of records, read by position into the batch buffer; nothing else is kept in memory.
+/* batch_reader.h: a batch from a flat file of records, read by position into the batch buffer; nothing else is kept in
+ * memory.
  *
  * A record is image_bytes of uint8 pixels followed by a label of one or two bytes, the lower first.
  * Pixel p becomes the int8 x = p - 128.
  * The images of a training part may then be shifted and mirrored (augment.h).
- * Position -> record goes through up to two keyed permutations, computed, not stored (arithmetic: data/order.py).
+ * Position -> record goes through up to two keyed permutations, computed, not stored (arithmetic: bnntrain/data/order.py).
  */
-#ifndef BNN_FEED_H
-#define BNN_FEED_H
+#ifndef BNN_BATCH_READER_H
+#define BNN_BATCH_READER_H
 
 #include "augment.h"
 
-struct bnn_feed {
+struct bnn_batch_reader {
     int file;
     uint64_t offset;      /* of record 0 in the file */
     size_t image_bytes;
@@ -31,13 +32,13 @@ struct bnn_feed {
 uint32_t bnn_permute(uint32_t index, uint32_t n, uint64_t key);
 
 /* Record number of a position. */
-uint32_t bnn_feed_record(const struct bnn_feed *feed, uint32_t position);
+uint32_t bnn_record_at(const struct bnn_batch_reader *reader, uint32_t position);
 
-enum bnn_feed_status { BNN_feed_good, BNN_feed_unreadable, BNN_feed_short, BNN_feed_label };
+enum bnn_read_status { BNN_read_good, BNN_read_unreadable, BNN_read_short, BNN_read_label };
 
 /* Reads positions first ... first + rows - 1 into x [rows][image_bytes] and labels [rows].
  * Otherwise *record is the one that is not good: unreadable (errno says why), past the end, or of no class. */
-enum bnn_feed_status bnn_feed_read(const struct bnn_feed *feed, uint32_t first, size_t rows, int8_t *x, uint16_t *labels,
-                                   uint32_t *record);
+enum bnn_read_status bnn_read_batch(const struct bnn_batch_reader *reader, uint32_t first, size_t rows, int8_t *x,
+                                    uint16_t *labels, uint32_t *record);
 
 #endif
