@@ -84,7 +84,7 @@ ONLY = {
     "graph": set(),
     "accounting": {"graph"},
     "schedule": {"config"},
-    "data": {"errors", "paths", "zip_files", "native"},
+    "data": {"errors", "paths", "native", "zip_files"},
     "meters": {"errors", "config", "native"},
     "records": {"errors", "zip_files"},
     "text": set(),
