@@ -132,14 +132,14 @@ class Program:
         return self.native.train(rows, step, learning_rate, trace)
 
     def profile(self, on: bool) -> np.ndarray:
-        """Measure the seconds of each phase of each step from now on, or stop.
+        """Measure the seconds of each zone of each step from now on, or stop.
 
         Returns
         -------
-        ndarray of float64 [steps, len(kernels.PHASES)]
+        ndarray of float64 [steps, len(kernels.ZONES)]
             Where they are added to; zeros at first.
         """
-        seconds = np.zeros((len(self.blocks), len(kernels.PHASES)))
+        seconds = np.zeros((len(self.blocks), len(kernels.ZONES)))
         self.native.profile(seconds if on else None)
         return seconds
 

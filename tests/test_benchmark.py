@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -22,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from pi_boards import BOARDS
 from pi_model import Row, step_of
 
-PRODUCT_PHASES = ("forward", "recompute", "input_gradient", "weight_gradient")
-"""Phases that multiply."""
+PRODUCT_ZONES = ("forward", "recompute", "input_gradient", "weight_gradient")
+"""Zones that multiply."""
 
 
 def isas_of(op):
@@ -48,7 +49,7 @@ def test_products_can_be_called_in_any_shape(op):
 
 
 @pytest.mark.parametrize("method", ["standard", "wang2021", "efficient"])
-def test_a_profiled_step_names_every_phase_and_adds_up(method):
+def test_a_profiled_step_names_every_zone_and_adds_up(method):
     prepared = api.prepare("digits", {"method": method, "train.threads": 1})
     result = bench_step(prepared, steps=6, warmup=1)
     assert result["method"] == method
@@ -66,7 +67,7 @@ def test_a_profiled_step_names_every_phase_and_adds_up(method):
     # The first block hands no gradient on.
     assert {name for op, name in found if op == "input_gradient"} == {"dense2", "dense3"}
     for row in result["kernels"]:
-        assert (row["gmac_per_s"] is not None) == (row["op"] in PRODUCT_PHASES)
+        assert (row["gmac_per_s"] is not None) == (row["op"] in PRODUCT_ZONES)
         assert row["op"] in NAMES
     products = (row for row in result["kernels"] if row["gmac_per_s"])
     assert sum(row["seconds"] * row["gmac_per_s"] for row in products) == pytest.approx(
@@ -251,3 +252,13 @@ def test_bench_refuses_what_it_does_not_know(arguments, fragment):
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert fragment in done.stderr
+
+
+def test_operands_of_a_product_are_made_in_little_more_than_they_take():
+    tracemalloc.start()
+    try:
+        make_product("xnor_gemm_u1_i32", np.random.default_rng(0), 256, 256, 256)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * 256 * 256 * np.int32().nbytes

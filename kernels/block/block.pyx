@@ -69,11 +69,11 @@ cdef extern from "block/block.h":
         bnn_adam_step norm
 
 
-PHASES = (
+ZONES = (
     "pack", "gather", "forward", "statistics", "activate", "recompute", "norm_backward", "tables", "input_gradient",
     "requantise", "weight_gradient", "update",
 )
-"""Phases of a step in the order of ``enum bnn_phase``."""
+"""Zones of a step in the order of ``enum bnn_zone``."""
 
 USUAL_GRADIENT = BNN_USUAL_GRADIENT
 """Normalised gradient of channel-momentum that stands for the usual one of a channel."""
@@ -219,8 +219,8 @@ cdef class Block:
             self.run_update(&step.step)
 
     def set_profile(self, profile):
-        """Add seconds by phase to `profile`, float64 [len(PHASES)]; None stops it."""
+        """Add seconds by zone to `profile`, float64 [len(ZONES)]; None stops it."""
         self.profile = profile
         self.block.profile = NULL
         if profile is not None:
-            self.block.profile = <double *>data(profile, "float64", (len(PHASES),), True, "profile")
+            self.block.profile = <double *>data(profile, "float64", (len(ZONES),), True, "profile")

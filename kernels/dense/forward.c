@@ -34,9 +34,9 @@ static void forward_tiles(const void *context, struct bnn_share tiles)
     const struct bnn_block *b = &call->d->block;
     const struct dense_scratch s = bnn_dense_own_scratch(call);
     for (size_t tile = tiles.first; tile < tiles.end; tile++) {
-        TIMED(b, BNN_phase_forward, bnn_dense_product(call, tile, &s));
-        TIMED(b, BNN_phase_statistics, statistics(call, tile, s.tile));
-        TIMED(b, BNN_phase_activate, activate(call, tile, s.tile));
+        TIMED(b, BNN_zone_forward, bnn_dense_product(call, tile, &s));
+        TIMED(b, BNN_zone_statistics, statistics(call, tile, s.tile));
+        TIMED(b, BNN_zone_activate, activate(call, tile, s.tile));
     }
 }
 

@@ -85,8 +85,8 @@ cdef class Program:
 
         Parameters
         ----------
-        seconds : ndarray of float64 [blocks, len(PHASES)] or None
-            Where the seconds of the blocks' phases are added to; None stops it.
+        seconds : ndarray of float64 [blocks, len(ZONES)] or None
+            Where the seconds of the blocks' zones are added to; None stops it.
         """
         self.loss_time = 0.0
         for place in range(self.count):
