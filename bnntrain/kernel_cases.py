@@ -58,7 +58,7 @@ def _int8(rng: np.random.Generator, shape: tuple[int, ...], op: str) -> np.ndarr
 
 
 def _whole(rng: np.random.Generator, shape: tuple[int, ...], _op: str) -> np.ndarray:
-    return rng.integers(-784, 785, shape)
+    return rng.integers(-784, 785, shape, dtype=np.int32)
 
 
 def _real(rng: np.random.Generator, shape: tuple[int, ...], _op: str) -> np.ndarray:
