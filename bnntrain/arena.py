@@ -34,11 +34,16 @@ class Arena:
         self._memory = mmap.mmap(-1, plan.total_bytes)
         self.whole = np.frombuffer(self._memory, dtype=np.uint8)
         self.bytes = self.whole.nbytes
-        self.views: dict[str, np.ndarray] = {}
-        for item in plan.placed:
+        self.views = self.cut(plan)
+
+    def cut(self, layout: Layout) -> dict[str, np.ndarray]:
+        """Return a view of every buffer of a layout that is no larger, by name."""
+        views = {}
+        for item in layout.placed:
             dtype, shape = item.buffer.storage
             part = self.whole[item.offset : item.end]
-            self.views[item.buffer.name] = part.view(dtype).reshape(shape)
+            views[item.buffer.name] = part.view(dtype).reshape(shape)
+        return views
 
     def persistent(self) -> dict[str, np.ndarray]:
         """Views of what is kept from step to step: weights, moments, norm parameters, scales."""

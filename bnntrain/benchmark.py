@@ -193,7 +193,7 @@ class _Stepper:
     def rows(self) -> list[tuple[str, str]]:
         """Pass and layer of every timed part."""
         return [(op, "all") for op in _APART] + [
-            (op, step.name) for step in self.program.steps for op in kernels.PHASES
+            (op, step.name) for step in self.program.steps for op in kernels.ZONES
         ]
 
 

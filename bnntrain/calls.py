@@ -68,7 +68,7 @@ class Pass:
     layer : str
         Name of the step; ``all`` for the loss.
     name : str
-        What its time is measured as: a phase of `bnntrain.kernels.PHASES`, or ``loss``.
+        What its time is measured as: a zone of `bnntrain.kernels.ZONES`, or ``loss``.
     shares : dict of int to Counter of Call
         What each thread's share of it asks of the kernels; the first does what is not shared, too.
     traffic : list of Traffic
@@ -135,33 +135,33 @@ def count_calls(program: Program) -> list[Pass]:
 def _passes(
     program: Program, seconds: np.ndarray, calls: Iterable[tuple], moved: Iterable[tuple]
 ) -> list[Pass]:
-    # A phase is known by the place where its seconds are added up.
+    # A zone is known by the place where its seconds are added up.
     names = {0: ("all", "loss")}
     for row, step in zip(seconds, program.steps, strict=True):
         names |= {
-            row.ctypes.data + row.itemsize * place: (step.name, phase)
-            for place, phase in enumerate(kernels.PHASES)
+            row.ctypes.data + row.itemsize * place: (step.name, zone)
+            for place, zone in enumerate(kernels.ZONES)
         }
     found: dict[tuple[str, str], Pass] = {}
-    for phase, share, op, sizes, times in calls:
-        one = found.setdefault(names[phase], Pass(*names[phase]))
+    for zone, share, op, sizes, times in calls:
+        one = found.setdefault(names[zone], Pass(*names[zone]))
         one.shares.setdefault(share, Counter())[Call(op, sizes)] += times
-    for phase, traffic in _traffic(moved):
-        found[names[phase]].traffic.append(traffic)
+    for zone, traffic in _traffic(moved):
+        found[names[zone]].traffic.append(traffic)
     return list(found.values())
 
 
 def _traffic(moved: Iterable[tuple]) -> Iterable[tuple[int, Traffic]]:
-    """Add up the shares of arrays, and yield phases and what they move."""
+    """Add up the shares of arrays, and yield zones and what they move."""
     arrays: dict[tuple, tuple[int, int, list[int]]] = {}
-    for phase, op, array, low, high, levels in moved:
-        key = phase, op, array
+    for zone, op, array, low, high, levels in moved:
+        key = zone, op, array
         if key in arrays:
             low, high = min(low, arrays[key][0]), max(high, arrays[key][1])
             levels = [a + b for a, b in zip(levels, arrays[key][2], strict=True)]
         arrays[key] = low, high, levels
-    for (phase, _, _), (low, high, levels) in arrays.items():
+    for (zone, _, _), (low, high, levels) in arrays.items():
         *again, fresh = levels
         for size, count in [*((2**level, n) for level, n in enumerate(again)), (_NOT_AGAIN, fresh)]:
             if count:
-                yield phase, Traffic(min(size, high - low), count)
+                yield zone, Traffic(min(size, high - low), count)

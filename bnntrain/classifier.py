@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,7 +175,7 @@ class Classifier:
             def fill(first: int, rows: int) -> None:
                 read(reader, first, self.network, rows, path)
 
-            return self._measure(reader.count, fill), changed
+            return self.network.evaluate(reader.count, self.head.batch_size, fill), changed
         finally:
             readers.close()
 
@@ -199,25 +199,8 @@ class Classifier:
             self._put(samples[first : first + rows])
             self.network.labels[:rows] = labels[first : first + rows]
 
-        return self._measure(len(samples), fill)
+        return self.network.evaluate(len(samples), self.head.batch_size, fill)
 
-    def _measure(self, count: int, fill: Callable[[int, int], None]) -> dict[str, float]:
-        """Return mean loss, accuracy and number of samples; `fill` writes some of them.
-
-        Losses are added up in groups as large as a training step, as training does: the sum does
-        not depend on how many samples are worked on together.
-        """
-        batch, group = self.network.plan.batch_size, self.head.batch_size
-        losses, correct = np.empty(count), 0
-        for first in range(0, count, batch):
-            rows = min(batch, count - first)
-            fill(first, rows)
-            losses[first : first + rows], batch_correct = self.network.losses(rows)
-            correct += batch_correct
-        loss = 0.0
-        for first in range(0, count, group):
-            loss += sum(losses[first : first + group].tolist(), 0.0)
-        return {"loss": loss / count, "accuracy": 100.0 * correct / count, "samples": count}
 
     def _batches(self, stacks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield samples in batches of the model's size: single pictures are put together."""

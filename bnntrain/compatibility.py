@@ -14,7 +14,8 @@ from bnntrain.data.order import split_counts
 from bnntrain.errors import ConfigError, DataError
 from bnntrain.exactness import most_images
 from bnntrain.graph import Fused, Graph, LayerSpec, Product, ShapeError, Size, build_graph
-from bnntrain.method import Method, resolve_method
+from bnntrain.layer_methods import resolve_methods
+from bnntrain.method import Method
 
 
 @contextlib.contextmanager
@@ -71,9 +72,9 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
     except ShapeError as error:
         key = f"model.layers[{error.layer}].{layers[error.layer].kind}"
         raise _error(config, key, error.message) from None
-    steps, method = graph.fused(), resolve_method(config)
+    steps, methods = graph.fused(), resolve_methods(config)
     for step in steps:
-        _check_sums(config, step, method)
+        _check_sums(config, step, methods.of(step.product.layer))
     outputs, last = graph.output.values, steps[-1].product
     if outputs != classes:
         raise _error(

@@ -16,12 +16,12 @@ import time
 
 from bnntrain.checkpoints import Checkpoints, Live
 from bnntrain.compatibility import naming_the_key
-from bnntrain.config import origin_of
+from bnntrain.config import origin_of, record_config
 from bnntrain.data.batches import BatchReaders
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import BnntrainError, Interrupted
-from bnntrain.evaluation import evaluate, make_program, read
+from bnntrain.evaluation import Evaluator, make_program, read
 from bnntrain.isa import selected_isa
 from bnntrain.meters import PeakMeter, rss_bytes
 from bnntrain.meters.recording import SECTIONS, Recording, earlier_sections
@@ -100,6 +100,7 @@ class Trainer:
         self.rss_before = rss_bytes()
         try:
             self.program = make_program(prepared, self.isa)
+            self.evaluate = Evaluator(prepared, self.program, self.isa)
         except BaseException:
             self.close()
             raise
@@ -207,7 +208,7 @@ class Trainer:
         return self._validation()["correct"] if self.readers.validation.count else 0
 
     def _validation(self) -> dict[str, float]:
-        return evaluate(self.program, self.readers.validation, self.dataset.train.path)
+        return self.evaluate(self.readers.validation, self.dataset.train.path)
 
     def _end_epoch(self) -> None:
         progress = self.progress
@@ -250,7 +251,7 @@ class Trainer:
         """Evaluate the test set with the last and with the best weights, and write the summary."""
         test, path = self.readers.test, self.dataset.test.path
         self.recording.begin_phase("evaluate")
-        last = evaluate(self.program, test, path)
+        last = self.evaluate(test, path)
         summary = self.summary("finished")
         summary |= {
             "test_accuracy": last["accuracy"], "test_loss": last["loss"],
@@ -259,7 +260,7 @@ class Trainer:
         best = last
         if self.progress.best.epoch != self.progress.epoch:
             load_checkpoint(self.folder.best, self.program.inference_state())
-            best = evaluate(self.program, test, path)
+            best = self.evaluate(test, path)
         summary["best_test_accuracy"] = best["accuracy"]
         self.recording.begin_phase("other")
         if self.recording.has_idle:
@@ -333,6 +334,7 @@ class Trainer:
             "seconds_wall": progress.wall,
             "weights_sha256": None,
             "extended": self.checkpoints.extended,
+            "config": record_config(config),
         } | self._best_fields() | self._recorded()
 
     def _best_fields(self) -> dict[str, object]:

@@ -1,17 +1,27 @@
-"""A network outside training: built in its arena, fed from a file, evaluated."""
+"""A network in its arena: built, fed from a file, evaluated between training steps."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bnntrain.config import origin_of
 from bnntrain.errors import DataError, MemoryLimitError
+from bnntrain.inference import Arrays, Inference, PackedLayer, pack
 from bnntrain.plan import MIB
 from bnntrain.preparation import Prepared
 from bnntrain.program import Program
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from bnntrain.native import BatchReader
+
+
+class Batch(Protocol):
+    """Where samples and class numbers are read to, e.g. a `Program` or an `Inference`."""
+
+    x: np.ndarray
+    labels: np.ndarray
 
 
 def make_program(prepared: Prepared, isa: str) -> Program:
@@ -47,8 +57,8 @@ def make_program(prepared: Prepared, isa: str) -> Program:
         ) from None
 
 
-def read(reader: BatchReader, first: int, program: Program, rows: int, path: object) -> None:
-    """Read `rows` samples from position `first` into the program's batch buffers.
+def read(reader: BatchReader, first: int, into: Batch, rows: int, path: object) -> None:
+    """Read `rows` samples from position `first` into batch buffers.
 
     Raises
     ------
@@ -56,24 +66,61 @@ def read(reader: BatchReader, first: int, program: Program, rows: int, path: obj
         The file cannot be read, has become shorter, or holds a label that is no class.
     """
     try:
-        reader.read(first, program.x[:rows], program.labels[:rows])
+        reader.read(first, into.x[:rows], into.labels[:rows])
     except (OSError, EOFError, IndexError) as error:
         reason = getattr(error, "strerror", None) or error
         message = f"{reason}. Delete it; it is converted again from the source"
         raise DataError(path, message) from None
 
 
-def evaluate(program: Program, reader: BatchReader, path: object) -> dict[str, float]:
-    """Return loss (mean), accuracy (percent), ``correct`` and ``samples`` of a part of the data."""
-    batch, loss, correct = len(program.x), 0.0, 0
-    for first in range(0, reader.count, batch):
-        rows = min(batch, reader.count - first)
-        read(reader, first, program, rows, path)
-        batch_loss, batch_correct = program.evaluate_batch(rows)
-        loss += batch_loss
-        correct += batch_correct
-    accuracy = 100.0 * correct / reader.count
-    return {
-        "loss": loss / reader.count, "accuracy": accuracy, "correct": correct,
-        "samples": reader.count,
-    }  # fmt: skip
+class Evaluator:
+    """Evaluates a network that is being trained, from signs that are packed once.
+
+    It works in bytes of the arena that hold nothing between one step and the next.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What `program` was made from.
+    program : Program
+        The network.
+    isa : str
+        Instruction set of the kernels.
+    """
+
+    def __init__(self, prepared: Prepared, program: Program, isa: str) -> None:
+        layers = [PackedLayer(step.fused) for step in program.steps]
+        views = program.arena.cut(prepared.evaluation)
+        smoothing = prepared.config.train.label_smoothing
+        self._inference = Inference(layers, prepared.evaluation, views, smoothing, isa)
+        self._layers, self._methods = layers, prepared.methods
+        self._program, self._group = program, prepared.plan.batch_size
+
+    def __call__(self, reader: BatchReader, path: object) -> dict[str, float]:
+        """Evaluate on one part of the data, with the running statistics.
+
+        Parameters
+        ----------
+        reader : BatchReader
+            Of that part.
+        path : path
+            Its file, for messages.
+
+        Returns
+        -------
+        dict
+            ``loss`` (mean), ``accuracy`` (percent), ``correct`` and ``samples``.
+
+        Raises
+        ------
+        DataError
+            See `read`.
+        """
+        program, inference = self._program, self._inference
+        state = Arrays(program.inference_state())
+        inference.load(lambda into: pack(self._layers, self._methods, state, into))
+
+        def fill(first: int, rows: int) -> None:
+            read(reader, first, inference, rows, path)
+
+        return inference.evaluate(reader.count, self._group, fill)

@@ -10,14 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain.errors import UsageError
-from bnntrain.packed import (
-    SUFFIX,
-    Head,
-    new_tensors,
-    open_source,
-    packed_layers,
-    write_packed,
-)
+from bnntrain.inference import packed_layers
+from bnntrain.packed import SUFFIX, Head, new_tensors, open_source, write_packed
 from bnntrain.paths import RunLike, is_folder, run_path
 
 Writer = Callable[[Path, Head, Mapping[str, np.ndarray]], int]

@@ -20,7 +20,8 @@ from bnntrain.compatibility import train_count
 from bnntrain.data.catalog import describe
 from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import MemoryLimitError
-from bnntrain.method import METHODS, Method
+from bnntrain.layer_methods import LayerMethods
+from bnntrain.method import METHODS
 from bnntrain.plan import Plan, largest_batch, make_plan
 from bnntrain.preparation import Prepared
 from bnntrain.steps import ROLES, make_steps
@@ -82,9 +83,9 @@ def footprints(prepared: Prepared) -> list[Footprint]:
         one of the rows.
     """
     found = [_published(prepared, name) for name in PUBLISHED]
-    found += [_planned(prepared, name, method) for name, method in METHODS.items()]
-    if prepared.method not in METHODS.values():
-        found.append(_planned(prepared, "configured", prepared.method))
+    found += [_planned(prepared, name, LayerMethods(row)) for name, row in METHODS.items()]
+    if prepared.methods.differing or prepared.method not in METHODS.values():
+        found.append(_planned(prepared, "configured", prepared.methods))
     return found
 
 
@@ -129,11 +130,11 @@ def _published(prepared: Prepared, name: str) -> Footprint:
     )
 
 
-def _planned(prepared: Prepared, name: str, method: Method) -> Footprint:
-    steps = make_steps(prepared.graph, method)
+def _planned(prepared: Prepared, name: str, methods: LayerMethods) -> Footprint:
+    steps = make_steps(prepared.graph, methods)
 
     def plan_of(batch: int) -> Plan:
-        return make_plan(steps, method, batch, prepared.plan.threads)
+        return make_plan(steps, batch, prepared.plan.threads)
 
     plan = plan_of(prepared.plan.batch_size)
     return Footprint(

@@ -106,11 +106,15 @@ _MOMENTUM_KERNELS = {
 }
 _INTEGER_LATENTS = ("int16", "int8")
 _CHANNEL = "channel-momentum"
+# What it has kernels for.
+_INTEGER_CELLS = {"gradient": "int8", "weight_gradient": "integer", "latent": "int8"}
 _RATE = "learning_rate"
 
 
-def resolve_method(config: Config) -> Method:
+def resolve_method(config: Config, layer: int | None = None) -> Method:
     """Decide every cell: the method's row, the configuration's overrides, and what follows.
+
+    A layer's own cells lie over the run's, as those lie over the method's row.
 
     What follows, where the configuration says nothing of its own: a replaced optimizer takes the
     row's moment type, or the widest one that it has a kernel for; ``channel-momentum``, which is
@@ -122,6 +126,8 @@ def resolve_method(config: Config) -> Method:
     ----------
     config : Config
         From `bnntrain.config.load_config`; its `source` is named in messages.
+    layer : int, optional
+        Place in the model's list of a layer with weights; by default the run's own row.
 
     Returns
     -------
@@ -134,15 +140,22 @@ def resolve_method(config: Config) -> Method:
         No kernel computes the combination. The message ends with the nearest one that works.
     """
     row = METHODS[config.method]
-    cells = msgspec.structs.asdict(config.representation)
-    given = {cell: value for cell, value in cells.items() if value is not None}
-    if config.train.optimizer.name is not None:
-        given["optimizer"] = config.train.optimizer.name
+    given = own = _given(config)
+    if layer is not None:
+        own = config.model.layers[layer].representation
+        given = given | own
     method = _complete(replace(row, **given), row, given)
-    conflicts = list(_conflicts(method, config.train.learning_rate, given))
+    conflicts = list(_conflicts(method, config.train.learning_rate, given, own))
     if conflicts:
-        raise _refusal(conflicts, config, method, given)
+        raise _refusal(conflicts, config, method, own, layer)
     return method
+
+
+def _given(config: Config) -> dict[str, object]:
+    """Return the cells that the configuration sets for the whole run."""
+    cells = msgspec.to_builtins(config.representation)
+    name = config.train.optimizer.name
+    return cells if name is None else cells | {"optimizer": name}
 
 
 def _complete(method: Method, row: Method, given: dict[str, object]) -> Method:
@@ -180,8 +193,7 @@ def _complete_update(method: Method, given: dict[str, object]) -> Method:
 
 def _not_integer(method: Method) -> Iterator[str]:
     """Yield the cells that keep a method from channel-momentum."""
-    wanted = {"gradient": "int8", "weight_gradient": "integer", "latent": "int8"}
-    return (cell for cell, value in wanted.items() if getattr(method, cell) != value)
+    return (cell for cell, value in _INTEGER_CELLS.items() if getattr(method, cell) != value)
 
 
 def _momentum_kernels(method: Method) -> tuple[str, ...]:
@@ -193,7 +205,7 @@ def _momentum_kernels(method: Method) -> tuple[str, ...]:
 
 
 def _conflicts(
-    method: Method, learning_rate: float, given: dict[str, object]
+    method: Method, learning_rate: float, given: dict[str, object], own: dict[str, object]
 ) -> Iterator[tuple[str, object, tuple, str]]:
     """Yield what no kernel computes: cell to change, nearest value, partner cells, reason."""
     if (method.activation == "float32") != (method.mask == "retained"):
@@ -203,7 +215,7 @@ def _conflicts(
         yield "gradient_bits", 8, ("gradient",), "has no kernel with"
     if method.gradient_rounding != "nearest" and method.gradient != "int8":
         yield "gradient_rounding", "nearest", ("gradient",), "has no kernel with"
-    yield from _update_conflicts(method, given)
+    yield from _update_conflicts(method, given, own)
     kernels = _momentum_kernels(method)
     if method.momentum not in kernels:
         partners = ("optimizer",)
@@ -217,46 +229,68 @@ def _conflicts(
 
 
 def _update_conflicts(
-    method: Method, given: dict[str, object]
+    method: Method, given: dict[str, object], own: dict[str, object]
 ) -> Iterator[tuple[str, object, tuple, str]]:
     """Yield what keeps exact sums of weight gradients and their optimizer apart."""
     partners = tuple(_not_integer(method))
     misfit = method.optimizer == _CHANNEL and partners
+    if misfit and "optimizer" not in own:  # of a layer, whose cells are nearer than the run's
+        for cell in partners:
+            yield cell, _INTEGER_CELLS[cell], ("optimizer",), "has no kernel with"
+        return
     if misfit:
         yield "optimizer", "sign-momentum", partners[:1], "has no kernel with"
     alone = misfit or method.optimizer != _CHANNEL
     if alone and method.weight_gradient == "integer" and "weight_gradient" in given:
-        yield "weight_gradient", "sign", ("optimizer",), "has no kernel with"
+        # Where no optimizer is set, other cells made it what it is.
+        causes = (*partners, "momentum") if method.momentum != "int8" else partners
+        named = () if "optimizer" in given else (cell for cell in causes if cell in own)
+        yield "weight_gradient", "sign", ("optimizer", *named), "has no kernel with"
 
 
 def _refusal(
     conflicts: list[tuple[str, object, tuple, str]],
     config: Config,
     method: Method,
-    given: dict[str, object],
+    own: dict[str, object],
+    layer: int | None,
 ) -> ConfigError:
     """Build the error: the first conflict in words, and all the changes that resolve them."""
     cell, nearest, partners, reason = conflicts[0]
     values = asdict(method) | {_RATE: config.train.learning_rate}
     culprit = cell
-    if cell not in given and cell != _RATE:
-        # The row set this cell; the user set one of its partners and should read of that one.
-        culprit = next(partner for partner in partners if partner in given)
+    if cell not in own and cell != _RATE:
+        # What is above set this cell; the user set one of its partners and should read of that one.
+        culprit = next(partner for partner in partners if partner in own)
         partners = (cell, *(partner for partner in partners if partner != culprit))
     others = " and ".join(f"{partner} {values[partner]}" for partner in partners)
+    if cell == _RATE and layer is not None:
+        others += f" of {layer_key(config, layer)}"
     if len(conflicts) == 1 and culprit == cell:
         fix = str(nearest)
     else:
-        fix = ", ".join(f"{_key(name)}: {value}" for name, value, _, _ in conflicts)
+        fixes = ((cell_key(config, name, layer), value) for name, value, _, _ in conflicts)
+        fix = ", ".join(f"{key}: {value}" for key, value in fixes)
     message = f"{values[culprit]} {reason} {others}. Nearest that works: {fix}"
-    key = _key(culprit)
+    return cell_error(config, culprit, layer, message)
+
+
+def cell_error(config: Config, cell: str, layer: int | None, message: str) -> ConfigError:
+    """Build the error of a cell that the run, or one layer of it, sets."""
+    key = cell_key(config, cell, layer)
     return ConfigError(origin_of(config, key) or config.name, key, message)
 
 
-def _key(cell: str) -> str:
-    """Return the dotted key that sets a cell."""
+def cell_key(config: Config, cell: str, layer: int | None) -> str:
+    """Return the dotted key that sets a cell, for the run or for one layer."""
     outside = {"optimizer": "train.optimizer.name", _RATE: f"train.{_RATE}"}
-    return outside.get(cell, f"representation.{cell}")
+    section = "" if layer is None else f"{layer_key(config, layer)}."
+    return outside.get(cell, f"{section}representation.{cell}")
+
+
+def layer_key(config: Config, layer: int) -> str:
+    """Return the dotted key of a layer's options."""
+    return f"model.layers[{layer}].{config.model.layers[layer].kind}"
 
 
 def cell_labels(method: Method) -> dict[str, str]:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from bnntrain.errors import MemoryLimitError
-from bnntrain.method import Method
 from bnntrain.steps import READ, ROLES, Buffer, Step, shared_buffers
 
 ALIGNMENT = 64
@@ -28,6 +27,7 @@ SMALLEST_BATCH = 2
 """Batch norm of one sample is constant."""
 
 _LARGEST_BATCH = 65_536
+_FOR_GOOD = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Plan(Layout):
-    """All buffers of a run.
-
-    Attributes
-    ----------
-    method : Method
-        Representations.
-    """
-
-    method: Method
+    """All buffers of a run."""
 
     def by_role(self) -> dict[str, int]:
         """Bytes by role, for every role of `ROLES`, as if nothing were shared.
@@ -92,6 +84,11 @@ class Plan(Layout):
         for item in self.placed:
             sums[item.buffer.role] += _aligned(item.buffer.bytes)
         return sums
+
+    @property
+    def kept(self) -> tuple[Placed, ...]:
+        """What must not be overwritten between one step and the next."""
+        return tuple(item for item in self.placed if item.buffer.is_kept)
 
     @property
     def shared_bytes(self) -> int:
@@ -116,15 +113,13 @@ class Plan(Layout):
         ]
 
 
-def make_plan(steps: Sequence[Step], method: Method, batch_size: int, threads: int) -> Plan:
+def make_plan(steps: Sequence[Step], batch_size: int, threads: int) -> Plan:
     """Lay out a training step.
 
     Parameters
     ----------
     steps : sequence of Step
         The network.
-    method : Method
-        Representations, the same that the steps were made with.
     batch_size, threads : int
         Samples per step; threads with scratch of their own.
 
@@ -145,15 +140,24 @@ def make_plan(steps: Sequence[Step], method: Method, batch_size: int, threads: i
     shared = shared_buffers(steps, batch_size)
     own = [buffer for step in steps for buffer in step.buffers(batch_size, threads)]
     placed, total = place(common + shared + own)
-    return Plan(batch_size, threads, placed, total, method)
+    return Plan(batch_size, threads, placed, total)
 
 
-def place(buffers: Sequence[Buffer]) -> tuple[tuple[Placed, ...], int]:
+def place(
+    buffers: Sequence[Buffer], around: Sequence[Placed] = ()
+) -> tuple[tuple[Placed, ...], int]:
     """Give every buffer an offset such that no two live at the same time overlap.
 
     Each takes the lowest offset that is free for its whole lifetime, largest first. In a second
     attempt those that are in use at the fullest moment go below the others, the longest-lived
     first, so that what is short-lived fills gaps; the smaller arena wins.
+
+    Parameters
+    ----------
+    buffers : sequence of Buffer
+        What has no place yet.
+    around : sequence of Placed
+        What has one already, and keeps it for good.
 
     Returns
     -------
@@ -170,7 +174,9 @@ def place(buffers: Sequence[Buffer]) -> tuple[tuple[Placed, ...], int]:
         first, last = buffers[i].first_use, buffers[i].last_use
         return not first <= fullest <= last, first - last
 
-    attempts = [_place_in(order, buffers) for order in (by_size, sorted(by_size, key=by_use))]
+    taken = sorted((item.offset, _aligned(item.end), 0, _FOR_GOOD) for item in around)
+    orders = by_size, sorted(by_size, key=by_use)
+    attempts = [_place_in(order, buffers, list(taken)) for order in orders]
     return min(attempts, key=lambda attempt: attempt[1])
 
 
@@ -185,12 +191,14 @@ def _fullest_moment(buffers: Sequence[Buffer]) -> int:
     return max(zip(in_use, times, strict=True), key=lambda at: at[0], default=(0, 0))[1]
 
 
+_Taken = list[tuple[int, int, int, int]]  # first byte, byte behind the last, first and last use
+
+
 def _place_in(
-    order: Sequence[int], buffers: Sequence[Buffer]
+    order: Sequence[int], buffers: Sequence[Buffer], taken: _Taken
 ) -> tuple[tuple[Placed, ...], int]:
     """Place buffers one after the other, given as positions in `buffers`."""
     # Searching for the largest batch places hundreds of times: what is placed stays sorted.
-    taken: list[tuple[int, int, int, int]] = []
     offsets = {}
     for i in order:
         size, first, last = buffers[i].bytes, buffers[i].first_use, buffers[i].last_use

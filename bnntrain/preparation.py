@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -12,11 +12,13 @@ from bnntrain.config import Config, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.graph import Graph
+from bnntrain.inference import PackedLayer, plan_evaluation
 from bnntrain.isa import selected_isa
+from bnntrain.layer_methods import LayerMethods, resolve_methods
 from bnntrain.limits import available_threads
-from bnntrain.method import Method, resolve_method
+from bnntrain.method import Method
 from bnntrain.paths import RunLike, run_path
-from bnntrain.plan import Plan, largest_batch, make_plan
+from bnntrain.plan import Layout, Plan, largest_batch, make_plan
 from bnntrain.records import RunFolder
 from bnntrain.sizes import parse_size
 from bnntrain.steps import Step, make_steps
@@ -30,7 +32,7 @@ class Prepared:
     ----------
     config : Config
         Resolved; its batch size is the plan's.
-    method : Method
+    methods : LayerMethods
         Representations.
     shape : tuple of int
         Height, width, channels of a sample.
@@ -42,15 +44,23 @@ class Prepared:
         What runs of it, by the method.
     plan : Plan
         Memory plan.
+    evaluation : Layout
+        Where in the same arena the network is evaluated, between steps.
     """
 
     config: Config
-    method: Method
+    methods: LayerMethods
     shape: tuple[int, ...]
     classes: list[str]
     graph: Graph
     steps: list[Step]
     plan: Plan
+    evaluation: Layout
+
+    @property
+    def method(self) -> Method:
+        """Row of the run, but for layers with cells of their own."""
+        return self.methods.run
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -86,7 +96,7 @@ def prepare(
     """
     config = load_config(reference, overrides)
     memory_limit = None if memory_limit is None else parse_size(memory_limit)
-    method = resolve_method(config)
+    methods = resolve_methods(config)
     selected_isa()
     with naming_the_key(config):
         known = known or describe(config.data.dataset, PictureOptions.of(config.data))
@@ -94,20 +104,34 @@ def prepare(
     shape, threads = known.shape, threads_of(config)
     samples = train_count(config, known.train_count)
     graph = fit_graph(config, shape, len(known.classes), samples)
-    steps = make_steps(graph, method)
+    steps = make_steps(graph, methods)
 
-    def plan_of(batch: int) -> Plan:
-        return make_plan(steps, method, batch, threads)
+    def plan_of(batch: int) -> tuple[Plan, Layout]:
+        return make_plans(steps, batch, threads)
 
-    plan = plan_of(config.train.batch_size)
+    plan, evaluation = plan_of(config.train.batch_size)
     if memory_limit is not None and plan.total_bytes > memory_limit:
         batch = largest_batch(
-            lambda size: plan_of(size).total_bytes, memory_limit, config.train.batch_size
+            lambda size: plan_of(size)[0].total_bytes, memory_limit, config.train.batch_size
         )
         train = msgspec.structs.replace(config.train, batch_size=batch)
         config = msgspec.structs.replace(config, train=train)
-        plan = plan_of(batch)
-    return Prepared(config, method, shape, known.classes, graph, steps, plan)
+        plan, evaluation = plan_of(batch)
+    return Prepared(config, methods, shape, known.classes, graph, steps, plan, evaluation)
+
+
+def make_plans(steps: Sequence[Step], batch: int, threads: int) -> tuple[Plan, Layout]:
+    """Lay out training, and evaluation in the same arena, which is as large as both need.
+
+    Parameters
+    ----------
+    steps, batch, threads
+        As for `bnntrain.plan.make_plan`.
+    """
+    plan = make_plan(steps, batch, threads)
+    evaluation = plan_evaluation([PackedLayer(step.fused) for step in steps], plan)
+    total = max(plan.total_bytes, evaluation.total_bytes)
+    return replace(plan, total_bytes=total), evaluation
 
 
 def threads_of(config: Config) -> int:
@@ -124,7 +148,8 @@ def prepare_run(run: RunLike) -> Prepared:
         Not a run folder, or its run.json is damaged.
     """
     folder = RunFolder.open(run_path(run))
-    config, summary = load_config(folder.path / "config.yaml"), folder.read_summary()
+    summary = folder.read_summary()
+    config = load_config(folder.config, recorded=summary.get("config"))
     if summary.get("dataset") != config.data.dataset:
         return prepare(config)
     try:

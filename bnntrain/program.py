@@ -1,4 +1,4 @@
-"""A network bound to an arena: what one training step and one evaluation do."""
+"""A network bound to an arena: what one training step does."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Program:
     Parameters
     ----------
     steps : sequence of Step
-        The network, made with the method of `plan`.
+        The network.
     plan : Plan
         Memory plan of `steps`.
     optimizer : Optimizer
@@ -65,7 +65,7 @@ class Program:
         seed: int,
         isa: str,
     ) -> None:
-        self.steps, self.method, self.plan, self.seed = list(steps), plan.method, plan, seed
+        self.steps, self.plan, self.seed = list(steps), plan, seed
         self.optimizer = optimizer
         self.arena = Arena(plan)
         views = self.arena.views
@@ -79,7 +79,7 @@ class Program:
             labels=self.labels,
             smoothing=label_smoothing,
             gradient=views[f"{last.name}.gradient"],
-            type=self.method.gradient,
+            type=last.method.gradient,
             scale=None if scales is None else scales[0],
             threads=plan.threads,
             isa=isa,
@@ -131,25 +131,15 @@ class Program:
         """
         return self.native.train(rows, step, learning_rate, trace)
 
-    def evaluate_batch(self, rows: int) -> tuple[float, int]:
-        """Return summed loss and how many of `rows` samples are correct, by running statistics."""
-        return self.native.evaluate(rows)
-
-    def scores(self, rows: int) -> np.ndarray:
-        """Return the softmax scores (float32 [rows, classes]) of the first `rows` samples."""
-        self.native.forward(rows)
-        shifted = np.exp(self.logits[:rows] - self.logits[:rows].max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
-
     def profile(self, on: bool) -> np.ndarray:
-        """Measure the seconds of each phase of each step from now on, or stop.
+        """Measure the seconds of each zone of each step from now on, or stop.
 
         Returns
         -------
-        ndarray of float64 [steps, len(kernels.PHASES)]
+        ndarray of float64 [steps, len(kernels.ZONES)]
             Where they are added to; zeros at first.
         """
-        seconds = np.zeros((len(self.blocks), len(kernels.PHASES)))
+        seconds = np.zeros((len(self.blocks), len(kernels.ZONES)))
         self.native.profile(seconds if on else None)
         return seconds
 

@@ -13,7 +13,7 @@ from bnntrain import kernels
 from bnntrain.errors import UsageError
 from bnntrain.text import NONE, Row, table, times
 
-NAMES = (*kernels.PHASES, "loss", "between_kernels", "read", "outside")
+NAMES = (*kernels.ZONES, "loss", "between_kernels", "read", "outside")
 """Passes in the order of the table.
 
 Everything up to ``loss`` is measured and modelled. ``between_kernels`` is modelled only: the code
@@ -163,7 +163,7 @@ def step_table(
     if len(steps) < 3:
         total += [times(*totals)] if len(steps) == 2 else ["", ""]
     rows += [None, total]
-    blocks = [part for part in steps[by].kernels if part.op in kernels.PHASES]
+    blocks = [part for part in steps[by].kernels if part.op in kernels.ZONES]
     blocks.sort(key=lambda part: -part.seconds)
     if blocks[:most]:
         rows.append(None)

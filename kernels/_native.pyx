@@ -9,7 +9,7 @@ ValueError, with the operand's name in front, for an operand of another type or 
 this machine cannot run. The GIL is released while C runs. Only names without an underscore are public.
 """
 
-include "common/native.pxi"
+include "common/interface.pxi"
 include "common/buffer.pxi"
 include "common/scratch.pxi"
 include "common/constants.pyx"

@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from pi_boards import BOARDS
 from pi_model import Row, step_of
 
-PRODUCT_PHASES = ("forward", "recompute", "input_gradient", "weight_gradient")
-"""Phases that multiply."""
+PRODUCT_ZONES = ("forward", "recompute", "input_gradient", "weight_gradient")
+"""Zones that multiply."""
 
 
 def isas_of(op):
@@ -49,7 +49,7 @@ def test_products_can_be_called_in_any_shape(op):
 
 
 @pytest.mark.parametrize("method", ["standard", "wang2021", "efficient"])
-def test_a_profiled_step_names_every_phase_and_adds_up(method):
+def test_a_profiled_step_names_every_zone_and_adds_up(method):
     prepared = api.prepare("digits", {"method": method, "train.threads": 1})
     result = bench_step(prepared, steps=6, warmup=1)
     assert result["method"] == method
@@ -67,7 +67,7 @@ def test_a_profiled_step_names_every_phase_and_adds_up(method):
     # The first block hands no gradient on.
     assert {name for op, name in found if op == "input_gradient"} == {"dense2", "dense3"}
     for row in result["kernels"]:
-        assert (row["gmac_per_s"] is not None) == (row["op"] in PRODUCT_PHASES)
+        assert (row["gmac_per_s"] is not None) == (row["op"] in PRODUCT_ZONES)
         assert row["op"] in NAMES
     products = (row for row in result["kernels"] if row["gmac_per_s"])
     assert sum(row["seconds"] * row["gmac_per_s"] for row in products) == pytest.approx(

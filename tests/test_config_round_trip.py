@@ -21,13 +21,19 @@ def section(**fields):
     return st.fixed_dictionaries({}, optional=fields)
 
 
-DENSE = UNITS | st.builds(lambda units: {"units": units}, UNITS)
+CELLS = section(
+    latent=st.sampled_from(["int8", "float16", None]),
+    latent_range=POSITIVE,
+    gradient_bits=st.sampled_from([6, 8]),
+)
+DENSE = UNITS | st.fixed_dictionaries({"units": UNITS}, optional={"representation": CELLS})
 CONV = UNITS | st.fixed_dictionaries(
     {"channels": UNITS},
     optional={
         "kernel": st.integers(1, 7),
         "stride": st.sampled_from([1, 2]),
         "padding": st.sampled_from(["same", "valid"]),
+        "representation": CELLS,
     },
 )
 MAX_POOL = st.sampled_from(["max_pool", {"max_pool": 2}, {"max_pool": {"size": 2}}])
@@ -90,11 +96,7 @@ CONFIGS = st.fixed_dictionaries(
             gain=st.sampled_from([1, 2, 4, 8]),
             file=st.none() | st.text("abc./ ", min_size=1),
         ),
-        "representation": section(
-            latent=st.sampled_from(["int8", "float16", None]),
-            latent_range=POSITIVE,
-            gradient_bits=st.sampled_from([6, 8]),
-        ),
+        "representation": CELLS,
     },
 )
 

@@ -116,11 +116,22 @@ def test_4096_images_of_224x224_are_planned():
     assert max(item.end for item in plan.placed) <= plan.total_bytes
 
 
+def in_layer(place, **cells):
+    """Change that gives one convolution cells of its own."""
+    layers = [dict(item) if isinstance(item, dict) else item for item in LARGE["model.layers"]]
+    options = layers[place]["conv"]
+    options = options if isinstance(options, dict) else {"channels": options}
+    layers[place] = {"conv": {**options, "representation": cells}}
+    return {"model.layers": layers}
+
+
 @pytest.mark.parametrize(
     ("changes", "most", "layer"),
     [
         ({"representation.gradient_bits": 8}, 1348, 3),
         ({"representation.norm": "l1"}, 1765, 0),
+        (in_layer(3, gradient_bits=8), 1348, 3),
+        (in_layer(0, norm="l1"), 1765, 0),
         ({"train.batch_size": 5523}, 5522, 3),
     ],
 )

@@ -14,8 +14,10 @@ from bnntrain.arena import Arena
 from bnntrain.config import load_config
 from bnntrain.errors import MemoryLimitError
 from bnntrain.graph import LayerSpec, build_graph
+from bnntrain.layer_methods import LayerMethods
 from bnntrain.method import METHODS
 from bnntrain.plan import ALIGNMENT, MIB, largest_batch, make_plan, place
+from bnntrain.preparation import make_plans
 from bnntrain.steps import ROLES, Buffer, make_steps
 
 METHOD_NAMES = tuple(METHODS)
@@ -56,7 +58,7 @@ def dense_steps(sizes, inputs, method):
     """Build a network of dense steps with these outputs."""
     block = LayerSpec("batch_norm"), LayerSpec("sign")
     layers = [spec for units in sizes for spec in (LayerSpec("dense", {"units": units}), *block)]
-    return make_steps(build_graph(layers[:-1], (1, 1, inputs)), METHODS[method])
+    return make_steps(build_graph(layers[:-1], (1, 1, inputs)), LayerMethods(METHODS[method]))
 
 
 def conv_steps(convs, sample, method):
@@ -68,7 +70,7 @@ def conv_steps(convs, sample, method):
             block.insert(at, LayerSpec("max_pool", {"size": 2}))
         layers += block
     layers += [LayerSpec("flatten"), LayerSpec("dense", {"units": 7}), LayerSpec("batch_norm")]
-    return make_steps(build_graph(layers, sample), METHODS[method])
+    return make_steps(build_graph(layers, sample), LayerMethods(METHODS[method]))
 
 
 # Any buffers --------------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ NETWORKS = st.tuples(
 def test_plans_of_any_network(network):
     method, build, batch, threads = network
     steps = build(method)
-    plan = make_plan(steps, METHODS[method], batch, threads)
+    plan = make_plan(steps, batch, threads)
     check_placement(plan.placed, plan.total_bytes)
     names = [item.buffer.name for item in plan.placed]
     assert len(set(names)) == len(names)
@@ -159,7 +161,7 @@ def test_placement_is_near_what_is_live_at_once(network):
     # placement can beat.
     method, build, batch, threads = network
     steps = build(method)
-    plan = make_plan(steps, METHODS[method], batch, threads)
+    plan = make_plan(steps, batch, threads)
     least = peak([item.buffer for item in plan.placed])
     assert least <= plan.total_bytes <= 1.25 * least
 
@@ -175,10 +177,28 @@ def test_memory_of_efficient_does_not_fall_as_the_batch_grows(name):
 
 @settings(max_examples=40, deadline=None)
 @given(NETWORKS)
+def test_evaluation_leaves_alone_what_is_kept(network):
+    method, build, batch, threads = network
+    plan, evaluation = make_plans(build(method), batch, threads)
+    check_placement(evaluation.placed, evaluation.total_bytes)
+    assert evaluation.total_bytes <= plan.total_bytes
+    assert 1 <= evaluation.batch_size <= batch
+    shared = {item.buffer.name for item in evaluation.placed} & {
+        item.buffer.name for item in plan.kept
+    }
+    for item in evaluation.placed:
+        for kept in plan.kept:
+            if item.buffer.name not in shared and item.buffer.bytes and kept.buffer.bytes:
+                assert item.end <= kept.offset or kept.end <= item.offset
+    assert all(name.endswith(".origins") for name in shared)
+
+
+@settings(max_examples=40, deadline=None)
+@given(NETWORKS)
 def test_the_arena_is_the_plan(network):
     method, build, batch, threads = network
     steps = build(method)
-    plan = make_plan(steps, METHODS[method], batch, threads)
+    plan = make_plan(steps, batch, threads)
     arena = Arena(plan)
     assert arena.bytes == plan.total_bytes
     assert list(arena.views) == [item.buffer.name for item in plan.placed]
@@ -197,7 +217,7 @@ def test_the_arena_is_the_plan(network):
 
 
 def test_json_lists_every_buffer():
-    plan = make_plan(dense_steps([65, 10], 63, "efficient"), METHODS["efficient"], 7, 2)
+    plan = make_plan(dense_steps([65, 10], 63, "efficient"), 7, 2)
     rows = plan.to_json()
     keys = ("name", "role", "layer", "shape", "bits", "first_use", "last_use", "offset", "bytes")
     assert all(tuple(row) == keys for row in rows)
@@ -220,7 +240,7 @@ def test_json_lists_every_buffer():
 
 def test_efficient_stores_no_weight_gradient_and_no_mask():
     roles = {
-        name: make_plan(dense_steps([65, 10], 63, name), METHODS[name], 7, 1).by_role()
+        name: make_plan(dense_steps([65, 10], 63, name), 7, 1).by_role()
         for name in METHODS
     }
     assert roles["efficient"]["dW"] == 0
@@ -258,8 +278,21 @@ def total_bytes(name, method, batch, threads=1):
     """Arena bytes of a shipped configuration."""
     config = load_config(name, {"method": method})
     sample = SAMPLES[config.data.dataset]
-    steps = make_steps(build_graph(config.model.layers, sample), METHODS[method])
-    return make_plan(steps, METHODS[method], batch, threads).total_bytes
+    steps = make_steps(build_graph(config.model.layers, sample), LayerMethods(METHODS[method]))
+    return make_plan(steps, batch, threads).total_bytes
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize(("name", "batch"), [case for case in TOTALS if case[1] > 1])
+def test_evaluation_of_named_models_takes_no_larger_arena(name, batch, threads, method):
+    """And works on as many samples at a time as a training step."""
+    config = load_config(name, {"method": method})
+    graph = build_graph(config.model.layers, SAMPLES[config.data.dataset])
+    steps = make_steps(graph, LayerMethods(METHODS[method]))
+    plan, evaluation = make_plans(steps, batch, threads)
+    assert plan.total_bytes == total_bytes(name, method, batch, threads)
+    assert evaluation.batch_size == batch
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -301,7 +334,7 @@ def test_the_largest_batch_is_exact(method, batch):
     steps = dense_steps([100, 10], 100, method)
 
     def needed(size):
-        return make_plan(steps, METHODS[method], size, 1).total_bytes
+        return make_plan(steps, size, 1).total_bytes
 
     limit = needed(batch)
     found = largest_batch(needed, limit)

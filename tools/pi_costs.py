@@ -148,5 +148,5 @@ def _block_arguments(block: object, plan: object) -> Sequence[object]:
         "conv", *fused.input.size, options.kernel, options.stride, *fused.product.padding,
         *fused.product.output.size[:2], list(POOLS).index(fused.pool), block.channels, batch,
         threads, int(block.is_first), *(int(keep) for keep in kept),
-        GRADIENT_LIMITS[plan.method.gradient_bits], int(flat), int(window.skips),
+        GRADIENT_LIMITS[block.method.gradient_bits], int(flat), int(window.skips),
     )  # fmt: skip

@@ -39,7 +39,7 @@ COMPOSITION = ("block", "dense", "conv", "loss")
 """Folders that call kernels; theirs and the per-channel arithmetic is the code between kernels."""
 
 GATHERING = ("bnn_im2col", "bnn_im2col_words", "input_rows_i8")
-"""Functions of theirs whose own code is timed as gathering (phase ``gather``)."""
+"""Functions of theirs whose own code is timed as gathering (zone ``gather``)."""
 
 SETUP = ("bnn_window_origins", "bnn_window_neighbours", "bnn_position_place", "position_of")
 """Functions that run once, when a network is made."""

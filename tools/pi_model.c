@@ -138,7 +138,7 @@ static void dense(const struct bnn_kernels *k)
     if (!size_of[4]) b->dx = zeros(batch * inputs);
     b->scratch_stride = bnn_dense_scratch(outputs, batch, BNN_i8);
     b->scratch = zeros(threads * b->scratch_stride);
-    bnn_dense_forward(k, &d, batch, 1, 0, (int)threads);
+    bnn_dense_forward(k, &d, batch, 0, (int)threads);
     bnn_dense_backward(k, &d, batch, &step, (int)threads);
     bnn_dense_update(k, &d, &step, (int)threads);
 }
@@ -176,7 +176,7 @@ static void conv(const struct bnn_kernels *k)
     c.block.scratch = zeros(threads * c.block.scratch_stride);
     struct bnn_block_step own = step;
     own.limit = limit;
-    bnn_conv_forward(k, &c, batch, 1, 0, (int)threads);
+    bnn_conv_forward(k, &c, batch, 0, (int)threads);
     bnn_conv_backward(k, &c, batch, &own, (int)threads);
     bnn_conv_update(k, &c, &own, (int)threads);
 }

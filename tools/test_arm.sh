@@ -152,7 +152,7 @@ test_python32() {
     need_compiler armhf
     need_emulator
     make_host
-    make_root armhf python3-numpy python3-click python3-yaml python3-tqdm python3-pooch python3-psutil \
+    make_python_root armhf python3-numpy python3-click python3-yaml python3-tqdm python3-pooch python3-psutil \
         python3-memory-profiler python3-pil
     # Debian links one of several libraries to these names when it configures them.
     for each in blas lapack; do
@@ -292,56 +292,6 @@ same_weights_on() {
     sum=$(weights_of "$work/$1/bin/bnntrain" "$work/$1/run" "${training[@]}")
     echo "$sum  $1"
     [ "$sum" = "$expected" ]
-}
-
-# The hash of the weights that a command line trains: weights_of BNNTRAIN FOLDER ARGUMENT...
-weights_of() {
-    rm -rf "$2"
-    BNNTRAIN_CACHE="$work/converted" "$1" fit "${@:3}" --run-dir "$2" --quiet >/dev/null
-    recorded "$2"
-}
-
-# The hash that a run folder tells.
-recorded() {
-    sed -n 's/.*"weights_sha256": "\(.*\)".*/\1/p' "$1/run.json"
-}
-
-# 20 batches of 100 images to train on and 100 images to test on: of CIFAR-10 where it is at hand, else enlarged digits.
-make_images() {
-    "$(dirname "$reference")/python" - "$1" <<'PYTHON'
-import sys
-
-import numpy as np
-
-from bnntrain.data.catalog import open_dataset
-from bnntrain.errors import DataError
-
-try:
-    data, name = open_dataset("cifar10"), "CIFAR-10"
-except DataError:
-    data, name = open_dataset("digits"), "enlarged digits"
-print(f"images: {name}")
-arrays = {}
-for part, split, count in (("train", data.train, 2000), ("test", data.test, 100)):
-    # From all of the set: files may be sorted by class.
-    records = [split.read(int(index)) for index in np.linspace(0, split.count - 1, count)]
-    images = np.array([image for image, _ in records])
-    factors = 32 // images.shape[1], 32 // images.shape[2], 3 // images.shape[3]
-    arrays[f"x_{part}"] = np.kron(images, np.ones((*factors,), np.uint8))
-    arrays[f"y_{part}"] = np.array([label for _, label in records])
-np.savez(sys.argv[1], **arrays)
-PYTHON
-}
-
-# bnntrain for this machine: $reference.
-make_reference() {
-    reference=${ARM_REFERENCE:-$cache/host/bin/bnntrain}
-    [ -z "${ARM_REFERENCE-}" ] || reference=$(realpath "$ARM_REFERENCE")
-    [ -z "${ARM_REFERENCE-}${have_reference-}" ] || return 0
-    make_host
-    copy_source native
-    "$host" -m pip install -qq --no-build-isolation --no-deps --force-reinstall "$work/native"
-    have_reference=yes
 }
 
 main "$@"

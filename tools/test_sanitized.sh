@@ -34,7 +34,7 @@ import pytest
 # An editable or installed package must not stand in for the sanitized one.
 for module in (bnntrain.kernels._native, bnntrain.native._native):
     assert module.__file__.startswith(sys.path[0]), module.__file__
-tests = ["step", "golden", "gradients", "conv_step", "conv_gradients", "conv_lifetimes"]
+tests = ["step", "golden", "gradients", "conv_step", "conv_gradients", "conv_lifetimes", "layer_representations"]
 # A sanitizer writes what it found to standard error as it ends the process; captured, that would be lost.
 sys.exit(pytest.main(["-q", "-s", "-n", "2", "-p", "no:cacheprovider", "tests/native", "tests/packed/test_equality.py",
                       *(f"tests/training/test_{name}.py" for name in tests)]))

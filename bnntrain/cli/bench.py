@@ -6,20 +6,14 @@ import difflib
 from collections.abc import Sequence
 
 import click
-import msgspec
 
-from bnntrain import board, kernels
-from bnntrain.benchmark import bench_kernels, bench_step
+# What one of the three ways needs of size is imported there: a trained network takes little memory.
 from bnntrain.cli import options
 from bnntrain.cli.output import condition_lines, echo_json
 from bnntrain.errors import UsageError
-from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS
-from bnntrain.latency import bench_latency
-from bnntrain.preparation import prepare
-from bnntrain.step_table import MOST, Step, read_steps, step_table
+from bnntrain.step_table import MOST
 from bnntrain.text import columns, plural, size_text
 
-_OPERATIONS = (*PRODUCTS, *ELEMENTWISE)
 _WARMUP = 20
 
 
@@ -92,7 +86,7 @@ def bench(
         _bench_latency(model, overrides, as_json)
         return
     if listed:
-        echo_json(_OPERATIONS) if as_json else click.echo("\n".join(_OPERATIONS))
+        echo_json(_operations()) if as_json else click.echo("\n".join(_operations()))
         return
     if config is not None:
         _bench_step(config, overrides, steps, most, against, as_json)
@@ -101,10 +95,25 @@ def bench(
         raise UsageError("--against needs --step CONFIG")
     if overrides:
         raise UsageError("options of a configuration need --step CONFIG")
+    _bench_kernels(isas, operations, everything, as_json)
+
+
+def _operations() -> tuple[str, ...]:
+    from bnntrain.kernel_cases import ELEMENTWISE, PRODUCTS
+
+    return (*PRODUCTS, *ELEMENTWISE)
+
+
+def _bench_kernels(
+    isas: tuple[str, ...], operations: tuple[str, ...], everything: bool, as_json: bool
+) -> None:
+    from bnntrain import kernels
+    from bnntrain.benchmark import bench_kernels
+
     known = kernels.supported_isas()
     _check("--isa", isas, known, f"Give one of {', '.join(known)}")
-    _check("--op", operations, _OPERATIONS, "'bnntrain bench --list' names all")
-    chosen = list(operations) or (list(_OPERATIONS) if everything else None)
+    _check("--op", operations, _operations(), "'bnntrain bench --list' names all")
+    chosen = list(operations) or (list(_operations()) if everything else None)
     rows = []
     for row in bench_kernels(list(isas) or None, chosen):
         rows.append(row)
@@ -120,6 +129,8 @@ def bench(
 
 
 def _bench_latency(model: str, overrides: dict[str, object], as_json: bool) -> None:
+    from bnntrain.latency import bench_latency
+
     sizes = {"train.batch_size": 1, "train.threads": 0}
     if set(overrides) - set(sizes):
         raise UsageError("--latency takes --batch-size and --threads, no other options of training")
@@ -165,6 +176,13 @@ def _bench_step(
     against: str | None,
     as_json: bool,
 ) -> None:
+    import msgspec
+
+    from bnntrain import board
+    from bnntrain.benchmark import bench_step
+    from bnntrain.preparation import prepare
+    from bnntrain.step_table import Step, read_steps, step_table
+
     if against is not None and as_json:
         raise UsageError("--against is for the table: give it without --json")
     prepared = prepare(config, overrides)

@@ -20,7 +20,7 @@ from bnntrain.config import (
 from bnntrain.config.strict_yaml import parse_yaml
 from bnntrain.data.files import part_file
 from bnntrain.errors import UsageError
-from bnntrain.method import resolve_method
+from bnntrain.layer_methods import resolve_methods
 from bnntrain.text import columns
 
 _MODELS = "models/"
@@ -54,7 +54,7 @@ def show(name: str | None, as_json: bool, **parameters: object) -> None:
     else:
         resolved = load_config(name, overrides)
         # Refused here as by 'fit': a method that no kernel computes.
-        resolve_method(resolved)
+        resolve_methods(resolved)
         _echo_yaml(dump_config(resolved), name, as_json)
 
 

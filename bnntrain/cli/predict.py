@@ -134,11 +134,9 @@ def _answer(
 ) -> dict[str, object]:
     """Return what is said of one image; `index` is its place in a stack."""
     # Stable: of equal scores the lower label comes first, as in the accuracy.
-    order = np.argsort(-scores, kind="stable")[:top]
-    best = [
-        {"class": classes[label], "label": int(label), "score": float(scores[label])}
-        for label in order
-    ]
+    values = scores.tolist()
+    order = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:top]
+    best = [{"class": classes[label], "label": label, "score": values[label]} for label in order]
     return {"file": file, "index": index, **best[0], "top": best}
 
 

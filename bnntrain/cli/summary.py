@@ -53,6 +53,7 @@ def _report(
         "compression": totals["float32_bytes"] / totals["deployed_bytes"],
         "method": prepared.method.name,
         "representation": cell_labels(prepared.method),
+        "layer_representation": _differing(prepared),
         "batch_size": prepared.plan.batch_size,
         "plan_bytes": prepared.plan.total_bytes,
     }
@@ -93,4 +94,16 @@ def _facts(prepared: Prepared, totals: dict[str, int]) -> list[tuple[str, str]]:
             f"{plan.batch_size}, {plural(plan.threads, 'thread')}",
         ),
         *((f"  {tensor}", label) for tensor, label in cell_labels(prepared.method).items()),
+        *(
+            (f"  in {name}", ", ".join(f"{cell} {value}" for cell, value in cells.items()))
+            for name, cells in _differing(prepared).items()
+        ),
     ]
+
+
+def _differing(prepared: Prepared) -> dict[str, dict[str, object]]:
+    """Return by layer the cells of the method table that are not the run's."""
+    found = {
+        step.name: prepared.methods.own_cells(step.fused.product.layer) for step in prepared.steps
+    }
+    return {name: cells for name, cells in found.items() if cells}

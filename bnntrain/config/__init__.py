@@ -21,6 +21,7 @@ from bnntrain.config.load import (
     load_meters,
     origin_of,
     parse_override,
+    record_config,
 )
 from bnntrain.config.schema import (
     Augment,
@@ -53,6 +54,7 @@ __all__ = [
     "load_meters",
     "origin_of",
     "parse_override",
+    "record_config",
     "shipped_configs",
     "shipped_models",
     "shipped_text",

@@ -12,12 +12,15 @@
       - dense: 10          # short for  dense: {units: 10}
       - batch_norm
 
+A layer with weights may also hold its own tensors in another way than the others:
+``dense: {units: 10, representation: {latent: int16}}``.
+
 Which kinds of layers there are, their options and what may follow what, is in `bnntrain.graph`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -25,7 +28,14 @@ from msgspec import Meta
 
 from bnntrain.config.check import Where, did_you_mean, read_struct, show
 from bnntrain.config.schema import Model, Name
-from bnntrain.graph import OPERATIONS, LayerSpec, OrderError, check_order
+from bnntrain.graph import (
+    OPERATIONS,
+    LayerSpec,
+    Options,
+    OrderError,
+    ProductOptions,
+    check_order,
+)
 
 _EXAMPLE = "as in '- dense: 256' or '- sign'"
 
@@ -66,14 +76,14 @@ def read_model(raw: object, default_name: str, where: Where, key: str) -> Model:
     if not isinstance(head.layers, list | tuple) or not head.layers:
         message = f"{show(head.layers)} is not allowed. Give a list of layers, {_EXAMPLE}"
         raise where.error(key, message)
-    layers = tuple(
-        _read_layer(item, where, f"{key}[{index}]") for index, item in enumerate(head.layers)
-    )
+    layers: list[LayerSpec] = []
+    for item in head.layers:
+        layers.append(_read_layer(item, where, key, layers))
     try:
         check_order([spec.kind for spec in layers])
     except OrderError as error:
         raise where.error(f"{key}[{error.layer}]", error.message) from None
-    return Model(name=head.name or default_name, layers=layers)
+    return Model(name=head.name or default_name, layers=tuple(layers))
 
 
 def write_model(model: Model) -> dict[str, object]:
@@ -81,22 +91,46 @@ def write_model(model: Model) -> dict[str, object]:
     return {"name": model.name, "layers": [_write_layer(spec) for spec in model.layers]}
 
 
-def _read_layer(item: object, where: Where, key: str) -> LayerSpec:
+def deployed(model: Model) -> Model:
+    """Return a model without what only its training knows of."""
+    return Model(name=model.name, layers=tuple(spec.deployed for spec in model.layers))
+
+
+def _read_layer(item: object, where: Where, key: str, before: Sequence[LayerSpec]) -> LayerSpec:
+    """Read the item of the list `key` that stands behind those in `before`."""
+    place = f"{key}[{len(before)}]"
     if isinstance(item, str):
         item = {item: None}
     if not isinstance(item, Mapping) or len(item) != 1:
-        raise where.error(key, f"{show(item)} is not one layer. Give one per list item, {_EXAMPLE}")
+        message = f"{show(item)} is not one layer. Give one per list item, {_EXAMPLE}"
+        raise where.error(place, message)
     ((kind, options),) = item.items()
     if kind not in OPERATIONS:
-        raise where.error(key, f"unknown layer {show(kind)}. {did_you_mean(kind, OPERATIONS)}")
+        raise where.error(place, f"unknown layer {show(kind)}. {did_you_mean(kind, OPERATIONS)}")
     struct = OPERATIONS[kind].Options
+    place = f"{place}.{kind}"
     if options is not None and not isinstance(options, Mapping):
         if not struct.__struct_fields__:
             message = f"takes no value, given {show(options)}. Leave it out"
-            raise where.error(f"{key}.{kind}", message)
+            raise where.error(place, message)
         options = {struct.__struct_fields__[0]: options}
-    checked = read_struct(struct, options, where, f"{key}.{kind}")
-    return LayerSpec(kind, msgspec.structs.asdict(checked))
+    for name in _of_products(struct).intersection(options or {}):
+        message = f"is an option of layers with weights. Give it to {_product_of(before, key)}"
+        raise where.error(f"{place}.{name}", message)
+    return LayerSpec(kind, read_struct(struct, options, where, place).plain())
+
+
+def _of_products(struct: type[Options]) -> set[str]:
+    """Return the options that every product has and this kind of layer has not."""
+    return set(ProductOptions.__struct_fields__) - set(struct.__struct_fields__)
+
+
+def _product_of(before: Sequence[LayerSpec], key: str) -> str:
+    """Name the layer with the weights that one behind `before`, in the list `key`, runs with."""
+    for number in reversed(range(len(before))):
+        if OPERATIONS[before[number].kind].weighs:
+            return f"{key}[{number}].{before[number].kind}"
+    return " or ".join(kind for kind, each in OPERATIONS.items() if each.weighs)
 
 
 def _write_layer(spec: LayerSpec) -> object:

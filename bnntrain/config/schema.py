@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from bnntrain.graph import LayerSpec
+from bnntrain.graph import LayerSpec, Representation
 
 # Names become file and folder names, so they hold no separator and do not start with a dot.
 NAME_PATTERN = r"\A\w[\w .+=@-]*\Z"
@@ -202,22 +202,6 @@ class Meters(_Section):
     gain: Literal[1, 2, 4, 8] = 8
     averaging: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 64
     file: Annotated[str, Meta(min_length=1, extra={"allowed": RECORDING_FORM})] | None = None
-
-
-class Representation(_Section):
-    """Single cells of the method table; None keeps the method's own (see `bnntrain.method`)."""
-
-    activation: Literal["float32", "bit"] | None = None
-    mask: Literal["retained", "bit", "recompute"] | None = None
-    norm: Literal["l2", "l1", "l1-binary"] | None = None
-    gradient: Literal["float32", "float16", "int8"] | None = None
-    gradient_bits: Literal[8, 6] | None = None
-    gradient_scale: Literal["delayed", "current"] | None = None
-    gradient_rounding: Literal["nearest", "stochastic"] | None = None
-    weight_gradient: Literal["float32", "bit", "sign", "integer"] | None = None
-    latent: Literal["float32", "float16", "int16", "int8"] | None = None
-    latent_range: Positive | None = None
-    momentum: Literal["float32", "float16", "int8"] | None = None
 
 
 class Model(_Section):

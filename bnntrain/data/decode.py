@@ -18,6 +18,7 @@ import io
 import logging
 import math
 import os
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -44,6 +45,10 @@ _SIGNATURES = (
 _MODULES = {
     "PNG": "Png", "JPEG": "Jpeg", "WEBP": "WebP", "BMP": "Bmp", "GIF": "Gif", "TIFF": "Tiff",
 }  # fmt: skip
+# What Pillow's formats raise over a file that is not theirs.
+_NOT_OF_FORMAT = (SyntaxError, IndexError, TypeError, struct.error)
+# Half a GiB of RGB, Pillow's own limit; a JPEG that is decoded at a part of its size has no other.
+_MOST_PIXELS = (1 << 29) // 3
 _NO_LOG = logging.NullHandler()
 _MODES = {1: "L", 3: "RGB"}
 _WHITE = (255, 255, 255, 255)
@@ -204,29 +209,33 @@ def _guarded() -> Iterator[None]:
 @contextmanager
 def opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
     """Open a picture; whatever goes wrong with it, here or in the block, is a `PictureError`."""
-    import PIL
-
     name = _format_of(file)
     # Every format registers itself; all others stay out of the process, and cannot be tried.
     import_module(f"PIL.{_MODULES[name]}ImagePlugin")
-    from PIL import Image
-
     # Without a handler of any kind, what Pillow logs would appear on standard error.
     logging.getLogger("PIL").addHandler(_NO_LOG)
-    with _guarded():
-        try:
-            # What Pillow only warns of is refused by its size, or harmless.
-            with (
-                _quiet_libtiff() if name == "TIFF" else nullcontext(),
-                warnings.catch_warnings(action="ignore"),
-                Image.open(file, formats=(name,)) as picture,
-            ):
-                _check_pixels(picture)
-                yield picture
-        except Image.DecompressionBombError:
-            raise too_large("very many", nbytes) from None
-        except PIL.UnidentifiedImageError:
-            raise PictureError(f"is no valid {name} file. {AGAIN}") from None
+    with (
+        _guarded(),
+        _quiet_libtiff() if name == "TIFF" else nullcontext(),
+        # What Pillow only warns of is refused by its size, or harmless.
+        warnings.catch_warnings(action="ignore"),
+        _opened_as(name, file) as picture,
+    ):
+        if math.prod(picture.size) > _MOST_PIXELS:
+            raise too_large("very many", nbytes)
+        _check_pixels(picture)
+        yield picture
+
+
+def _opened_as(name: str, file: IO[bytes]) -> object:
+    """Open a picture of one format; `Image.open` would load five of them before that."""
+    from PIL import Image
+
+    factory, _ = Image.OPEN[name]
+    try:
+        return factory(file, "")
+    except _NOT_OF_FORMAT:
+        raise PictureError(f"is no valid {name} file. {AGAIN}") from None
 
 
 @contextmanager

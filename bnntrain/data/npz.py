@@ -41,8 +41,8 @@ from bnntrain.data.source import (
     rows_per_chunk,
 )
 from bnntrain.data.stream import Stream
-from bnntrain.data.zip_files import ZipError, read_directory
 from bnntrain.errors import DataError
+from bnntrain.zip_files import ZipError, read_directory
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 CLASSES = "classes"

@@ -20,8 +20,8 @@ from pathlib import Path, PurePath
 from typing import IO, Protocol
 
 from bnntrain.data.files import open_regular, reason, remedy_for
-from bnntrain.data.zip_files import Entry, ZipError, read_directory, read_entry
 from bnntrain.errors import DataError
+from bnntrain.zip_files import Entry, ZipError, read_directory, read_entry
 
 LARGEST_FILE_BYTES = 40 * 1024 * 1024
 """Limit of one compressed picture, so that conversion stays within bounded memory."""

@@ -8,7 +8,8 @@ from bnntrain.graph.build import Graph, LayerSpec, OrderError, build_graph, chec
 from bnntrain.graph.fusion import PATTERNS, POOLS, Fused
 from bnntrain.graph.operation import Operation, Options, Published, ShapeError
 from bnntrain.graph.operations import OPERATIONS
-from bnntrain.graph.product import Product
+from bnntrain.graph.product import Product, ProductOptions
+from bnntrain.graph.representation import Representation
 from bnntrain.graph.tensor import PIXELS, PRODUCTS, REAL, SIGNS, Form, Size, Tensor
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "Options",
     "OrderError",
     "Product",
+    "ProductOptions",
     "Published",
+    "Representation",
     "ShapeError",
     "Size",
     "Tensor",

@@ -16,6 +16,7 @@ SAMPLE = Form(PIXELS, True)
 """What the first operation reads."""
 
 _END = Form(REAL, False)  # what the loss reads
+_REPRESENTATION = "representation"  # field of `ProductOptions`
 
 
 class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +24,17 @@ class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: str
     options: dict[str, object] = msgspec.field(default_factory=dict)
+
+    @property
+    def representation(self) -> dict[str, object]:
+        """Cells of the method table that it sets for itself; empty if none."""
+        return self.options.get(_REPRESENTATION, {})
+
+    @property
+    def deployed(self) -> LayerSpec:
+        """The same without what only training knows of."""
+        kept = {name: value for name, value in self.options.items() if name != _REPRESENTATION}
+        return LayerSpec(self.kind, kept)
 
 
 class OrderError(LayerError):
@@ -84,7 +96,7 @@ def build_graph(layers: Sequence[LayerSpec], sample: Size) -> Graph:
     for index, spec in enumerate(layers):
         kind = OPERATIONS[spec.kind]
         number += kind.weighs
-        name, options = f"{spec.kind}{number}", kind.Options(**spec.options)
+        name, options = f"{spec.kind}{number}", msgspec.convert(spec.options, kind.Options)
         size = kind.size_after(options, tensor.size, index)
         output = Tensor(name, kind.form_after(tensor.form), size)
         found.append(kind(name, index, options, tensor, output))

@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from bnntrain.graph.operation import Options, ShapeError, images
-from bnntrain.graph.product import Product
+from bnntrain.graph.operation import ShapeError, images
+from bnntrain.graph.product import Product, ProductOptions
 from bnntrain.graph.tensor import PIXELS, PRODUCTS, SIGNS, Form, Size
 
 
-class ConvOptions(Options, frozen=True):
+class ConvOptions(ProductOptions, frozen=True):
     """Options of a convolution: binary weights, no bias.
 
     Attributes

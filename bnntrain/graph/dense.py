@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from bnntrain.graph.operation import Options, images, lists
-from bnntrain.graph.product import Product
+from bnntrain.graph.operation import images, lists
+from bnntrain.graph.product import Product, ProductOptions
 from bnntrain.graph.tensor import PIXELS, PRODUCTS, SIGNS, Form, Size
 
 
-class DenseOptions(Options, frozen=True):
+class DenseOptions(ProductOptions, frozen=True):
     """Options of a dense layer: binary weights, no bias.
 
     Attributes

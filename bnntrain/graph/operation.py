@@ -17,6 +17,10 @@ from bnntrain.graph.tensor import Form, Size, Tensor
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of the options of a kind of layer; the first field is what ``kind: value`` gives."""
 
+    def plain(self) -> dict[str, object]:
+        """Return them as a model file has them, defaults filled in."""
+        return msgspec.to_builtins(self)
+
 
 class LayerError(ValueError):
     """A fault of one layer; `layer` is its place in the list, `message` says what is wrong."""

@@ -4,7 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bnntrain.graph.operation import Operation, Published
+from bnntrain.graph.operation import Operation, Options, Published
+from bnntrain.graph.representation import Representation
+
+
+class ProductOptions(Options, frozen=True, kw_only=True):
+    """Options of every product, behind its own.
+
+    Attributes
+    ----------
+    representation : Representation
+        Of the tensors of this layer alone, and of the norm and the sign behind it.
+    """
+
+    representation: Representation = Representation()
+
+    def plain(self) -> dict[str, object]:
+        """Return them as a model file has them; a representation that sets nothing is left out."""
+        values = super().plain()
+        if not values["representation"]:
+            del values["representation"]
+        return values
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from typing import BinaryIO
 import numpy as np
 
 from bnntrain.errors import DataError, RunError
+from bnntrain.inference.layers import PackedLayer, Tensor, packed_layers, tensors_of
 from bnntrain.packed.head import Head, from_metadata, to_metadata
-from bnntrain.packed.layers import PackedLayer, Tensor, packed_layers, tensors_of
 from bnntrain.packed.tensors import check_tensors
 
 SUFFIX = ".bnn"

@@ -12,12 +12,13 @@ import numpy as np
 from bnntrain import __version__
 from bnntrain.compatibility import fit_graph, naming_the_key, train_count, with_classes
 from bnntrain.config import Config, load_config
+from bnntrain.config.models import deployed
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import RunError
-from bnntrain.method import resolve_method
+from bnntrain.inference.layers import PackedLayer, packed_layers
+from bnntrain.inference.pack import pack
+from bnntrain.layer_methods import resolve_methods
 from bnntrain.packed.head import Head
-from bnntrain.packed.layers import packed_layers
-from bnntrain.packed.pack import pack
 from bnntrain.records import RunFolder, open_checkpoint
 
 
@@ -58,20 +59,21 @@ class PackedRun:
         if not self._file.is_file():
             message = "no such checkpoint: no epoch has ended yet. Train with 'fit --resume'"
             raise RunError(self._file, message)
-        config, summary = load_config(folder.config), folder.read_summary()
+        summary = folder.read_summary()
+        config = load_config(folder.config, recorded=summary.get("config"))
         known = _recorded(config, summary) or _described(config)
         shape, classes, trained = known
         self.config = with_classes(config, len(classes))
-        self._method = resolve_method(self.config)
+        self._methods = resolve_methods(self.config)
         fit_graph(self.config, shape, len(classes), train_count(self.config, trained))
         self.threads = self.config.train.threads
         epoch, crc32 = self._state(checkpoint, summary)
         self.head = Head(
             name=config.name,
-            model=self.config.model,
+            model=deployed(self.config.model),
             preprocessing=Preprocessing(shape, config.data.resize),
             classes=tuple(classes),
-            method=self._method.name,
+            method=self._methods.run.name,
             checkpoint=checkpoint,
             epoch=epoch,
             data=config.data,
@@ -96,23 +98,23 @@ class PackedRun:
             It is damaged, or of another model.
         """
         layers = packed_layers(self.head.layers, self.head.shape, len(self.head.classes))
-        names = [f"{layer.name}.{tensor}" for layer in layers for tensor in self._tensors()]
+        names = [f"{layer.name}.{tensor}" for layer in layers for tensor in self._tensors(layer)]
         try:
             with open_checkpoint(self._file) as checkpoint:
                 checkpoint.verify(names)
                 if not self._is_hashed:
-                    pack(layers, self._method, checkpoint, into)
+                    pack(layers, self._methods, checkpoint, into)
                     return
                 import hashlib  # of size: only an export needs it
 
                 digest = hashlib.sha256()
-                pack(layers, self._method, checkpoint, into, digest.update)
+                pack(layers, self._methods, checkpoint, into, digest.update)
         except RunError as error:
             raise self._with_remedy(error) from None
         self.head = replace(self.head, weights_sha256=digest.hexdigest())
 
-    def _tensors(self) -> tuple[str, ...]:
-        gamma = () if self._method.norm == "l1-binary" else ("gamma",)
+    def _tensors(self, layer: PackedLayer) -> tuple[str, ...]:
+        gamma = () if self._methods.of(layer.product.layer).norm == "l1-binary" else ("gamma",)
         return ("latent", *gamma, "beta", "running_mean", "running_spread")
 
     def _state(self, checkpoint: str, summary: Mapping[str, object]) -> tuple[int, dict[str, int]]:

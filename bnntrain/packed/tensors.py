@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bnntrain.packed.layers import SCALING, PackedLayer, tensors_of
+from bnntrain.inference.layers import SCALING, PackedLayer, tensors_of
 from bnntrain.steps import WORD_BITS
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bnntrain.page.figures import Bar, BarFigure
 from bnntrain.page.markup import Markup, coordinate, join, tag
 from bnntrain.page.scale import number
-from bnntrain.page.svg import WIDE, draw_mark, kind_class, legend
+from bnntrain.page.svg import WIDE, draw_marker, kind_class, legend
 
 _BAR, _LABEL, _GAP = 24, 16, 12
 _LETTER = 6.6
@@ -69,11 +69,11 @@ def _bar(figure: BarFigure, bar: Bar, top: float, left: float, right: float) -> 
             continue
         text = f"{bar.label}, {kind.replace('_', ' ')}: {number(size, 3)} {figure.unit}"
         parts.append(_part(figure.kinds.index(kind), kind, x, y, wide, text))
-        if _has_room(kind, x, wide, [left + size * scale for _, size in bar.marks]):
+        if _has_room(kind, x, wide, [left + size * scale for _, size in bar.markers]):
             parts.append(tag("text", kind.replace("_", " "), x=x + wide / 2, y=y + _BAR / 2 + 4,
                              class_="middle inside"))  # fmt: skip
         x += wide
-    for name, size in bar.marks:
+    for name, size in bar.markers:
         at = left + max(size, 0.0) * scale
         text = f"{bar.label}, {name}: {number(size, 3)} {figure.unit}"
         parts.append(_pointer(name, at, y, text))
@@ -89,15 +89,15 @@ def _part(place: int, kind: str, x: float, y: float, width: float, text: str) ->
     return tag("g", tag("title", text), *parts)
 
 
-def _has_room(kind: str, x: float, width: float, marks: Sequence[float]) -> bool:
-    """Whether a part can carry its name, with no mark upon that."""
+def _has_room(kind: str, x: float, width: float, markers: Sequence[float]) -> bool:
+    """Whether a part can carry its name, with no marker upon that."""
     half, middle = (len(kind) * _LETTER + 6) / 2, x + width / 2
-    return 2 * half < width and not any(abs(mark - middle) < half + 4 for mark in marks)
+    return 2 * half < width and not any(abs(each - middle) < half + 4 for each in markers)
 
 
 def _pointer(name: str, x: float, y: float, text: str) -> Markup:
     if name == "measured growth":
-        return tag("g", tag("title", text), draw_mark("diamond", x, y + _BAR / 2, "ink", True))
+        return tag("g", tag("title", text), draw_marker("diamond", x, y + _BAR / 2, "ink", True))
     path = f"M{coordinate(x)} {coordinate(y - 4)}v{_BAR + 8}"
     return tag("path", tag("title", text), d=path, class_="pointer")
 
@@ -111,9 +111,9 @@ def bar_legend(figure: BarFigure) -> Markup:
         hatch = tag("rect", fill=f"url(#{overlay})", **box) if overlay else None
         drawn = tag("rect", class_=f"part {kind_class(kind)}", **box)
         samples.append((join(each for each in (drawn, hatch) if each), kind.replace("_", " ")))
-    for name in dict.fromkeys(name for bar in figure.bars for name, _ in bar.marks):
+    for name in dict.fromkeys(name for bar in figure.bars for name, _ in bar.markers):
         if name == "measured growth":
-            drawn = draw_mark("diamond", 21.0, 7.0, "ink", True)
+            drawn = draw_marker("diamond", 21.0, 7.0, "ink", True)
         else:
             drawn = tag("path", d="M21 0V14", class_="pointer")
         samples.append((drawn, name))

@@ -12,7 +12,7 @@ from bnntrain.meters.phases import IDLE, PHASES, STEP_PHASES
 from bnntrain.page.figures import (
     DASHED,
     DOTTED,
-    MARKS,
+    MARKERS,
     SOLID,
     Bar,
     BarFigure,
@@ -30,7 +30,7 @@ from bnntrain.plan import MIB
 from bnntrain.steps import ROLES
 from bnntrain.text import memory_name
 
-_MARKS = ("circle", "square", "triangle", "diamond")
+_MARKERS = ("circle", "square", "triangle", "diamond")
 _STEP = "training"
 # A phase that lasts for less than this many samples is not told from its neighbours by them.
 _SAMPLES_PER_PHASE = 4
@@ -102,17 +102,17 @@ def _learning(
     series, gaps = [], 0
     for color, run in enumerate(runs):
         epochs = [row["epoch"] for row in run.metrics]
-        mark = _MARKS[color % len(_MARKS)]
+        marker = _MARKERS[color % len(_MARKERS)]
         for key, what, style in ((keys[0], "training", DASHED), (keys[1], "validation", SOLID)):
             values = [row.get(key, math.nan) for row in run.metrics]
             known = [row[key] for row in run.metrics if key in row]
             gaps += len(known) - len(finite(known))
             if finite(known):
-                series.append(Series(f"{run.label}, {what}", epochs, values, color, style, mark))
+                series.append(Series(f"{run.label}, {what}", epochs, values, color, style, marker))
         test = run.figure(keys[2])
         if test is not None:
             last = run.figure("epochs_done") or max(epochs, default=1.0)
-            series.append(Series(f"{run.label}, test", [last], [test], color, MARKS, mark))
+            series.append(Series(f"{run.label}, test", [last], [test], color, MARKERS, marker))
     if not series:
         return None
     epochs = [x for line in series for x in line.x]
@@ -126,7 +126,7 @@ def _learning(
 
 def _learning_caption(name: str, gaps: int) -> str:
     text = f"{name.capitalize()} by epoch. Training {name} is that of the batches as they were "
-    text += "trained on; a ringed mark is the test set, read once, with the last epoch's weights."
+    text += "trained on; a ringed marker is the test set, read once, with the last epoch's weights."
     if gaps:
         text += f" {gaps} values that were no finite number are left out."
     return text
@@ -171,8 +171,8 @@ def _memory_record(run: RunRecord, color: int, axis: Axis) -> LineFigure:
     trace, what = run.memory, memory_name(run.section("memory"))
     caption = (
         f"{run.label}: {what} as sampled ({len(trace.values):,} samples), with what the "
-        "plan says before the run starts. Rows below: epochs and phases as memory.dat marks them; "
-        "of the steps of an epoch it may mark the first ones only."
+        "plan says before the run starts. Rows below: epochs and phases as memory.dat has them; "
+        "of the steps of an epoch it may have the first ones only."
     )
     name, title = _file_name("memory", run, color), f"Memory over time, {run.label}"
     return _record(name, title, caption, trace, f"{what}, MiB", "MiB", color, axis,
@@ -211,7 +211,7 @@ def _record(
     name: str, title: str, caption: str, trace: Trace, y_title: str, unit: str, color: int,
     y_axis: Axis, levels: list[Level], is_shaded: bool = False, is_joined: bool = False,
 ) -> LineFigure:
-    """Draw a trace with its marks, in the unit of time that suits its length."""
+    """Draw a trace with its spans, in the unit of time that suits its length."""
     end = max([trace.end, *(max(stamps) for stamps in trace.spans.values() if stamps)])
     time, scale = time_unit(end)
     chosen = thin(trace.seconds, trace.values, _COLUMNS, trace.breaks)
@@ -303,7 +303,7 @@ def _memory_by_epoch(others: Sequence[RunRecord], runs: Sequence[RunRecord]) -> 
         if rows:
             color = runs.index(run)
             x, y = [row["epoch"] for row in rows], [row["rss_peak_mib"] for row in rows]
-            series.append(Series(run.label, x, y, color, SOLID, _MARKS[color % len(_MARKS)]))
+            series.append(Series(run.label, x, y, color, SOLID, _MARKERS[color % len(_MARKERS)]))
     if not series:
         return None
     caption = "Highest resident memory so far, by epoch. Of these runs there is no memory.dat."
@@ -324,14 +324,14 @@ def _variables(runs: Sequence[RunRecord]) -> list[Figure]:
         return []
     bars = [*_published_bars(planned)]
     for run in planned:
-        marks = [("arena, as allocated", run.plan_bytes / MIB)]
+        markers = [("arena, as allocated", run.plan_bytes / MIB)]
         if run.growth_bytes is not None:
-            marks.append(("measured growth", run.growth_bytes / MIB))
-        bars.append(Bar(run.label, {k: v / MIB for k, v in run.roles.items()}, marks))
+            markers.append(("measured growth", run.growth_bytes / MIB))
+        bars.append(Bar(run.label, {k: v / MIB for k, v in run.roles.items()}, markers))
     kinds = [*ROLES, *sorted({role for run in planned for role in run.roles} - set(ROLES))]
     present = [kind for kind in kinds if any(bar.parts.get(kind) for bar in bars)]
     widest = [sum(bar.parts.values()) for bar in bars]
-    widest += [size for bar in bars for _, size in bar.marks]
+    widest += [size for bar in bars for _, size in bar.markers]
     caption = (
         "Memory of training by variable, as if nothing were shared. Variables that are needed at "
         "different times share bytes, so the arena is smaller than its parts. Measured growth is "

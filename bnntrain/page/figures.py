@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from bnntrain.page.scale import Axis
 
-SOLID, DASHED, DOTTED, MARKS = "solid", "dashed", "dotted", "marks"
+SOLID, DASHED, DOTTED, MARKERS = "solid", "dashed", "dotted", "markers"
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line, or marks without one.
+    """A line, or markers without one.
 
     Attributes
     ----------
@@ -23,8 +23,8 @@ class Series:
     color : int
         Number of the run.
     style : str
-        `SOLID`, `DASHED`, `DOTTED` or `MARKS`.
-    mark : str
+        `SOLID`, `DASHED`, `DOTTED` or `MARKERS`.
+    marker : str
         Shape at the points: ``circle``, ``square``, ``triangle``, ``diamond``; empty for none.
     breaks : sequence of int
         Points at which a new line begins.
@@ -35,7 +35,7 @@ class Series:
     y: Sequence[float]
     color: int
     style: str = SOLID
-    mark: str = ""
+    marker: str = ""
     breaks: Sequence[int] = ()
 
 
@@ -81,7 +81,7 @@ class LineFigure:
     title, caption : str
         Above and below it.
     x_axis, y_axis : Axis
-        Ranges and marks.
+        Ranges and ticks.
     x_title, y_title : str
         With units.
     series, levels, lanes : sequences
@@ -119,13 +119,13 @@ class Bar:
         What it is of.
     parts : mapping of str to float
         Kind to size.
-    marks : sequence of (str, float)
+    markers : sequence of (str, float)
         Sizes that are pointed out on the bar.
     """
 
     label: str
     parts: Mapping[str, float]
-    marks: Sequence[tuple[str, float]] = ()
+    markers: Sequence[tuple[str, float]] = ()
 
 
 @dataclass(frozen=True)

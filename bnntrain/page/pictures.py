@@ -7,10 +7,10 @@ import itertools
 from importlib.util import find_spec
 
 from bnntrain.errors import UsageError
-from bnntrain.page.figures import MARKS, BarFigure, Figure, LineFigure
+from bnntrain.page.figures import MARKERS, BarFigure, Figure, LineFigure
 from bnntrain.page.output import GENERATOR
 
-# Letters: so long that dashes are seen on both sides of a mark.
+# Letters: so long that dashes are seen on both sides of a marker.
 _HANDLE = 4.5
 _DPI = 200
 _SIZE = (6.4, 3.6)  # inches: the width of a text column of a paper, twice
@@ -18,8 +18,8 @@ _COLORS = ("#c2500a", "#1f5fbf", "#0c7a52", "#8a3ea8", "#8d6a00", "#b3245c")
 _FILLS = ("#a9c9f0", "#f4bd8c", "#a8dcc0", "#d9bbe8", "#f0dc8a", "#f2b5c6", "#b5dfe6", "#cdd3da",
           "#c9d994", "#e3cdb5")  # fmt: skip
 _HATCHES = ("", "///", "\\\\\\", "---", "|||", "+++", "...")
-_STYLES = {"solid": "-", "dashed": "--", "dotted": ":", "faint": "-", MARKS: "none"}
-_MARKS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "": ""}
+_STYLES = {"solid": "-", "dashed": "--", "dotted": ":", "faint": "-", MARKERS: "none"}
+_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "": ""}
 
 
 def check_library() -> None:
@@ -85,8 +85,8 @@ def _draw_lines(axes, figure: LineFigure) -> None:
             axes.plot(
                 series.x[first:last], series.y[first:last], color=color,
                 linestyle=_STYLES[series.style], linewidth=1.0 if figure.is_record else 1.5,
-                marker=_MARKS[series.mark], markersize=9 if series.style == MARKS else 3.5,
-                markerfacecolor="white" if series.style == MARKS else color,
+                marker=_MARKERS[series.marker], markersize=9 if series.style == MARKERS else 3.5,
+                markerfacecolor="white" if series.style == MARKERS else color,
                 markevery=max(1, len(series.x) // 20),
                 label=_shown(series.label) if first == 0 else None,
             )
@@ -106,9 +106,9 @@ def _draw_bars(axes, figure: BarFigure) -> None:
                   hatch=_HATCHES[place % len(_HATCHES)], edgecolor="#1c2430", linewidth=0.4,
                   label=_shown(kind))
         begins = [begin + size for begin, size in zip(begins, sizes, strict=True)]
-    for name in dict.fromkeys(name for bar in figure.bars for name, _ in bar.marks):
+    for name in dict.fromkeys(name for bar in figure.bars for name, _ in bar.markers):
         points = [(size, row) for row, bar in enumerate(figure.bars)
-                  for each, size in bar.marks if each == name]  # fmt: skip
+                  for each, size in bar.markers if each == name]  # fmt: skip
         shape = "D" if name == "measured growth" else "|"
         axes.plot(*zip(*points, strict=True), linestyle="none", marker=shape, color="#1c2430",
                   markersize=6 if shape == "D" else 16, markerfacecolor="white",

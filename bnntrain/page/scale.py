@@ -13,14 +13,14 @@ _LARGEST = 1e300
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values with round marks.
+    """A range of values with round ticks.
 
     Attributes
     ----------
     low, high : float
         Ends of the axis; ``low < high``.
     ticks : tuple of float
-        Marks between them, rising, one step apart.
+        Between the ends, rising, one step apart.
     step : float
         1, 2 or 5 times a power of ten.
     """
@@ -35,7 +35,7 @@ class Axis:
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
     def text(self, tick: float) -> str:
-        """Write a mark with the decimals that its step needs."""
+        """Write a tick with the decimals that its step needs."""
         return step_text(tick, self.step)
 
 
@@ -68,11 +68,11 @@ def make_axis(
     values : iterable of float or None
         What must fit on it; what is no number is left out.
     count : int
-        Most intervals between marks.
+        Most intervals between ticks.
     whole : bool
-        Marks on whole numbers only.
+        Ticks on whole numbers only.
     tight : bool
-        End where the values end, not at the next mark.
+        End where the values end, not at the next tick.
     floor, ceiling : float, optional
         The axis ends there at the latest (0 and 100 for percents), unless a value lies beyond.
 

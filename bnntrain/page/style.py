@@ -96,7 +96,7 @@ svg .lane{font-size:11px}
 .dashed{stroke-dasharray:5 4;stroke-linecap:butt}.dotted{stroke-dasharray:1.5 4}
 .line.dashed{stroke-width:1.5}
 .level{stroke:var(--ink);stroke-width:1.5;fill:none}.level.faint{stroke:var(--soft);stroke-width:1}
-.mark{fill:var(--c)}.mark.ringed{fill:var(--panel);fill-opacity:.75;stroke:var(--c);stroke-width:2}
+.marker{fill:var(--c)}.marker.ringed{fill:var(--panel);fill-opacity:.75;stroke:var(--c);stroke-width:2}
 .ink{--c:var(--ink)}
 .tip{fill:none;pointer-events:all}
 .tip:hover{stroke:var(--soft)}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bnntrain.page.figures import MARKS, LineFigure, Series
+from bnntrain.page.figures import MARKERS, LineFigure, Series
 from bnntrain.page.markup import Markup, coordinate, join, tag
 from bnntrain.page.sampling import extremes
 from bnntrain.page.scale import number
@@ -22,7 +22,7 @@ _BELOW = 10  # between plot and rows, so that the lowest number does not meet th
 _LETTER = 6.2  # mean width of one in the size that the style gives
 _TIPS = 60  # columns that have a tooltip in a record over time
 _MANY = 150  # points beyond which a line's tooltips are those of columns
-_MARKED = 25  # points beyond which only some carry a mark
+_ALL_MARKERS = 25  # points beyond which only some carry a marker
 _SPARSE = 8
 
 
@@ -85,7 +85,7 @@ def _grid(frame: _Frame, labels: Sequence[str], lanes: float) -> Markup:
         parts.append(tag("path", d=_across(frame, y), class_="grid"))
         parts.append(tag("text", label, x=frame.left - 6, y=y + 4, class_="end"))
     axis = figure.x_axis
-    # Every second mark, or every fifth, where the numbers would touch.
+    # Every second tick, or every fifth, where the numbers would touch.
     room = (frame.right - frame.left) / max(len(axis.ticks), 1)
     need = max((len(axis.text(tick)) for tick in axis.ticks), default=1) * _LETTER + 10
     every = next((n for n in (1, 2, 5, 10) if n * room >= need), 10)
@@ -153,14 +153,13 @@ def _series(frame: _Frame, series: Series) -> Markup:
     ]
     color = f"c{series.color % COLORS}"
     parts = []
-    if series.style != MARKS and len(points) > 1:
+    if series.style != MARKERS and len(points) > 1:
         style = f"line {color} {series.style}"
         parts.append(tag("path", d=_path(points, set(series.breaks)), class_=style))
-    if series.mark:
-        ringed = series.style == MARKS
-        parts += [
-            draw_mark(series.mark, x, y, color, ringed) for x, y in _marked(points, ringed)
-        ]
+    if series.marker:
+        ringed = series.style == MARKERS
+        places = _with_markers(points, ringed)
+        parts += [draw_marker(series.marker, x, y, color, ringed) for x, y in places]
     return join(parts)
 
 
@@ -177,11 +176,11 @@ def _path(points: Sequence[tuple[float, float] | None], breaks: set[int]) -> str
     return "".join(pieces)
 
 
-def _marked(
+def _with_markers(
     points: Sequence[tuple[float, float] | None], ringed: bool
 ) -> Iterator[tuple[float, float]]:
-    """Yield the points that carry a mark: all, or of many some at even distances."""
-    every = 1 if ringed or len(points) <= _MARKED else -(-len(points) // _SPARSE)
+    """Yield the points that carry a marker: all, or of many some at even distances."""
+    every = 1 if ringed or len(points) <= _ALL_MARKERS else -(-len(points) // _SPARSE)
     # A point between gaps would be seen by nothing else.
     for index, point in enumerate(points):
         is_alone = not any(points[max(index - 1, 0) : index]) and not any(points[index + 1 :][:1])
@@ -196,10 +195,10 @@ _SHAPES = {
 }
 
 
-def draw_mark(shape: str, x: float, y: float, color: str, ringed: bool = False) -> Markup:
-    """Draw a mark; a ringed one is larger, hollow and has a dot in it."""
+def draw_marker(shape: str, x: float, y: float, color: str, ringed: bool = False) -> Markup:
+    """Draw a marker; a ringed one is larger, hollow and has a dot in it."""
     size = 6.5 if ringed else 3.0
-    class_ = f"mark {color}" + (" ringed" if ringed else "")
+    class_ = f"marker {color}" + (" ringed" if ringed else "")
     if shape == "circle":
         drawn = tag("circle", cx=x, cy=y, r=size, class_=class_)
     else:
@@ -208,7 +207,7 @@ def draw_mark(shape: str, x: float, y: float, color: str, ringed: bool = False) 
         drawn = tag("path", d=path, transform=place, class_=class_)
     if not ringed:
         return drawn
-    return join([drawn, tag("circle", cx=x, cy=y, r=1.8, class_=f"mark {color}")])
+    return join([drawn, tag("circle", cx=x, cy=y, r=1.8, class_=f"marker {color}")])
 
 
 # Rows below, tooltips ---------------------------------------------------------------------------
@@ -275,7 +274,7 @@ def _amount(value: float, frame: _Frame) -> str:
     return f"{number(value)} {frame.figure.unit}".strip()
 
 
-# So long that dashes are seen on both sides of a mark.
+# So long that dashes are seen on both sides of a marker.
 _SAMPLE = "M1 7H41"
 
 
@@ -285,10 +284,10 @@ def legend_of(figure: LineFigure) -> Markup:
     for series in figure.series:
         color = f"c{series.color % COLORS}"
         drawn = []
-        if series.style != MARKS:
+        if series.style != MARKERS:
             drawn.append(tag("path", d=_SAMPLE, class_=f"line {color} {series.style}"))
-        if series.mark:
-            drawn.append(draw_mark(series.mark, 21.0, 7.0, color, series.style == MARKS))
+        if series.marker:
+            drawn.append(draw_marker(series.marker, 21.0, 7.0, color, series.style == MARKERS))
         samples.append((join(drawn), series.label))
     for level in figure.levels:
         samples.append((tag("path", d=_SAMPLE, class_=f"level {level.style}"), level.label))

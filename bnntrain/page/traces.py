@@ -32,7 +32,7 @@ class Trace:
     breaks : list of int
         Index of the first sample of every resumed part.
     spans : dict of str to array of float
-        Starts and ends by turns, in the same seconds, of everything that was marked, by name.
+        Starts and ends by turns, in the same seconds, of the spans of each name.
     label : str
         What it was measured with; may be empty.
     """
@@ -49,11 +49,11 @@ class Trace:
         return self.seconds[-1] if self.seconds else 0.0
 
     def intervals(self, name: str) -> Iterator[tuple[float, float]]:
-        """Yield starts and ends of what was marked with a name."""
+        """Yield starts and ends of the spans of a name."""
         stamps = self.spans[name]
         yield from zip(stamps[::2], stamps[1::2], strict=True)
 
-    def mark(self, name: str, start: float, end: float) -> None:
+    def add_span(self, name: str, start: float, end: float) -> None:
         """Add a span."""
         self.spans.setdefault(name, array("d")).extend((start, end))
 
@@ -124,7 +124,7 @@ def read_memory(path: Path) -> Trace | None:
             if len(cells) < 5:
                 raise _damaged(path, f"line {number}: a bracket without its end")
             _, start, _, end = _numbers(path, number, cells[1:5])
-            trace.mark(cells[0], start, end)
+            trace.add_span(cells[0], start, end)
         elif line and kind != "CHLD":
             raise _damaged(path, f"line {number}: neither MEM nor FUNC: not a record of mprof")
     if not trace.values:
@@ -188,7 +188,7 @@ def read_power(path: Path) -> Trace | None:
             trace.spans[phase][-1] = at  # a phase lasts until the first sample of the next
         if phase != (row.get("phase") or OTHER):
             phase = row.get("phase") or OTHER
-            trace.mark(phase, at, at)
+            trace.add_span(phase, at, at)
         trace.seconds.append(at)
         trace.values.append(watts)
     return trace if trace.values else None

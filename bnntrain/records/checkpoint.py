@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from bnntrain.errors import RunError
 from bnntrain.records.atomic import write_atomically
-
-if TYPE_CHECKING:
-    import zipfile
+from bnntrain.zip_files import STORED, Entry, ZipError, find_data, read_directory
 
 _STATE = "state"
-_STORED = 0  # zipfile.ZIP_STORED
 # Checkpoints are copied in pieces, so that saving one never needs a second copy of the weights.
 _PIECE = 1 << 16
 
@@ -50,7 +48,7 @@ def save_checkpoint(
     WriteError
         The former checkpoint, if there was one, is untouched.
     """
-    import zipfile  # of size, and packed models are read without
+    import zipfile  # of size, and checkpoints are read without
 
     text = np.frombuffer(json.dumps(state, allow_nan=False).encode(), dtype=np.uint8)
 
@@ -119,12 +117,10 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     RunError
         Here and while it is open: missing, damaged, of another model.
     """
-    import zipfile  # see `save_checkpoint`
-
     is_damage = True
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            yield Checkpoint(archive)
+        with path.open("rb") as file:
+            yield Checkpoint(file)
         return
     except FileNotFoundError:
         message = "no such checkpoint. Is this the folder of a run?"
@@ -137,7 +133,7 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     except OSError as error:
         reason = error.strerror or error
         message = f"cannot be read ({reason}). Put back a copy, or check its permissions"
-    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, ZipError) as error:
         message = f"damaged checkpoint ({error}). Put back a copy, or start a new run"
     raise RunError(path, message, is_damage)
 
@@ -145,15 +141,16 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
 class Checkpoint:
     """An open checkpoint; members are to be verified before they are read."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._entries = {entry.name: entry for entry in read_directory(file)}
 
     @property
     def state(self) -> dict[str, object]:
         """The JSON state."""
-        with self._archive.open(f"{_STATE}.npy") as stream:
-            _read_header(stream)
-            state = json.loads(stream.read())
+        stream = self._open(_STATE)
+        _read_header(stream)
+        state = json.loads(stream.read())
         if not isinstance(state, dict):
             raise ValueError("its state is no mapping")
         return state
@@ -161,16 +158,20 @@ class Checkpoint:
     def verify(self, names: Iterable[str]) -> None:
         """Compare the checksums of members, and of the state."""
         for name in (_STATE, *names):
-            _verify_member(self._archive, name)
+            stream, checksum = self._open(name), 0
+            while piece := stream.read(_PIECE):
+                checksum = zlib.crc32(piece, checksum)
+            if checksum != stream.entry.crc:
+                raise ValueError(f"{name} has a wrong CRC-32")
 
     def read(self, name: str, array: np.ndarray) -> None:
         """Read a member into an array of its type and shape."""
-        with self._archive.open(f"{name}.npy") as stream:
-            _check_header(stream, name, array.dtype, array.shape)
-            content = _bytes_of(array)
-            for start in range(0, len(content), _PIECE):
-                _read_into(stream, name, content[start : start + _PIECE])
-            _check_end(stream, name)
+        stream = self._open(name)
+        _check_header(stream, name, array.dtype, array.shape)
+        content = _bytes_of(array)
+        for start in range(0, len(content), _PIECE):
+            _read_into(stream, name, content[start : start + _PIECE])
+        _check_end(stream, name)
 
     def rows(
         self, name: str, dtype: str, shape: tuple[int, ...], most: int
@@ -179,31 +180,44 @@ class Checkpoint:
 
         All pieces share one array.
         """
-        with self._archive.open(f"{name}.npy") as stream:
-            _check_header(stream, name, np.dtype(dtype), shape)
-            piece = np.empty((min(most, shape[0]), *shape[1:]), dtype)
-            for start in range(0, shape[0], most):
-                part = piece[: shape[0] - start]
-                _read_into(stream, name, _bytes_of(part))
-                yield part
-            _check_end(stream, name)
+        stream = self._open(name)
+        _check_header(stream, name, np.dtype(dtype), shape)
+        piece = np.empty((min(most, shape[0]), *shape[1:]), dtype)
+        for start in range(0, shape[0], most):
+            part = piece[: shape[0] - start]
+            _read_into(stream, name, _bytes_of(part))
+            yield part
+        _check_end(stream, name)
+
+    def _open(self, name: str) -> _Member:
+        entry = self._entries.get(f"{name}.npy")
+        if entry is None:
+            raise _OtherModelError(f"has no {name}")
+        # Anything else would hand damaged bytes to a decompressor.
+        if entry.method != STORED or entry.packed_bytes != entry.nbytes:
+            raise ValueError(f"{name} is compressed")
+        return _Member(self._file, entry)
 
 
-def _verify_member(archive: zipfile.ZipFile, name: str) -> None:
-    """Read a member once, which compares its checksum."""
-    try:
-        member = archive.getinfo(f"{name}.npy")
-    except KeyError:
-        raise _OtherModelError(f"has no {name}") from None
-    # Anything else would hand damaged bytes to a decompressor.
-    if member.compress_type != _STORED:
-        raise ValueError(f"{name} is compressed")
-    with archive.open(member) as stream:
-        while stream.read(_PIECE):
-            pass
+class _Member:
+    """The bytes of a member, in order; others may be read from the same file meanwhile."""
+
+    def __init__(self, file: BinaryIO, entry: Entry) -> None:
+        self.entry = entry
+        self._file, self._at, self._left = file, find_data(file, entry), entry.nbytes
+
+    def read(self, count: int = -1) -> bytes:
+        content = bytearray(self._left if count < 0 else min(count, self._left))
+        return bytes(content[: self.readinto(memoryview(content))])
+
+    def readinto(self, target: memoryview) -> int:
+        self._file.seek(self._at)
+        count = self._file.readinto(target[: self._left])
+        self._at, self._left = self._at + count, self._left - count
+        return count
 
 
-def _read_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+def _read_header(stream: _Member) -> tuple[tuple[int, ...], np.dtype]:
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("unknown array format")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -211,7 +225,7 @@ def _read_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _check_header(
-    stream: BinaryIO, name: str, wanted_dtype: np.dtype, wanted_shape: tuple[int, ...]
+    stream: _Member, name: str, wanted_dtype: np.dtype, wanted_shape: tuple[int, ...]
 ) -> None:
     shape, dtype = _read_header(stream)
     if shape != wanted_shape or dtype != wanted_dtype:
@@ -219,7 +233,7 @@ def _check_header(
         raise _OtherModelError(f"{name} is {dtype} {shape}, not {wanted}")
 
 
-def _read_into(stream: BinaryIO, name: str, target: memoryview) -> None:
+def _read_into(stream: _Member, name: str, target: memoryview) -> None:
     while len(target):
         count = stream.readinto(target)
         if not count:
@@ -227,6 +241,6 @@ def _read_into(stream: BinaryIO, name: str, target: memoryview) -> None:
         target = target[count:]
 
 
-def _check_end(stream: BinaryIO, name: str) -> None:
+def _check_end(stream: _Member, name: str) -> None:
     if stream.read(1):
         raise ValueError(f"{name} is longer than its header says")

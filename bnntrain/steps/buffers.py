@@ -61,6 +61,8 @@ class Buffer:
         Times between which its content matters, both included.
     persistent : bool
         Kept from step to step and saved in checkpoints.
+    constant : bool
+        Written when the step is bound, and read from then on.
     """
 
     name: str
@@ -71,6 +73,12 @@ class Buffer:
     first_use: int
     last_use: int
     persistent: bool = False
+    constant: bool = False
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its content matters between one step and the next."""
+        return self.persistent or self.constant
 
     @property
     def bits(self) -> int:

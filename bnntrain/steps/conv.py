@@ -95,7 +95,10 @@ class ConvStep(Step):
         if not self.is_first:
             shapes["neighbours"] = (window.inputs, window.taps)
         return [
-            self._buffer(tensor, "scratch", shape, "int32", 0, self.order.end)
+            Buffer(
+                f"{self.name}.{tensor}", "scratch", self.name, shape, "int32", 0, self.order.end,
+                constant=True,
+            )
             for tensor, shape in shapes.items()
         ]
 

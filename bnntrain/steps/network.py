@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnntrain.graph import Graph
-from bnntrain.method import Method
+from bnntrain.layer_methods import LayerMethods
 from bnntrain.steps.conv import ConvStep
 from bnntrain.steps.dense import DenseStep
 from bnntrain.steps.order import Order
@@ -12,14 +12,14 @@ from bnntrain.steps.step import Step
 _KINDS: dict[str, type[Step]] = {"dense": DenseStep, "conv": ConvStep}
 
 
-def make_steps(graph: Graph, method: Method) -> list[Step]:
+def make_steps(graph: Graph, methods: LayerMethods) -> list[Step]:
     """Make a step of every sequence of operations that runs as one.
 
     Parameters
     ----------
     graph : Graph
         The network, for samples of one size.
-    method : Method
+    methods : LayerMethods
         Representations of its tensors.
 
     Returns
@@ -31,6 +31,6 @@ def make_steps(graph: Graph, method: Method) -> list[Step]:
     order = Order(fused)
     steps: dict[str, Step] = {}  # by the tensor that they make
     for one in fused:
-        producer = steps.get(one.input.name)
+        producer, method = steps.get(one.input.name), methods.of(one.product.layer)
         steps[one.output.name] = _KINDS[one.kind](one, order, method, producer)
     return list(steps.values())

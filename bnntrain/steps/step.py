@@ -42,7 +42,7 @@ class Step:
     order : Order
         When its passes run, and who reads its output.
     method : Method
-        Representation of every tensor.
+        Representation of its tensors; of gradients of one type with its neighbours'.
     producer : Step or None
         The step whose output it reads; None for the first, which reads the batch.
     """

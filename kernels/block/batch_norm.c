@@ -10,14 +10,6 @@ void bnn_follow_statistics(const struct bnn_block *b, size_t channel, double n, 
     *running = first ? (float)spread : 0.9f * *running + 0.1f * (float)spread;
 }
 
-void bnn_use_running(const struct bnn_block *b, size_t first, size_t channels)
-{
-    for (size_t c = first; c < first + channels; c++) {
-        b->mean[c] = (double)b->running_mean[c];
-        b->inverse[c] = bnn_channel_inverse(b->norm, (double)b->running_spread[c]);
-    }
-}
-
 struct bnn_thresholds bnn_thresholds_of(const struct bnn_block *b, size_t tile)
 {
     struct bnn_thresholds t = {0};
@@ -42,11 +34,11 @@ struct bnn_gains bnn_gains_of(const struct bnn_block *b, size_t tile)
 }
 
 void bnn_activate(const struct bnn_kernels *k, const struct bnn_block *b, size_t row, size_t rows, size_t tile,
-                  const int32_t *y, const struct bnn_thresholds *t, int training)
+                  const int32_t *y, const struct bnn_thresholds *t)
 {
     const size_t width = bnn_tile_width(b->outputs, tile), words = bnn_words(b->outputs), at = row * words + tile;
     if (b->out_u1) k->binarise_i32_u1(y, rows, width, BNN_TILE, t->threshold, t->flip, b->out_u1 + at, words);
-    if (b->mask_u1 && training) k->within_i32_u1(y, rows, width, BNN_TILE, t->low, t->high, b->mask_u1 + at, words);
+    if (b->mask_u1) k->within_i32_u1(y, rows, width, BNN_TILE, t->low, t->high, b->mask_u1 + at, words);
     bnn_normalise(k, b, row, rows, tile, y);
 }
 

@@ -11,8 +11,6 @@ static inline struct bnn_channel bnn_channel_of(const struct bnn_block *b, size_
 
 /* Mean, inverse and running statistics of a channel from its exact sums over n values (see bnn_channel_spread). */
 void bnn_follow_statistics(const struct bnn_block *b, size_t channel, double n, int64_t sum, int64_t squares, int first);
-/* The first two of some channels from the running statistics. */
-void bnn_use_running(const struct bnn_block *b, size_t first, size_t channels);
 
 /* What one comparison per value needs, for the channels of a tile: the signs of z, the interval |z| <= 1. */
 struct bnn_thresholds {
@@ -27,9 +25,9 @@ struct bnn_gains {
 };
 struct bnn_gains bnn_gains_of(const struct bnn_block *b, size_t tile);
 
-/* Signs, mask (in training) and real form of z of a tile, whichever are kept, from y: `rows` of the output from `row` on. */
+/* Signs, mask and real form of z of a tile, whichever are kept, from y: `rows` of the output from `row` on. */
 void bnn_activate(const struct bnn_kernels *k, const struct bnn_block *b, size_t row, size_t rows, size_t tile,
-                  const int32_t *y, const struct bnn_thresholds *t, int training);
+                  const int32_t *y, const struct bnn_thresholds *t);
 /* The last of them alone. */
 void bnn_normalise(const struct bnn_kernels *k, const struct bnn_block *b, size_t row, size_t rows, size_t tile,
                    const int32_t *y);

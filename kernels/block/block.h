@@ -51,7 +51,7 @@ struct bnn_block {
     /* A piece of scratch for every thread, 64-byte aligned. */
     unsigned char *scratch;
     size_t scratch_stride;
-    double *profile; /* seconds by phase, added to; or NULL */
+    double *profile; /* seconds by zone, added to; or NULL */
 };
 
 /* What changes from step to step. */

@@ -69,11 +69,11 @@ cdef extern from "block/block.h":
         bnn_adam_step norm
 
 
-PHASES = (
+ZONES = (
     "pack", "gather", "forward", "statistics", "activate", "recompute", "norm_backward", "tables", "input_gradient",
     "requantise", "weight_gradient", "update",
 )
-"""Phases of a step in the order of ``enum bnn_phase``."""
+"""Zones of a step in the order of ``enum bnn_zone``."""
 
 USUAL_GRADIENT = BNN_USUAL_GRADIENT
 """Normalised gradient of channel-momentum that stands for the usual one of a channel."""
@@ -192,7 +192,7 @@ cdef class Block:
     cdef void turn_backward(self) noexcept nogil:
         self.block.w_u1, self.block.w_t_u1, self.block.x_u1 = self.w_backward, self.w_t_backward, self.x_backward
 
-    cdef void run_forward(self, size_t batch, bint training, bint first_step) noexcept nogil:
+    cdef void run_forward(self, size_t batch, bint first_step) noexcept nogil:
         pass
 
     cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
@@ -201,11 +201,11 @@ cdef class Block:
     cdef void run_update(self, const bnn_block_step *step) noexcept nogil:
         pass
 
-    def forward(self, size_t batch, bint training, bint first_step):
-        """Compute the block's output for the first `batch` samples; training moves the running statistics."""
+    def forward(self, size_t batch, bint first_step):
+        """Compute the block's output for the first `batch` samples, and move the running statistics."""
         assert 0 < batch <= self.batch
         with nogil:
-            self.run_forward(batch, training, first_step)
+            self.run_forward(batch, first_step)
 
     def backward(self, size_t batch, BlockStep step):
         """Compute dY, dX and dW; a dW that is not stored moves the weights."""
@@ -219,8 +219,8 @@ cdef class Block:
             self.run_update(&step.step)
 
     def set_profile(self, profile):
-        """Add seconds by phase to `profile`, float64 [len(PHASES)]; None stops it."""
+        """Add seconds by zone to `profile`, float64 [len(ZONES)]; None stops it."""
         self.profile = profile
         self.block.profile = NULL
         if profile is not None:
-            self.block.profile = <double *>data(profile, "float64", (len(PHASES),), True, "profile")
+            self.block.profile = <double *>data(profile, "float64", (len(ZONES),), True, "profile")

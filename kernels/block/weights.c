@@ -33,7 +33,7 @@ static void prepack_tile(const void *context, size_t tile)
     const struct bnn_kernels *k = call->k;
     const struct bnn_block *b = call->b;
     const size_t first = tile * BNN_TILE, rows = bnn_tile_width(b->outputs, tile), words = bnn_words(b->inputs);
-    TIMED(b, BNN_phase_pack, {
+    TIMED(b, BNN_zone_pack, {
         bnn_prepack_latent(k, b, first * b->inputs, rows, b->inputs, b->w_u1 + first * words);
         if (b->x_i8)
             k->transpose_u1(b->w_u1 + first * words, rows, b->inputs, words, b->w_t_u1 + tile, bnn_words(b->outputs));
@@ -165,14 +165,14 @@ static void update_row_block(const void *context, size_t block)
 {
     const struct call *call = context;
     const size_t row = block * UPDATE_BLOCK, rows = bnn_min(UPDATE_BLOCK, lines_of(call) - row);
-    TIMED(call->b, BNN_phase_update, update_rows(call->k, call->b, &call->step->real, call->line, row, rows));
+    TIMED(call->b, BNN_zone_update, update_rows(call->k, call->b, &call->step->real, call->line, row, rows));
 }
 
 void bnn_update(const struct bnn_kernels *k, const struct bnn_block *b, const struct bnn_block_step *step, size_t line,
                 int threads)
 {
     const struct call call = {k, b, step, line};
-    TIMED(b, BNN_phase_update, {
+    TIMED(b, BNN_zone_update, {
         k->adam_f32(b->beta, b->beta_adam1, b->beta_adam2, b->grad_beta, b->outputs, &step->norm);
         if (b->gamma)
             k->adam_f32(b->gamma, b->gamma_adam1, b->gamma_adam2, b->grad_gamma, b->outputs, &step->norm);

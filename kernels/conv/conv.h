@@ -48,8 +48,7 @@ size_t bnn_conv_tables(const struct bnn_conv *conv, int limit);
 size_t bnn_conv_lookup(const struct bnn_conv *conv);
 size_t bnn_conv_group(const struct bnn_window *window, int threads);
 
-void bnn_conv_forward(const struct bnn_kernels *kernels, const struct bnn_conv *conv, size_t batch, int training, int first,
-                      int threads);
+void bnn_conv_forward(const struct bnn_kernels *kernels, const struct bnn_conv *conv, size_t batch, int first, int threads);
 void bnn_conv_backward(const struct bnn_kernels *kernels, const struct bnn_conv *conv, size_t batch,
                        const struct bnn_block_step *step, int threads);
 void bnn_conv_update(const struct bnn_kernels *kernels, const struct bnn_conv *conv, const struct bnn_block_step *step,

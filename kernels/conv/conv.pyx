@@ -47,8 +47,7 @@ cdef extern from "conv/conv.h":
     size_t bnn_conv_tables(const bnn_conv *conv, int limit) nogil
     size_t bnn_conv_lookup(const bnn_conv *conv) nogil
     size_t bnn_conv_group(const bnn_window *window, int threads) nogil
-    void bnn_conv_forward(const bnn_kernels *kernels, const bnn_conv *conv, size_t batch, int training, int first,
-                          int threads) nogil
+    void bnn_conv_forward(const bnn_kernels *kernels, const bnn_conv *conv, size_t batch, int first, int threads) nogil
     void bnn_conv_backward(const bnn_kernels *kernels, const bnn_conv *conv, size_t batch, const bnn_block_step *step,
                            int threads) nogil
     void bnn_conv_update(const bnn_kernels *kernels, const bnn_conv *conv, const bnn_block_step *step,
@@ -289,10 +288,10 @@ cdef class Conv(Block):
         c.group = sizes["group"]
         return self.bind_scratch(sizes["scratch"])
 
-    cdef void run_forward(self, size_t batch, bint training, bint first_step) noexcept nogil:
+    cdef void run_forward(self, size_t batch, bint first_step) noexcept nogil:
         self.turn_forward()
         self.conv.tap_sums = self.sums_forward
-        bnn_conv_forward(self.kernels, &self.conv, batch, training, first_step, self.threads)
+        bnn_conv_forward(self.kernels, &self.conv, batch, first_step, self.threads)
 
     cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
         self.turn_backward()

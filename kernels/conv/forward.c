@@ -3,11 +3,10 @@
 /* A pass over the pieces of a batch. */
 struct forward {
     struct conv_call call;
-    int training;
     const struct bnn_thresholds *thresholds;
     struct conv_sums all; /* of the former pass */
     enum source source;
-    enum bnn_phase phase;
+    enum bnn_zone zone;
     /* What it does with y of a tile of channels. */
     void (*look)(const struct forward *f, const struct pass *s, size_t tile);
 };
@@ -47,7 +46,7 @@ static void pool_bits(const struct forward *f, const struct pass *s, size_t wind
     const uint64_t *sign = s->bits, *argmax = s->argmax, *inside = s->mask;
     for (size_t i = 0; b->out_u1 && i < windows; i++, sign += BNN_POOL_ROWS)
         b->out_u1[at + i * words] = sign[0] & sign[1] & sign[2] & sign[3];
-    if (!b->mask_u1 || !f->training) return;
+    if (!b->mask_u1) return;
     s->k->within_i32_u1(s->tile, s->piece.rows, bnn_tile_width(b->outputs, tile), BNN_TILE, t->low, t->high, s->mask, 1);
     for (size_t i = 0; i < windows; i++, argmax += BNN_POOL_ROWS, inside += BNN_POOL_ROWS)
         b->mask_u1[at + i * words] = (argmax[0] & inside[0]) | (argmax[1] & inside[1]) | (argmax[2] & inside[2]) |
@@ -61,13 +60,13 @@ static void activate(const struct forward *f, const struct pass *s, size_t tile)
     const struct bnn_thresholds *t = f->thresholds + tile;
     const size_t windows = s->piece.rows / BNN_POOL_ROWS, row = s->piece.out_first;
     if (!is_pooled_after_norm(s->c)) {
-        bnn_activate(s->k, b, row, s->piece.norm_rows, tile, s->tile, t, f->training);
+        bnn_activate(s->k, b, row, s->piece.norm_rows, tile, s->tile, t);
         return;
     }
     if (!s->piece.windows) return;
     bnn_conv_choose(s, tile, t);
     if (s->c->window.pool == BNN_pool_before_sign) {
-        bnn_activate(s->k, b, row, windows, tile, s->chosen, t, f->training);
+        bnn_activate(s->k, b, row, windows, tile, s->chosen, t);
     } else {
         pool_bits(f, s, windows, tile);
         bnn_normalise(s->k, b, row, windows, tile, s->chosen);
@@ -82,18 +81,18 @@ static void look_at_pieces(const void *context, struct bnn_share pieces)
     struct pass s = bnn_conv_pass(f->call.k, c);
     for (size_t number = pieces.first; number < pieces.end; number++) {
         s.piece = bnn_piece(c, 0, f->call.batch, number);
-        if (f->source != READ) TIMED(b, BNN_phase_gather, bnn_im2col(c, s.piece.first, s.piece.rows, s.patch));
+        if (f->source != READ) TIMED(b, BNN_zone_gather, bnn_im2col(c, s.piece.first, s.piece.rows, s.patch));
         for (size_t tile = 0; tile < bnn_words(b->outputs); tile++) {
-            TIMED(b, BNN_phase_forward, bnn_conv_y(&s, tile, f->source, c->y_forward, 0));
-            TIMED(b, f->phase, f->look(f, &s, tile));
+            TIMED(b, BNN_zone_forward, bnn_conv_y(&s, tile, f->source, c->y_forward, 0));
+            TIMED(b, f->zone, f->look(f, &s, tile));
         }
     }
 }
 
-static void pass_over(struct forward *f, enum bnn_phase phase,
+static void pass_over(struct forward *f, enum bnn_zone zone,
                       void (*look)(const struct forward *f, const struct pass *s, size_t tile))
 {
-    f->phase = phase, f->look = look;
+    f->zone = zone, f->look = look;
     bnn_for_shares(f->call.threads, bnn_pieces(f->call.c, f->call.batch), look_at_pieces, f);
 }
 
@@ -106,17 +105,17 @@ static void measure(struct forward *f, int first)
     const enum source again = f->source;
     bnn_conv_clear_sums(call);
     f->source = again == READ ? MULTIPLY_AND_KEEP : MULTIPLY;
-    pass_over(f, BNN_phase_statistics, sum_y);
+    pass_over(f, BNN_zone_statistics, sum_y);
     f->source = again;
     f->all = bnn_conv_reduce_sums(call);
     if (b->norm != BNN_norm_l2) {
-        pass_over(f, BNN_phase_statistics, sum_deviations);
+        pass_over(f, BNN_zone_statistics, sum_deviations);
         bnn_conv_reduce_sums(call);
     }
     for (size_t o = 0; o < b->outputs; o++)
         bnn_follow_statistics(b, o, n, f->all.whole[0][o], f->all.whole[b->norm == BNN_norm_l2 ? 1 : 2][o], first);
     if (!b->magnitude) return;
-    pass_over(f, BNN_phase_statistics, sum_magnitudes);
+    pass_over(f, BNN_zone_statistics, sum_magnitudes);
     f->all = bnn_conv_reduce_sums(call);
     for (size_t o = 0; o < b->outputs; o++) b->magnitude[o] = f->all.real[0][o] / n;
 }
@@ -138,19 +137,17 @@ static void flatten_image(const void *context, size_t image)
 {
     const struct bnn_conv *c = ((const struct conv_call *)context)->c;
     const size_t rows = bnn_out_positions(&c->window), bits = c->block.outputs;
-    TIMED(&c->block, BNN_phase_pack, bnn_conv_flatten(c->block.out_u1 + image * rows * bnn_words(bits), rows, bits,
+    TIMED(&c->block, BNN_zone_pack, bnn_conv_flatten(c->block.out_u1 + image * rows * bnn_words(bits), rows, bits,
                                                       c->flat_u1 + image * bnn_words(rows * bits)));
 }
 
-void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int training, int first,
-                      int threads)
+void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, size_t batch, int first, int threads)
 {
-    struct forward f = {.call = {.k = k, .c = c, .batch = batch, .threads = threads}, .training = training,
-                        .source = training && c->y_forward ? READ : MULTIPLY};
+    struct forward f = {.call = {.k = k, .c = c, .batch = batch, .threads = threads},
+                        .source = c->y_forward ? READ : MULTIPLY};
     bnn_conv_prepack(&f.call);
-    if (training) measure(&f, first);
-    else bnn_use_running(&c->block, 0, c->block.outputs);
-    TIMED(&c->block, BNN_phase_activate, f.thresholds = bnn_conv_thresholds(c));
-    pass_over(&f, BNN_phase_activate, activate);
+    measure(&f, first);
+    TIMED(&c->block, BNN_zone_activate, f.thresholds = bnn_conv_thresholds(c));
+    pass_over(&f, BNN_zone_activate, activate);
     if (c->flat_u1) bnn_for(threads, batch, flatten_image, &f.call);
 }

@@ -135,7 +135,7 @@ static void fill_blocks(const void *context, struct bnn_share blocks)
     const size_t positions = bnn_positions(&call->c->window);
     for (size_t block = blocks.first; block < blocks.end; block++) {
         const size_t row = block * DY_ROWS, rows = bnn_min(DY_ROWS, g->images * positions - row);
-        TIMED(b, BNN_phase_tables, {
+        TIMED(b, BNN_zone_tables, {
             if (b->gradient_type == BNN_i8) fill_tables(call, &s, g->first * positions + row, rows, row);
             else fill_reals(call, &s, g->first * positions + row, rows, row);
         });
@@ -178,11 +178,11 @@ static int32_t input_rows_i8(const struct group *g, const struct scratch *s, siz
     const size_t channels = c->window.channels, taps = bnn_taps(&c->window), groups = bnn_lookup_groups(b->outputs);
     const size_t part_bytes = part_of(c), first = g->first * inputs_of(&c->window) + row;
     int32_t largest = 0;
-    TIMED(b, BNN_phase_gather, find_rows(c, row, rows, s->rows));
+    TIMED(b, BNN_zone_gather, find_rows(c, row, rows, s->rows));
     for (size_t word = 0; word < bnn_words(channels); word++) {
         const size_t width = bnn_tile_width(channels, word), at = first * channels + word * BNN_TILE;
         const uint8_t *indices = c->lookup + word * taps * index_bytes(c);
-        TIMED(b, BNN_phase_input_gradient, {
+        TIMED(b, BNN_zone_input_gradient, {
             k->lookup_gemm_i32(s->rows, rows, taps, groups, indices, width, 1, s->tile, BNN_TILE, 0);
             if (g->call->step->limit > BNN_LOOKUP_LIMIT) {
                 for (size_t i = 0; i < rows * taps; i++) s->rows[i] += part_bytes;
@@ -190,7 +190,7 @@ static int32_t input_rows_i8(const struct group *g, const struct scratch *s, siz
                 for (size_t i = 0; i < rows * taps; i++) s->rows[i] -= part_bytes;
             }
         });
-        TIMED(b, BNN_phase_requantise, {
+        TIMED(b, BNN_zone_requantise, {
             k->largest_i32(s->tile, rows, width, BNN_TILE, &largest);
             if (!g->measure)
                 k->requantise_i32_i8(s->tile, rows, width, BNN_TILE, b->dy_scale->used / b->dx_scale->used,
@@ -233,7 +233,7 @@ static double input_shares(const void *context, struct bnn_share shares)
     for (size_t number = shares.first; number < shares.end; number++) {
         const size_t row = number * g->share, rows = bnn_min(g->share, all - row);
         if (c->block.gradient_type == BNN_i8) of_rows = input_rows_i8(g, &s, row, rows);
-        else TIMED(&c->block, BNN_phase_input_gradient, input_rows_f32(g, &s, row, rows));
+        else TIMED(&c->block, BNN_zone_input_gradient, input_rows_f32(g, &s, row, rows));
         largest = of_rows > largest ? of_rows : largest;
     }
     return largest;
@@ -277,7 +277,7 @@ static void lay_tap(const void *context, size_t number)
     const struct bnn_block *b = &c->block;
     const size_t channels = c->window.channels, taps = bnn_taps(&c->window), words = bnn_words(channels);
     const size_t word = number / taps, tap = number % taps;
-    TIMED(b, BNN_phase_tables,
+    TIMED(b, BNN_zone_tables,
           call->k->lookup_lay_u1(b->w_u1 + tap * words + word, taps * words, b->outputs, bnn_tile_width(channels, word),
                                  c->lookup + number * index_bytes(c)));
 }
@@ -285,7 +285,7 @@ static void lay_tap(const void *context, size_t number)
 void bnn_conv_input_gradient(const struct conv_call *call)
 {
     const struct bnn_conv *c = call->c;
-    TIMED(&c->block, BNN_phase_tables, fill_zeros(call));
+    TIMED(&c->block, BNN_zone_tables, fill_zeros(call));
     if (c->block.gradient_type != BNN_i8) {
         input_gradients(call, 0);
         return;

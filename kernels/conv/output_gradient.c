@@ -79,10 +79,10 @@ static double visit_pieces(const void *context, struct bnn_share pieces)
     float largest = 0.0f, amax;
     for (size_t number = pieces.first; number < pieces.end; number++) {
         s.piece = bnn_piece(c, back->first, back->images, number);
-        if (back->source != READ) TIMED(b, BNN_phase_gather, bnn_im2col(c, s.piece.first, s.piece.rows, s.patch));
+        if (back->source != READ) TIMED(b, BNN_zone_gather, bnn_im2col(c, s.piece.first, s.piece.rows, s.patch));
         for (size_t tile = 0; tile < bnn_words(b->outputs); tile++) {
-            TIMED(b, BNN_phase_recompute, bnn_conv_y(&s, tile, back->source, c->y_backward, back->sums));
-            TIMED(b, BNN_phase_norm_backward, amax = visit(back, &s, tile));
+            TIMED(b, BNN_zone_recompute, bnn_conv_y(&s, tile, back->source, c->y_backward, back->sums));
+            TIMED(b, BNN_zone_norm_backward, amax = visit(back, &s, tile));
             largest = amax > largest ? amax : largest;
         }
     }
@@ -121,7 +121,7 @@ static void mask_image(const void *context, size_t image)
     const struct conv_call *call = context;
     const struct bnn_block *b = &call->c->block;
     const size_t rows = bnn_out_positions(&call->c->window);
-    TIMED(b, BNN_phase_norm_backward, bnn_mask_gradient(call->k, b, image * rows, rows, 0, b->outputs));
+    TIMED(b, BNN_zone_norm_backward, bnn_mask_gradient(call->k, b, image * rows, rows, 0, b->outputs));
 }
 
 void bnn_conv_output_gradient(const struct conv_call *call)
@@ -131,7 +131,7 @@ void bnn_conv_output_gradient(const struct conv_call *call)
     struct backward back = {.call = call, .sums = 1, .images = call->batch, .pooled = b->g,
                             .source = c->y_backward ? MULTIPLY_AND_KEEP : MULTIPLY};
     if (b->mask == BNN_mask_stored || b->mask == BNN_mask_retained) bnn_for(call->threads, call->batch, mask_image, call);
-    TIMED(b, BNN_phase_norm_backward, back.thresholds = bnn_conv_thresholds(c));
+    TIMED(b, BNN_zone_norm_backward, back.thresholds = bnn_conv_thresholds(c));
     bnn_conv_clear_sums(call);
     pass_over(&back);
     const struct conv_sums all = bnn_conv_reduce_sums(call);

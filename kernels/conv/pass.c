@@ -138,7 +138,7 @@ static void prepack_output(const void *context, size_t output)
     const struct bnn_conv *c = call->c;
     const struct bnn_block *b = &c->block;
     const size_t taps = bnn_taps(&c->window), channels = c->window.channels, words = bnn_words(channels);
-    TIMED(b, BNN_phase_pack, {
+    TIMED(b, BNN_zone_pack, {
         bnn_prepack_latent(call->k, b, output * b->inputs, taps, channels, b->w_u1 + output * taps * words);
         if (c->tap_sums) sum_taps(c, output);
     });
@@ -150,7 +150,7 @@ static void pack_image(const void *context, size_t image)
     const struct bnn_block *b = &call->c->block;
     const size_t rows = call->c->window.height * call->c->window.width, channels = call->c->window.channels;
     const size_t words = bnn_words(channels);
-    TIMED(b, BNN_phase_pack, call->k->pack_f32_u1(b->x_f32 + image * rows * channels, rows, channels, channels,
+    TIMED(b, BNN_zone_pack, call->k->pack_f32_u1(b->x_f32 + image * rows * channels, rows, channels, channels,
                                                   b->x_u1 + image * rows * words, words));
 }
 

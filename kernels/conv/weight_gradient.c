@@ -62,12 +62,12 @@ static void add_piece_i8(const struct weight_block *w, const struct scratch *s, 
     const struct bnn_kernels *k = w->call->k;
     const struct bnn_conv *c = w->call->c;
     size_t stride = 0;
-    TIMED(&c->block, BNN_phase_tables, {
+    TIMED(&c->block, BNN_zone_tables, {
         const int8_t *dy = bnn_conv_dy(k, c, first, rows, w->output, s->dy, &stride);
         k->transpose_i8(dy, rows, w->outputs, stride, s->dy_t, BNN_CONV_CHUNK);
     });
-    TIMED(&c->block, BNN_phase_gather, bnn_im2col(c, first, rows, s->patch));
-    TIMED(&c->block, BNN_phase_weight_gradient, add_bytes(w, s, rows));
+    TIMED(&c->block, BNN_zone_gather, bnn_im2col(c, first, rows, s->patch));
+    TIMED(&c->block, BNN_zone_weight_gradient, add_bytes(w, s, rows));
 }
 
 /* Signs of a tap and a word as float32, 0 where the tap lies outside the image. */
@@ -127,7 +127,7 @@ static void add_pieces(const void *context, struct bnn_share pieces)
     for (size_t number = pieces.first; number < pieces.end; number++) {
         const size_t first = number * BNN_CONV_CHUNK, rows = bnn_min(BNN_CONV_CHUNK, w->positions - first);
         if (b->gradient_type == BNN_i8) add_piece_i8(w, &s, first, rows);
-        else TIMED(b, BNN_phase_weight_gradient, add_piece_f32(w, &s, first, rows));
+        else TIMED(b, BNN_zone_weight_gradient, add_piece_f32(w, &s, first, rows));
     }
 }
 
@@ -192,7 +192,7 @@ static void finish_share(const void *context, struct bnn_share share)
     const struct scratch first = carve(w->call->c, bnn_scratch_of(b, 0));
     for (size_t number = share.first; number < share.end; number++) {
         const size_t row = number * BNN_FINISHED_ROWS;
-        TIMED(b, BNN_phase_update, finish_rows(w, &first, row, bnn_min(BNN_FINISHED_ROWS, w->outputs - row)));
+        TIMED(b, BNN_zone_update, finish_rows(w, &first, row, bnn_min(BNN_FINISHED_ROWS, w->outputs - row)));
     }
 }
 

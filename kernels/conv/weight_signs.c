@@ -117,12 +117,12 @@ static void make_operands(const struct work *work, const struct own *own)
     const size_t first = work->piece * BNN_CONV_CHUNK + share.first, count = share.end - share.first;
     size_t stride = 0;
     if (!count) return;
-    TIMED(&c->block, BNN_phase_tables, {
+    TIMED(&c->block, BNN_zone_tables, {
         const int8_t *dy = bnn_conv_dy(k, c, first, count, w->output, own->dy, &stride);
         k->transpose_i8(dy, count, w->outputs, stride, work->s.dy_t[work->piece % 2] + share.first, BNN_CONV_CHUNK);
         if (c->tap_sums) add_skipped(w, first, count, dy, stride, own->skipped);
     });
-    TIMED(&c->block, BNN_phase_gather,
+    TIMED(&c->block, BNN_zone_gather,
           bnn_im2col_words(c, first, count, w->word, w->words,
                            work->s.words + share.first * bnn_taps(&c->window) * w->words));
 }
@@ -135,7 +135,7 @@ static void lay(const void *context)
     const struct bnn_conv *c = w->call->c;
     const size_t tiles = bnn_taps(&c->window) * w->words, rows = rows_of(work, work->piece);
     const struct bnn_share share = bnn_own_share(tiles, 1);
-    TIMED(&c->block, BNN_phase_tables,
+    TIMED(&c->block, BNN_zone_tables,
           for (size_t tile = share.first; tile < share.end; tile++)
               w->call->k->lookup_lay_u1(work->s.words + tile, tiles, rows, bnn_block_width(w, tile % w->words),
                                         work->s.indices + tile * INDEX_BYTES));
@@ -155,10 +155,10 @@ static void multiply(const struct work *work, struct bnn_share own_rows, size_t 
     for (size_t i = 0; i < count; i++) tables[i] = s->tables + (own_rows.first + i) * ROW_BYTES;
     for (int part = 0; part < parts && count; part++) {
         const enum bnn_lookup_part which = parts == 1 ? BNN_lookup_whole : part ? BNN_lookup_high : BNN_lookup_low;
-        TIMED(&c->block, BNN_phase_tables,
+        TIMED(&c->block, BNN_zone_tables,
               k->lookup_tables_i8(s->dy_t[piece % 2] + own_rows.first * BNN_CONV_CHUNK, count, BNN_CONV_CHUNK, rows, which,
                                   s->tables + own_rows.first * ROW_BYTES, ROW_BYTES));
-        TIMED(&c->block, BNN_phase_weight_gradient,
+        TIMED(&c->block, BNN_zone_weight_gradient,
               for (size_t tile = 0; tile < tiles; tile++)
                   k->lookup_gemm_i32(tables, count, 1, bnn_lookup_groups(rows), s->indices + tile * INDEX_BYTES,
                                      bnn_block_width(w, tile % w->words), part ? 4 : 1,
@@ -219,7 +219,7 @@ static void finish_share(const void *context, struct bnn_share share)
     const struct own first = carve_own(work->w->call->c, bnn_scratch_of(b, 0));
     for (size_t number = share.first; number < share.end; number++) {
         const size_t row = number * BNN_FINISHED_ROWS, rows = bnn_min(BNN_FINISHED_ROWS, work->w->outputs - row);
-        TIMED(b, BNN_phase_update, finish_rows(work, first.skipped, row, rows));
+        TIMED(b, BNN_zone_update, finish_rows(work, first.skipped, row, rows));
     }
 }
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "../common/phase.h"
+#include "../common/zone.h"
 
 #define SIZES BNN_COUNTED_SIZES
 /* Places to remember what was gone over, a power of two. */
@@ -91,7 +91,7 @@ static void *find(struct notes *n, const void *fresh, size_t bytes, size_t key_b
 
 static void note_call(size_t op, const uint64_t *sizes)
 {
-    struct bnn_counted fresh = {.phase = bnn_phase(), .op = op};
+    struct bnn_counted fresh = {.zone = bnn_zone(), .op = op};
     memcpy(fresh.sizes, sizes, sizeof fresh.sizes);
     struct bnn_counted *found =
         find(&shares[bnn_thread()].calls, &fresh, sizeof fresh, offsetof(struct bnn_counted, calls));
@@ -127,7 +127,7 @@ static unsigned level_of(struct share *s, const void *address, uint64_t bytes)
 static struct bnn_moved *note_array(struct share *s, size_t op, size_t array, const void *address)
 {
     const uintptr_t low = (uintptr_t)address;
-    const struct bnn_moved fresh = {.phase = bnn_phase(), .op = op, .array = array, .low = low, .high = low};
+    const struct bnn_moved fresh = {.zone = bnn_zone(), .op = op, .array = array, .low = low, .high = low};
     return find(&s->arrays, &fresh, sizeof fresh, offsetof(struct bnn_moved, low));
 }
 

@@ -3,7 +3,7 @@
  * A step behaves as a real one that is not the run's first: where control flow reads what a kernel found (a largest value),
  * it finds 1; vectors that are results are set to 0.  Each share of a job (parallel.h) has notes of its own.
  *
- * Noted is, by phase (phase.h): an operation with its sizes, as often as it is called; and of the watched memory the bytes
+ * Noted is, by zone (zone.h): an operation with its sizes, as often as it is called; and of the watched memory the bytes
  * that the calls go over, by how much else the share went over since it was there last.
  */
 #ifndef BNN_COUNTING_H
@@ -28,9 +28,9 @@ void bnn_start_counting(const void *first, const void *end, const void *own, con
 /* Gives the memory of the notes back.  Returns 0 if there has been too little: then notes are missing. */
 int bnn_stop_counting(void);
 
-/* What is noted of one operation and its sizes in one phase. */
+/* What is noted of one operation and its sizes in one zone. */
 struct bnn_counted {
-    const double *phase; /* bnn_phase() */
+    const double *zone; /* bnn_zone() */
     size_t op;
     uint64_t sizes[BNN_COUNTED_SIZES];
     uint64_t calls;
@@ -39,7 +39,7 @@ struct bnn_counted {
 /* Of one of its arrays: the addresses from the lowest to behind the highest, and the bytes moved.  Those of level i were
  * gone over before, and at most 2^i bytes since, themselves included; those of the last level were not. */
 struct bnn_moved {
-    const double *phase;
+    const double *zone;
     size_t op, array;
     uintptr_t low, high;
     uint64_t bytes[BNN_COUNTED_LEVELS];

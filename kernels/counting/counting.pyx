@@ -5,12 +5,12 @@ cdef extern from "counting/counting.h" nogil:
     const size_t BNN_COUNTED_LEVELS
     const size_t BNN_COUNTED_SHARES
     struct bnn_counted:
-        const double *phase
+        const double *zone
         size_t op
         uint64_t *sizes
         uint64_t calls
     struct bnn_moved:
-        const double *phase
+        const double *zone
         size_t op
         size_t array
         size_t low
@@ -74,10 +74,10 @@ def stop_counting():
     Returns
     -------
     calls : list of tuple
-        Address of the phase's seconds in a block's profile (0 outside of phases), number of the thread's share,
+        Address of the zone's seconds in a block's profile (0 outside of zones), number of the thread's share,
         operation, sizes (`call_sizes`), number of calls.
     moved : list of tuple
-        Address of the phase's seconds, operation, number of its array, lowest and highest address, bytes moved by
+        Address of the zone's seconds, operation, number of its array, lowest and highest address, bytes moved by
         level (see counting.h).
 
     Raises
@@ -95,13 +95,13 @@ def stop_counting():
         while bnn_counted_note(share, i) != NULL:
             call = bnn_counted_note(share, i)
             op, sizes = names[call.op]
-            calls.append((<size_t>call.phase, share, op, tuple([call.sizes[j] for j in range(len(sizes))]), call.calls))
+            calls.append((<size_t>call.zone, share, op, tuple([call.sizes[j] for j in range(len(sizes))]), call.calls))
             i += 1
         i = 0
         while bnn_moved_note(share, i) != NULL:
             one = bnn_moved_note(share, i)
             levels = [one.bytes[j] for j in range(BNN_COUNTED_LEVELS)]
-            moved.append((<size_t>one.phase, names[one.op][0], one.array, one.low, one.high, levels))
+            moved.append((<size_t>one.zone, names[one.op][0], one.array, one.low, one.high, levels))
             i += 1
     if not bnn_stop_counting():
         raise MemoryError("notes of the kernels' calls")

@@ -30,10 +30,10 @@ static double output_gradient_tiles(const void *context, struct bnn_share tiles)
     float largest = 0.0f, amax;
     for (size_t tile = tiles.first; tile < tiles.end; tile++) {
         const size_t base = tile * BNN_TILE, batch = call->batch;
-        TIMED(b, BNN_phase_recompute, bnn_dense_product(call, tile, &s));
-        TIMED(b, BNN_phase_norm_backward, amax = output_gradient(call, tile, &s));
+        TIMED(b, BNN_zone_recompute, bnn_dense_product(call, tile, &s));
+        TIMED(b, BNN_zone_norm_backward, amax = output_gradient(call, tile, &s));
         if (b->gradient_type == BNN_i8 && !call->measure)
-            TIMED(b, BNN_phase_pack, call->k->transpose_i8((const int8_t *)b->g + base, batch, bnn_tile_width(b->outputs, tile),
+            TIMED(b, BNN_zone_pack, call->k->transpose_i8((const int8_t *)b->g + base, batch, bnn_tile_width(b->outputs, tile),
                                                            b->outputs, d->dy_t + base * batch, batch));
         largest = amax > largest ? amax : largest;
     }

@@ -8,7 +8,7 @@ static int32_t use_input_gradient(const struct dense_call *call, size_t row, siz
     const struct bnn_block *b = &call->d->block;
     const size_t width = bnn_tile_width(b->inputs, tile), at = row * b->inputs + tile * BNN_TILE;
     int32_t largest = 0;
-    TIMED(b, BNN_phase_requantise, {
+    TIMED(b, BNN_zone_requantise, {
         call->k->largest_i32(sums, rows, width, BNN_TILE, &largest);
         if (!call->measure)
             call->k->requantise_i32_i8(sums, rows, width, BNN_TILE, b->dy_scale->used / b->dx_scale->used, (int8_t *)b->dx + at,
@@ -25,7 +25,7 @@ static double input_gradient_tiles(const void *context, struct bnn_share tiles)
     const struct dense_scratch s = bnn_dense_own_scratch(call);
     int32_t largest = 0;
     for (size_t tile = tiles.first; tile < tiles.end; tile++) {
-        TIMED(b, BNN_phase_input_gradient,
+        TIMED(b, BNN_zone_input_gradient,
               call->k->gemm_i8_u1_i32(b->g, call->batch, b->outputs, b->w_u1 + tile, bnn_words(b->inputs),
                                       bnn_tile_width(b->inputs, tile), b->outputs, s.tile, BNN_TILE, s.panel, 0));
         const int32_t of_tile = use_input_gradient(call, 0, call->batch, tile, s.tile);
@@ -39,7 +39,7 @@ static float input_gradients(const void *context, int measure)
     struct dense_call call = *(const struct dense_call *)context;
     const struct bnn_block *b = &call.d->block;
     const struct bnn_signed_product product = {b->g, call.batch, b->outputs, b->outputs, b->w_u1, bnn_words(b->inputs),
-                                               b->inputs, BNN_phase_input_gradient, use_input_gradient};
+                                               b->inputs, BNN_zone_input_gradient, use_input_gradient};
     call.measure = measure;
     const int32_t largest = call.step->limit <= BNN_LOOKUP_LIMIT
                                 ? bnn_dense_multiply_signs(&call, &product)
@@ -50,7 +50,7 @@ static float input_gradients(const void *context, int measure)
 static int32_t use_weight_gradient(const struct dense_call *call, size_t row, size_t rows, size_t tile, const int32_t *sums)
 {
     const struct bnn_block *b = &call->d->block;
-    TIMED(b, BNN_phase_update,
+    TIMED(b, BNN_zone_update,
           bnn_consume_i32(call->k, b, call->step, bnn_place_of(b, b->inputs, row, 0, tile), rows,
                           bnn_tile_width(b->inputs, tile), sums, BNN_TILE));
     return 0;
@@ -64,7 +64,7 @@ static void weight_gradient(const struct dense_call *call, size_t row, size_t ti
     const size_t column = tile * BNN_TILE, width = bnn_tile_width(b->inputs, tile), batch = call->batch;
     const size_t rows = bnn_min(BNN_TILE, b->outputs - row);
     const int8_t *dy_t = call->d->dy_t + row * batch;
-    TIMED(b, BNN_phase_weight_gradient, {
+    TIMED(b, BNN_zone_weight_gradient, {
         if (b->x_i8)
             k->gemm_i8_i8_i32(dy_t, rows, batch, b->x_i8 + column, b->inputs, width, batch, s->tile, BNN_TILE, s->panel, reuse);
         else
@@ -90,7 +90,7 @@ static void weight_gradients(const struct dense_call *call)
 {
     const struct bnn_block *b = &call->d->block;
     const struct bnn_signed_product product = {call->d->dy_t, b->outputs, call->batch, call->batch, b->x_u1,
-                                               bnn_words(b->inputs), b->inputs, BNN_phase_weight_gradient, use_weight_gradient};
+                                               bnn_words(b->inputs), b->inputs, BNN_zone_weight_gradient, use_weight_gradient};
     if (!b->x_i8 && call->step->limit <= BNN_LOOKUP_LIMIT) bnn_dense_multiply_signs(call, &product);
     else bnn_run(call->threads, own_weight_gradients, call);
 }

@@ -24,7 +24,7 @@ static void input_gradient_tiles(const void *context, struct bnn_share tiles)
     const struct dense_call *call = context;
     const struct dense_scratch s = bnn_dense_own_scratch(call);
     for (size_t tile = tiles.first; tile < tiles.end; tile++)
-        TIMED(&call->d->block, BNN_phase_input_gradient, input_gradient(call, tile, &s));
+        TIMED(&call->d->block, BNN_zone_input_gradient, input_gradient(call, tile, &s));
 }
 
 /* dW of one tile of inputs, a block of output channels at a time. */
@@ -33,17 +33,17 @@ static void weight_gradient(const struct dense_call *call, size_t tile, const st
     const struct bnn_kernels *k = call->k;
     const struct bnn_block *b = &call->d->block;
     const size_t column = tile * BNN_TILE, width = bnn_tile_width(b->inputs, tile), batch = call->batch;
-    TIMED(b, BNN_phase_weight_gradient, {
+    TIMED(b, BNN_zone_weight_gradient, {
         if (b->x_i8) k->convert_i8_f32(b->x_i8 + column, b->inputs, batch, width, s->operand, BNN_TILE);
         else k->expand_u1_f32(b->x_u1 + tile, bnn_words(b->inputs), batch, width, s->operand, BNN_TILE);
     });
     for (size_t row = 0; row < b->outputs; row += BNN_TILE) {
         const size_t rows = bnn_min(BNN_TILE, b->outputs - row);
-        TIMED(b, BNN_phase_weight_gradient, {
+        TIMED(b, BNN_zone_weight_gradient, {
             bnn_load_gradient(k, b->gradient_type, b->g, row, b->outputs, batch, rows, s->converted, BNN_TILE);
             k->gemm_f32(s->converted, rows, 1, BNN_TILE, s->operand, BNN_TILE, width, batch, s->real, BNN_TILE);
         });
-        TIMED(b, BNN_phase_update, bnn_consume(k, b, call->step, bnn_place_of(b, b->inputs, row, 0, tile), rows, width, s->real));
+        TIMED(b, BNN_zone_update, bnn_consume(k, b, call->step, bnn_place_of(b, b->inputs, row, 0, tile), rows, width, s->real));
     }
 }
 

@@ -18,10 +18,10 @@ struct bnn_dense {
 /* Bytes of one thread's scratch for a batch. */
 size_t bnn_dense_scratch(size_t outputs, size_t batch, enum bnn_type gradient_type);
 
-/* training: batch statistics, which also move the running ones, from where they are or, in the run's first step, to where
- * the batch is; otherwise the running ones normalise. */
-void bnn_dense_forward(const struct bnn_kernels *kernels, const struct bnn_dense *dense, size_t batch, int training,
-                       int first, int threads);
+/* The batch's statistics normalise, and move the running ones, from where they are or, in the run's first step, to where
+ * the batch is. */
+void bnn_dense_forward(const struct bnn_kernels *kernels, const struct bnn_dense *dense, size_t batch, int first,
+                       int threads);
 void bnn_dense_backward(const struct bnn_kernels *kernels, const struct bnn_dense *dense, size_t batch,
                         const struct bnn_block_step *step, int threads);
 /* Adam on gamma and beta, and the optimiser step of a stored dW. */

@@ -5,7 +5,7 @@ cdef extern from "dense/dense.h":
         bnn_block block
         int8_t *dy_t
     size_t bnn_dense_scratch(size_t outputs, size_t batch, bnn_type gradient_type) nogil
-    void bnn_dense_forward(const bnn_kernels *kernels, const bnn_dense *dense, size_t batch, int training, int first,
+    void bnn_dense_forward(const bnn_kernels *kernels, const bnn_dense *dense, size_t batch, int first,
                            int threads) nogil
     void bnn_dense_backward(const bnn_kernels *kernels, const bnn_dense *dense, size_t batch,
                             const bnn_block_step *step, int threads) nogil
@@ -75,9 +75,9 @@ cdef class Dense(Block):
         self.bind_scales()
         self.bind_scratch(bnn_dense_scratch(outputs, batch, b.gradient_type))
 
-    cdef void run_forward(self, size_t batch, bint training, bint first_step) noexcept nogil:
+    cdef void run_forward(self, size_t batch, bint first_step) noexcept nogil:
         self.turn_forward()
-        bnn_dense_forward(self.kernels, &self.dense, batch, training, first_step, self.threads)
+        bnn_dense_forward(self.kernels, &self.dense, batch, first_step, self.threads)
 
     cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
         self.turn_backward()

@@ -20,8 +20,8 @@ static void activate(const struct dense_call *call, size_t tile, const int32_t *
     const struct bnn_block *b = &call->d->block;
     const size_t width = bnn_tile_width(b->outputs, tile), batch = call->batch;
     const struct bnn_thresholds t = bnn_thresholds_of(b, tile);
-    bnn_activate(call->k, b, 0, batch, tile, y, &t, call->training);
-    if (!call->training || !b->magnitude) return;
+    bnn_activate(call->k, b, 0, batch, tile, y, &t);
+    if (!b->magnitude) return;
     const struct bnn_gains z = bnn_gains_of(b, tile);
     double magnitude[BNN_TILE] = {0};
     call->k->norm_magnitude_i32(y, batch, width, BNN_TILE, z.scale, z.shift, magnitude);
@@ -34,20 +34,15 @@ static void forward_tiles(const void *context, struct bnn_share tiles)
     const struct bnn_block *b = &call->d->block;
     const struct dense_scratch s = bnn_dense_own_scratch(call);
     for (size_t tile = tiles.first; tile < tiles.end; tile++) {
-        TIMED(b, BNN_phase_forward, bnn_dense_product(call, tile, &s));
-        TIMED(b, BNN_phase_statistics, {
-            if (call->training) statistics(call, tile, s.tile);
-            else bnn_use_running(b, tile * BNN_TILE, bnn_tile_width(b->outputs, tile));
-        });
-        TIMED(b, BNN_phase_activate, activate(call, tile, s.tile));
+        TIMED(b, BNN_zone_forward, bnn_dense_product(call, tile, &s));
+        TIMED(b, BNN_zone_statistics, statistics(call, tile, s.tile));
+        TIMED(b, BNN_zone_activate, activate(call, tile, s.tile));
     }
 }
 
-void bnn_dense_forward(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, int training, int first,
-                       int threads)
+void bnn_dense_forward(const struct bnn_kernels *k, const struct bnn_dense *d, size_t batch, int first, int threads)
 {
-    const struct dense_call call = {.k = k, .d = d, .batch = batch, .training = training, .first = first,
-                                    .threads = threads};
+    const struct dense_call call = {.k = k, .d = d, .batch = batch, .first = first, .threads = threads};
     bnn_dense_prepack(&call);
     bnn_for_shares(threads, bnn_words(d->block.outputs), forward_tiles, &call);
 }

@@ -40,7 +40,7 @@ static size_t depth_of(const struct work *w, size_t piece)
 static void lay(const struct work *w, size_t piece, size_t tile, uint8_t *indices)
 {
     const struct bnn_signed_product *p = w->p;
-    TIMED(&w->call->d->block, BNN_phase_tables,
+    TIMED(&w->call->d->block, BNN_zone_tables,
           w->call->k->lookup_lay_u1(p->b + piece * w->depth * p->b_stride_words + tile, p->b_stride_words,
                                     depth_of(w, piece), bnn_tile_width(p->columns, tile), indices));
 }
@@ -48,14 +48,14 @@ static void lay(const struct work *w, size_t piece, size_t tile, uint8_t *indice
 static void make_tables(const struct work *w, size_t piece, size_t row, size_t rows)
 {
     const struct bnn_signed_product *p = w->p;
-    TIMED(&w->call->d->block, BNN_phase_tables,
+    TIMED(&w->call->d->block, BNN_zone_tables,
           w->call->k->lookup_tables_i8(p->a + row * p->a_stride + piece * w->depth, rows, p->a_stride, depth_of(w, piece),
                                        BNN_lookup_whole, w->tables, w->row_bytes));
 }
 
 static void multiply(const struct work *w, size_t piece, size_t tile, size_t rows, const uint8_t *indices)
 {
-    TIMED(&w->call->d->block, w->p->phase,
+    TIMED(&w->call->d->block, w->p->zone,
           w->call->k->lookup_gemm_i32(w->rows, rows, 1, bnn_lookup_groups(depth_of(w, piece)), indices,
                                       bnn_tile_width(w->p->columns, tile), 1, w->sums, BNN_TILE, piece != 0));
 }

@@ -46,6 +46,6 @@ void bnn_dense_prepack(const struct dense_call *call)
     const struct bnn_block *b = &call->d->block;
     bnn_prepack_weights(call->k, b, call->threads);
     if (b->x_f32)
-        TIMED(b, BNN_phase_pack,
+        TIMED(b, BNN_zone_pack,
               call->k->pack_f32_u1(b->x_f32, call->batch, b->inputs, b->inputs, b->x_u1, bnn_words(b->inputs)));
 }

@@ -10,7 +10,7 @@ struct dense_call {
     const struct bnn_dense *d;
     size_t batch;
     const struct bnn_block_step *step; /* backward */
-    int training, first;               /* forward */
+    int first;                         /* forward */
     int measure;                       /* backward: find only the amax of an int8 gradient */
     int threads;
 };
@@ -53,7 +53,7 @@ struct bnn_signed_product {
     size_t rows, a_stride, depth;
     const uint64_t *b;
     size_t b_stride_words, columns;
-    enum bnn_phase phase;
+    enum bnn_zone zone;
     int32_t (*use)(const struct dense_call *call, size_t row, size_t rows, size_t tile, const int32_t *sums);
 };
 

@@ -7,7 +7,10 @@ struct call {
     size_t batch;
 };
 
-size_t bnn_infer_dense_scratch(void) { return BNN_PANEL_BYTES + BNN_INFER_ROWS * BNN_TILE * sizeof(int32_t); }
+size_t bnn_infer_dense_scratch(size_t batch)
+{
+    return BNN_PANEL_BYTES + bnn_min(BNN_INFER_ROWS, batch) * BNN_TILE * sizeof(int32_t);
+}
 
 /* A tile of channels of some rows. */
 static void tile_rows(const struct bnn_kernels *k, const struct bnn_infer_layer *l, size_t tile, size_t row, size_t rows,

@@ -1,8 +1,8 @@
 #include "passes.h"
 
-size_t bnn_infer_scratch(const struct bnn_infer_layer *layer)
+size_t bnn_infer_scratch(const struct bnn_infer_layer *layer, size_t batch)
 {
-    const size_t bytes = layer->origins ? bnn_infer_conv_scratch(layer) : bnn_infer_dense_scratch();
+    const size_t bytes = layer->origins ? bnn_infer_conv_scratch(layer) : bnn_infer_dense_scratch(batch);
     return bnn_round_up(bytes, 64);
 }
 

@@ -1,8 +1,8 @@
 /* infer.h: a packed network, forward only: products of packed weights, one comparison a value, reals at the end.
  *
  * Weights are packed and transposed, and thresholds found, when a network is loaded; nothing is left to do per batch but
- * products, comparisons and pooling.  A hidden layer's sign: bit = (y < threshold) xor flip.  The bits are those of
- * bnn_dense_forward and bnn_conv_forward with the running statistics (see norm/channel.h).
+ * products, comparisons and pooling.  A hidden layer's sign: bit = (y < threshold) xor flip.  The bits are those
+ * of training, but for the statistics, which are the running ones (see norm/channel.h).
  *
  * B = batch, I = inputs of a product, O = output channels.
  */
@@ -45,7 +45,7 @@ struct bnn_inference {
 };
 
 /* Bytes of one thread's scratch for a layer. */
-size_t bnn_infer_scratch(const struct bnn_infer_layer *layer);
+size_t bnn_infer_scratch(const struct bnn_infer_layer *layer, size_t batch);
 
 /* All layers, one after the other, for the first `batch` samples. */
 void bnn_infer(const struct bnn_inference *infer, size_t batch);

@@ -27,17 +27,19 @@ cdef extern from "infer/infer.h":
         unsigned char *scratch
         size_t stride
         int threads
-    size_t bnn_infer_scratch(const bnn_infer_layer *layer) nogil
+    size_t bnn_infer_scratch(const bnn_infer_layer *layer, size_t batch) nogil
     void bnn_infer(const bnn_inference *infer, size_t batch) nogil
 
 
-def inference_scratch_bytes(size_t inputs, bint first, Window window=None):
+def inference_scratch_bytes(size_t inputs, size_t batch, bint first, Window window=None):
     """Bytes of scratch that one thread needs for a layer.
 
     Parameters
     ----------
     inputs : int
         Inputs of a product.
+    batch : int
+        Most samples.
     first : bool
         The layer reads pixels.
     window : Window or None
@@ -51,7 +53,7 @@ def inference_scratch_bytes(size_t inputs, bint first, Window window=None):
     layer.x_i8 = &pixel if first else NULL
     if window is not None:
         layer.window, layer.origins = window.window, &origin
-    return bnn_infer_scratch(&layer)
+    return bnn_infer_scratch(&layer, batch)
 
 
 cdef class Inference:
@@ -97,7 +99,7 @@ cdef class Inference:
         self.infer.stride = scratch.shape[1]
         for number in range(self.infer.count):
             _bind_layer(&self.layers[number], layers[number], batch)
-            if self.infer.stride < bnn_infer_scratch(&self.layers[number]):
+            if self.infer.stride < bnn_infer_scratch(&self.layers[number], batch):
                 raise ValueError(f"scratch: too little for layer {number}")
 
     def __dealloc__(self):

@@ -7,7 +7,7 @@
 /* Rows of a product that a thread works on at a time. */
 #define BNN_INFER_ROWS 192
 
-size_t bnn_infer_dense_scratch(void);
+size_t bnn_infer_dense_scratch(size_t batch);
 void bnn_infer_dense(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
 
 size_t bnn_infer_conv_scratch(const struct bnn_infer_layer *layer);

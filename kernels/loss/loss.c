@@ -23,7 +23,6 @@ struct call {
     float *logits, smoothing;
     const uint16_t *labels;
     size_t rows, share, classes; /* of a chunk; of a thread */
-    int backward;
     double *loss;
     uint8_t *correct;
 };
@@ -33,8 +32,7 @@ static void softmax_rows(const void *context, size_t number)
     const struct call *call = context;
     const size_t first = number * call->share, rows = bnn_min(call->share, call->rows - first);
     float *z = call->logits + first * call->classes;
-    call->k->softmax_f32(z, call->labels + first, rows, call->classes, call->smoothing, call->backward ? z : NULL,
-                         call->loss + first, call->correct + first);
+    call->k->softmax_f32(z, call->labels + first, rows, call->classes, call->smoothing, z, call->loss + first, call->correct + first);
 }
 
 struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, const uint16_t *labels, size_t rows,
@@ -46,15 +44,13 @@ struct bnn_loss_result bnn_loss(const struct bnn_kernels *k, float *logits, cons
     uint8_t correct[CHUNK];
     for (size_t row = 0; row < rows; row += CHUNK) {
         const size_t count = bnn_min(CHUNK, rows - row), share = bnn_ceil_div(count, (size_t)threads);
-        const struct call call = {k, logits + row * classes, smoothing, labels + row, count, share, classes,
-                                  gradient != NULL, loss, correct};
+        const struct call call = {k, logits + row * classes, smoothing, labels + row, count, share, classes, loss, correct};
         bnn_for(threads, bnn_ceil_div(count, share), softmax_rows, &call);
         for (size_t i = 0; i < count; i++) {
             result.loss += loss[i];
             result.correct += correct[i];
         }
     }
-    if (!gradient) return result;
     switch (type) {
     case BNN_f32: memcpy(gradient, logits, rows * classes * sizeof *logits); break;
     case BNN_f16: k->convert_f32_f16(logits, classes, rows, classes, gradient, classes); break;

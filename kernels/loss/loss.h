@@ -13,8 +13,8 @@ struct bnn_loss_result {
     uint32_t correct;  /* rows whose label has the largest logit */
 };
 
-/* logits [rows][classes] are overwritten by the float32 gradient when `gradient` is not NULL, which receives it as
- * float32, float16, or int8 with its scale. */
+/* logits [rows][classes] are overwritten by the float32 gradient; `gradient` receives it as float32, float16, or int8 with
+ * its scale. */
 struct bnn_loss_result bnn_loss(const struct bnn_kernels *kernels, float *logits, const uint16_t *labels, size_t rows,
                                 size_t classes, float smoothing, enum bnn_type type, void *gradient,
                                 struct bnn_scale *scale, int threads);

@@ -15,7 +15,7 @@ cdef class Loss:
     Parameters
     ----------
     logits : ndarray of float32 [batch, classes]
-        Overwritten when a gradient is asked for.
+        Overwritten.
     labels : ndarray of uint16 [batch]
         Class numbers.
     smoothing : float
@@ -53,14 +53,14 @@ cdef class Loss:
         self.gradient = data(gradient, _dtype(type), (self.batch, self.classes), True, "gradient")
         self.scale = NULL if scale is None else <bnn_scale *>data(scale, "float32", (2,), True, "scale")
 
-    def __call__(self, size_t rows, bint training):
-        """Return the summed loss and how many of the first `rows` samples are correct; training makes the gradient."""
+    def __call__(self, size_t rows):
+        """Make the gradient; return the summed loss and how many of the first `rows` samples are correct."""
         cdef bnn_loss_result result
         assert rows <= self.batch
         with nogil:
-            result = self.run(rows, training)
+            result = self.run(rows)
         return result.loss, result.correct
 
-    cdef bnn_loss_result run(self, size_t rows, bint training) noexcept nogil:
+    cdef bnn_loss_result run(self, size_t rows) noexcept nogil:
         return bnn_loss(self.kernels, self.logits, self.labels, rows, self.classes, self.smoothing, self.type,
-                        self.gradient if training else NULL, self.scale, self.threads)
+                        self.gradient, self.scale, self.threads)

@@ -65,8 +65,8 @@ cdef class Program:
                 with gil:
                     trace.begin("forward")
             for i in range(self.count):
-                (<Block>self.block[i]).run_forward(rows, True, number == 0)
-            result = self.find_loss(rows, True)
+                (<Block>self.block[i]).run_forward(rows, number == 0)
+            result = self.find_loss(rows)
             if is_traced:
                 with gil:
                     trace.begin("backward")
@@ -80,28 +80,13 @@ cdef class Program:
                 (<Block>self.block[i]).run_update(&(<BlockStep>self.of_block[i]).step)
         return result.loss, result.correct
 
-    def evaluate(self, size_t rows):
-        """Return the summed loss and how many of the first `rows` samples are correct, with the running statistics."""
-        cdef bnn_loss_result result
-        self.check(rows)
-        with nogil:
-            self.go_forward(rows)
-            result = self.find_loss(rows, False)
-        return result.loss, result.correct
-
-    def forward(self, size_t rows):
-        """Compute the logits of the first `rows` samples, with the running statistics."""
-        self.check(rows)
-        with nogil:
-            self.go_forward(rows)
-
     def profile(self, seconds):
         """Measure from now on.
 
         Parameters
         ----------
-        seconds : ndarray of float64 [blocks, len(PHASES)] or None
-            Where the seconds of the blocks' phases are added to; None stops it.
+        seconds : ndarray of float64 [blocks, len(ZONES)] or None
+            Where the seconds of the blocks' zones are added to; None stops it.
         """
         self.loss_time = 0.0
         for place in range(self.count):
@@ -117,13 +102,8 @@ cdef class Program:
             raise ValueError(f"rows: expected 1 to {self.loss.batch}, got {rows}")
         return 0
 
-    cdef void go_forward(self, size_t rows) noexcept nogil:
-        cdef size_t i
-        for i in range(self.count):
-            (<Block>self.block[i]).run_forward(rows, False, False)
-
-    cdef bnn_loss_result find_loss(self, size_t rows, bint training) noexcept nogil:
+    cdef bnn_loss_result find_loss(self, size_t rows) noexcept nogil:
         cdef double start = bnn_now()
-        cdef bnn_loss_result result = self.loss.run(rows, training)
+        cdef bnn_loss_result result = self.loss.run(rows)
         self.loss_time += bnn_now() - start
         return result

@@ -91,11 +91,11 @@ void naive_xnor_gemm_u1_i32(const uint64_t *a, size_t rows, size_t a_stride_word
 
 void test_xnor_gemm_u1_i32(bnn_xnor_gemm_u1_i32_fn *run, bnn_xnor_gemm_u1_i32_fn *expected)
 {
-    for (size_t i = 0; i < check_shapes + 6; i++, check_release()) {
+    for (size_t i = 0; i < check_shapes + 8; i++, check_release()) {
         struct shape s = check_product(i < check_shapes ? i : 0, 400000);
-        /* More than one panel; every second one counts as far as it goes. */
+        /* More than one panel, of many rows and of few; every second one counts as far as it goes. */
         const int deep = i >= check_shapes;
-        if (deep) s = (struct shape){7, 66, 3900 + 65 * (i - check_shapes)};
+        if (deep) s = (struct shape){i % 4 < 2 ? 7 : 2, 66, 3900 + 65 * (i - check_shapes)};
         const enum fill a_fill = deep ? i % 2 ? FILL_ones : FILL_random : (enum fill)(i % FILL_count);
         const enum fill b_fill = deep ? i % 2 ? FILL_zeros : FILL_random : (enum fill)(i / 2 % FILL_count);
         const size_t words = bnn_words(s.depth), a_stride = check_stride(words), b_stride = check_stride(words);

@@ -1,5 +1,5 @@
 /* test_kernels.c: every implementation of kernels.inc that this processor runs, against the portable one of its operation;
- * the portable one against naive loops.  Usage: test_kernels [text in the operation's name]
+ * the portable one against naive loops.  Usage: test_kernels [text in the operation's name [instruction set]]
  */
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +38,7 @@ int main(int count, char **arguments)
     size_t passed = 0, failed = 0;
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         if (count > 1 && !strstr(tests[i].op, arguments[1])) continue;
+        if (count > 2 && strcmp(bnn_isa_name(tests[i].isa), arguments[2])) continue;
         if (!bnn_isa_supported(tests[i].isa)) {
             printf("%-26s %-9s not supported here\n", tests[i].op, bnn_isa_name(tests[i].isa));
             continue;

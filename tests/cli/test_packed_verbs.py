@@ -185,18 +185,73 @@ def test_latency_of_what_has_no_meaning(program, packed, options, says):
 # Memory ------------------------------------------------------------------------------------------
 
 
-def test_classifying_brings_nothing_of_size_into_memory(program, packed, digit, tmp_path):
-    """What only training, data sets and runs need, `predict` of a packed model does without."""
-    np.save(tmp_path / "one.npy", digit)
-    script = (
-        "import sys; from bnntrain.cli.main import run; run(sys.argv[1:]); "
-        "print(*sys.modules, file=sys.stderr)"
-    )
+def run_python(program, code, *arguments, **environment):
+    """Run Python code with arguments; return what it wrote to standard error."""
     done = subprocess.run(
-        [sys.executable, "-P", "-c", script, "predict", packed, tmp_path / "one.npy"],
-        cwd=program.cwd, env=program.environment, capture_output=True, text=True, timeout=600,
+        [sys.executable, "-P", "-c", code, *arguments], cwd=program.cwd, capture_output=True,
+        env={**program.environment, **environment}, text=True, timeout=600,
     )  # fmt: skip
-    assert done.returncode == 0
-    loaded = set(done.stderr.split())
-    heavy = {"hashlib", "yaml", "PIL", "importlib.resources", "bnntrain.model", "bnntrain.engine"}
-    assert loaded & heavy == set()
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+RUN = "import sys; from bnntrain.cli.main import run; run(sys.argv[1:]); "
+
+
+@pytest.fixture(scope="module")
+def picture(program):
+    """A grey picture of the digits' size."""
+    path = program.cwd / "one.png"
+    pytest.importorskip("PIL.Image").new("L", (8, 8), 90).save(path)
+    return path
+
+
+@pytest.mark.parametrize("model", ["packed", "trained"])
+def test_classifying_brings_nothing_of_size_into_memory(program, picture, request, model):
+    """What only training, data sets and other formats need, `predict` does without."""
+    loaded = run_python(
+        program, f"{RUN}print(*sys.modules, file=sys.stderr)", "predict",
+        request.getfixturevalue(model), picture,
+    )  # fmt: skip
+    heavy = {
+        "hashlib", "yaml", "zipfile", "subprocess", "importlib.resources", "numpy.random",
+        "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "bnntrain.engine", "bnntrain.data.catalog",
+    }  # fmt: skip
+    assert set(loaded.split()) & heavy == set()
+
+
+def test_arrays_are_classified_without_pillow(program, packed, digit, tmp_path):
+    np.save(tmp_path / "one.npy", digit)
+    loaded = run_python(
+        program, f"{RUN}print(*sys.modules, file=sys.stderr)", "predict", packed,
+        tmp_path / "one.npy",
+    )  # fmt: skip
+    assert "PIL" not in loaded.split()
+
+
+@pytest.mark.parametrize("model", ["packed", "trained"])
+def test_the_peak_of_classifying_one_picture(program, picture, tmp_path, request, model):
+    """At most 10 MiB above a Python that has imported NumPy and click, but for the arena."""
+    compiled = {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
+
+    def peak_kib(code, *arguments):
+        told = "print(open('/proc/self/status').read(), file=sys.stderr)"
+        for _ in range(2):  # the first one compiles what it imports
+            status = run_python(program, code + told, *arguments, **compiled)
+        return int(status.split("VmHWM:")[1].split()[0])
+
+    path = request.getfixturevalue(model)
+    arena = program.json("bench", "--latency", path, "--threads", 1)["arena_bytes"] >> 10
+    before = peak_kib("import sys; import click, numpy; ")
+    assert peak_kib(RUN, "predict", path, picture) - before - arena < 10 << 10
+
+
+def test_a_configuration_that_was_edited_is_read_again(program, trained, tmp_path):
+    """`run.json` tells of ``config.yaml`` only as long as that has the same text."""
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("dataset: digits", "dataset: other"))
+    assert "other: unknown data set" in program.error("evaluate", run)
+    config.write_text(config.read_text().replace("dataset: other", "dataset: digits  # again"))
+    assert program.json("evaluate", run) == program.json("evaluate", trained)

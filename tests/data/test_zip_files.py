@@ -8,7 +8,7 @@ from data_makers import raw_zip, unicode_path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnntrain.data.zip_files import Entry, ZipError, read_directory, read_entry
+from bnntrain.zip_files import Entry, ZipError, read_directory, read_entry
 
 LIMIT = 1 << 20
 NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,27 +10,11 @@ from harness import fill_batch, make_config, make_program, scramble_norms
 
 from bnntrain.config import Data
 from bnntrain.data.preprocessing import Preprocessing
-from bnntrain.method import resolve_method
+from bnntrain.inference.layers import packed_layers
+from bnntrain.inference.pack import Arrays, pack
+from bnntrain.layer_methods import resolve_methods
 from bnntrain.packed.head import Head
-from bnntrain.packed.layers import packed_layers
-from bnntrain.packed.pack import pack
 from bnntrain.program import Program
-
-
-class Arrays:
-    """A training state in memory, as `pack` reads a checkpoint."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._arrays = arrays
-
-    def rows(
-        self, name: str, dtype: str, shape: tuple[int, ...], most: int
-    ) -> Iterator[np.ndarray]:
-        """Yield an array in pieces."""
-        array = self._arrays[name]
-        assert (array.dtype, array.shape) == (np.dtype(dtype), shape)
-        for start in range(0, len(array), most):
-            yield array[start : start + most]
 
 
 class Memory:
@@ -39,7 +23,7 @@ class Memory:
     path, threads = Path("memory"), 1
 
     def __init__(self, program: Program, config: object, sample: tuple[int, int, int]) -> None:
-        self.program, self._method = program, resolve_method(config)
+        self.program, self._methods = program, resolve_methods(config)
         self.head = Head(
             name="test", model=config.model, preprocessing=Preprocessing(sample),
             classes=tuple(map(str, range(program.classes))), method=config.method,
@@ -54,7 +38,7 @@ class Memory:
 
     def read(self, into: Mapping[str, np.ndarray]) -> None:
         """Pack the model."""
-        pack(self.layers(), self._method, Arrays(self.program.inference_state()), into)
+        pack(self.layers(), self._methods, Arrays(self.program.inference_state()), into)
 
 
 def trained(

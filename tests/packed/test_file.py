@@ -24,7 +24,7 @@ MARK = 8 + len('{"__metadata__":{"crc32":"')
 
 def tensors_of(source: object) -> dict[str, np.ndarray]:
     """Read all tensors of a source."""
-    from bnntrain.packed import packed_layers
+    from bnntrain.inference import packed_layers
 
     head = source.head
     found = new_tensors(packed_layers(head.layers, head.shape, len(head.classes)))

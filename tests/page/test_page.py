@@ -140,7 +140,7 @@ def test_losses_that_are_no_numbers_leave_gaps(tmp_path):
     loss = next(each for each in all_figures(page.read_runs([run])) if each.name == "loss")
     path = re.search(r'<path d="([^"]*)" class="line c0 dashed"', draw_lines(loss, NARROW))
     assert path.group(1).count("M") == 3  # three points, none joined
-    assert draw_lines(loss, NARROW).count('class="mark c0"') >= 3
+    assert draw_lines(loss, NARROW).count('class="marker c0"') >= 3
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 700])
@@ -322,5 +322,5 @@ def test_pictures_tell_training_from_validation_by_the_stroke(tmp_path, monkeypa
             for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
         }
         assert (strokes["training"], strokes["validation"]) == ("--", "-")
-        # Long enough that a dash is seen on both sides of the mark.
+        # Long enough that a dash is seen on both sides of the marker.
         assert legend.handlelength >= 4

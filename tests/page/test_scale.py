@@ -15,7 +15,7 @@ ANYTHING = st.one_of(st.none(), st.floats())
 
 
 @given(st.lists(ANYTHING), st.integers(2, 8), st.booleans(), st.booleans())
-def test_every_value_fits_and_marks_are_round(values, count, whole, tight):
+def test_every_value_fits_and_ticks_are_round(values, count, whole, tight):
     axis = make_axis(values, count, whole, tight)
     assert axis.low < axis.high
     for value in values:
@@ -31,7 +31,7 @@ def test_every_value_fits_and_marks_are_round(values, count, whole, tight):
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2).filter(lambda v: max(v) - min(v) > 1))
-def test_marks_lie_on_the_axis_and_read_differently(values):
+def test_ticks_lie_on_the_axis_and_read_differently(values):
     axis = make_axis(values)
     texts = [axis.text(tick) for tick in axis.ticks]
     assert len(set(texts)) == len(texts) >= 2
@@ -48,7 +48,7 @@ def test_marks_lie_on_the_axis_and_read_differently(values):
         ([-3.0, 40.0], ["-10", "0", "10", "20", "30", "40"]),
     ],
 )
-def test_marks_that_a_reader_expects(values, texts):
+def test_ticks_that_a_reader_expects(values, texts):
     axis = make_axis(values)
     assert [axis.text(tick) for tick in axis.ticks] == texts
 
@@ -58,7 +58,7 @@ def test_percents_end_at_100():
     assert make_axis([0.0, 3.0], floor=0.0).low == 0.0
 
 
-def test_one_epoch_has_one_mark():
+def test_one_epoch_has_one_tick():
     axis = make_axis([1.0], 6, whole=True, tight=True)
     assert [axis.text(tick) for tick in axis.ticks] == ["1"]
 

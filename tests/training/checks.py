@@ -61,11 +61,11 @@ def z_bound(n: reference.Normalised) -> np.ndarray:
     return 3 * U * (gain * (np.abs(n.y) + np.abs(n.mean)) + np.abs(n.beta) + np.abs(n.z))
 
 
-def check_forward(t: Trace, method: Method, first_step: bool) -> reference.Normalised:
+def check_forward(t: Trace, first_step: bool) -> reference.Normalised:
     """Check statistics, outputs, masks and running statistics."""
-    n = normalised(t, method.norm)
+    n = normalised(t, t.method.norm)
     check_statistics(t, n, first_step)
-    check_outputs(t, method, n.z, z_bound(n))
+    check_outputs(t, n.z, z_bound(n))
     return n
 
 
@@ -85,9 +85,9 @@ def check_statistics(t: Trace, n: reference.Normalised, first_step: bool) -> Non
         close(t.later[tensor], wanted, 4 * U * (np.abs(former) + np.abs(value)) + slack)
 
 
-def check_outputs(t: Trace, method: Method, z: np.ndarray, bound: np.ndarray) -> None:
+def check_outputs(t: Trace, z: np.ndarray, bound: np.ndarray) -> None:
     """Check what goes out and the mask, given z [rows][outputs]."""
-    if t.is_last or method.activation == "float32":
+    if t.is_last or t.method.activation == "float32":
         close(t.kept["out"], z, bound)
     else:
         sure = (z == 0) | (np.abs(z) > TIE)
@@ -99,7 +99,7 @@ def check_outputs(t: Trace, method: Method, z: np.ndarray, bound: np.ndarray) ->
 
 
 def check_loss(
-    t: Trace, method: Method, labels: np.ndarray, smoothing: float, loss: float, correct: int
+    t: Trace, labels: np.ndarray, smoothing: float, loss: float, correct: int
 ) -> None:
     """Check loss, correct and gradient of the logits, from the logits that the last block left."""
     logits = t.kept["out"].astype(float)
@@ -108,8 +108,8 @@ def check_loss(
     assert correct == int((logits.argmax(axis=1) == labels).sum())
     # exp's polynomial: 2e-7 relative; the sum over classes adds a few units.
     error = 1e-6 * np.abs(gradient) + 4e-7
-    if method.gradient != "int8":
-        close_stored(t.g, gradient, error, method.gradient)
+    if t.method.gradient != "int8":
+        close_stored(t.g, gradient, error, t.method.gradient)
         return
     scale = float(t.scales[0, 0])
     close(scale * 127, np.abs(gradient).max() or 127.0, 2e-6)
@@ -120,14 +120,14 @@ def check_loss(
 # Backward -----------------------------------------------------------------------------------------
 
 
-def incoming(t: Trace, z: np.ndarray, method: Method) -> np.ndarray:
+def incoming(t: Trace, z: np.ndarray) -> np.ndarray:
     """g after cancellation, as real numbers."""
     g = t.g.astype(float)
-    if method.gradient == "int8":
+    if t.method.gradient == "int8":
         g = g * float(t.scales[0, 0])
     if t.is_last:
         return g
-    if method.mask == "retained":
+    if t.method.mask == "retained":
         return g * reference.passes(t.kept["out"].astype(float))
     assert np.all(np.abs(np.abs(z) - 1) > TIE)
     return g * reference.passes(z)
@@ -137,8 +137,8 @@ def check_norm_gradient(
     t: Trace, n: reference.Normalised, program: Program, number: int, step: int
 ) -> None:
     """Check dbeta, dgamma and dY, given the incoming gradient."""
-    method = program.method
-    wanted, bound = check_parameter_gradients(t, n, incoming(t, n.z, method))
+    method = t.method
+    wanted, bound = check_parameter_gradients(t, n, incoming(t, n.z))
     if method.gradient != "int8":
         close_stored(t.dy, wanted.dy, bound, method.gradient)
         return
@@ -189,7 +189,7 @@ def check_scale(
 
 def check_products(t: Trace, program: Program, number: int, step: int) -> np.ndarray:
     """Check dX and dW as far as it can be seen; return what moves the weights, as below."""
-    method, dy = program.method, t.dy.astype(float)
+    method, dy = t.method, t.dy.astype(float)
     dw = dy.T @ t.x
     integer = method.gradient == "int8"
     dw_bound = np.zeros(dw.shape) if integer else len(dy) * U * (np.abs(dy).T @ np.abs(t.x))
@@ -203,7 +203,7 @@ def check_input_gradient(
     t: Trace, program: Program, number: int, step: int, dx: np.ndarray, bound: np.ndarray | float
 ) -> None:
     """Check dX, given what it should be in units of dY and how far that may be off."""
-    method = program.method
+    method = t.method
     if method.gradient != "int8":
         close_stored(t.dx, dx, bound, method.gradient)
         return
@@ -218,7 +218,7 @@ def check_weight_gradient(
     t: Trace, program: Program, step: int, dw: np.ndarray, bound: np.ndarray
 ) -> np.ndarray:
     """Check a stored dW, given in units of dY; return its signs or pushes, NaN where unsure."""
-    method = program.method
+    method = t.method
     if method.weight_gradient == "integer":
         pushes.check_magnitude(t, program, len(t.x), dw, bound)
         return pushes.pushes(t, program, step, len(t.x), dw, bound)
@@ -260,7 +260,7 @@ def check_integer_update(
     t: Trace, push: np.ndarray, program: Program, number: int, step: int, rate: float
 ) -> None:
     """Check the all-integer path: every bit of latent and momentum where `push` is no NaN."""
-    method, beta = program.method, program.optimizer.momentum
+    method, beta = t.method, program.optimizer.momentum
     bits, sure = dither(program, number, step, push.shape), ~np.isnan(push)
     latent, push = t.state["latent"].astype(np.int64), np.nan_to_num(push).astype(np.int64)
     if method.optimizer == "sign":
@@ -286,13 +286,13 @@ UNITS = {"float32": 1.0, "float16": 1.0, "int8": 127.0}
 def real_update(
     t: Trace,
     g: np.ndarray,
-    method: Method,
     optimizer: Optimizer,
     step: int,
     rate: float,
     unit: float,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Reference optimiser on the stored state; moments are kept in units of `unit`, its square."""
+    method = t.method
     latent_unit = {"int16": 32767, "int8": 127}.get(method.latent)
     w = t.state["latent"].astype(float) * (
         method.latent_range / latent_unit if latent_unit else 1.0
@@ -334,14 +334,14 @@ def check_real_update(
     t: Trace, signs: np.ndarray, program: Program, number: int, step: int, rate: float, rows: int
 ) -> None:
     """Check the float path: moments and latents to their storage."""
-    method = program.method
+    method = t.method
     attenuation = 1 / np.sqrt(t.inputs)
     if method.weight_gradient == "float32":
         g, unit = t.made["dW"].astype(float) / rows, 1.0
     else:
         g = signs * attenuation
         unit = 1.0 if method.optimizer in ("sgd", "sign-momentum") else attenuation
-    w, moments = real_update(t, g, method, program.optimizer, step, rate, unit)
+    w, moments = real_update(t, g, program.optimizer, step, rate, unit)
     sure = ~np.isnan(g)
     for i, wanted in enumerate(moments, 1):
         got = t.later[f"momentum{i}"].astype(float) / UNITS[method.momentum]
@@ -351,11 +351,11 @@ def check_real_update(
         if method.momentum == "int8":
             bound = np.full(wanted.shape, 0.5 / 127 + 4 * U)
         close(got[sure], wanted[sure], (bound + storage_bound(method.momentum, wanted))[sure])
-    check_latent(t.later["latent"], w, sure, program, number, step, rate)
+    check_latent(t, w, sure, program, number, step, rate)
 
 
 def check_latent(
-    got: np.ndarray,
+    t: Trace,
     w: np.ndarray,
     sure: np.ndarray,
     program: Program,
@@ -364,7 +364,7 @@ def check_latent(
     rate: float,
 ) -> None:
     """Check stored latents: rounded to nearest (floats) or by the seeded dither (integers)."""
-    method = program.method
+    method, got = t.method, t.later["latent"]
     error = 1e-3 * rate + 4 * U * np.abs(w)
     if method.latent in ("float32", "float16"):
         close(got[sure], w[sure], (error + storage_bound(method.latent, w))[sure])
@@ -402,10 +402,9 @@ def check_step(
     smoothing: float,
 ) -> None:
     """Check a whole traced step."""
-    method = program.method
-    check_loss(traces[-1], method, labels, smoothing, loss, correct)
+    check_loss(traces[-1], labels, smoothing, loss, correct)
     for number, trace in enumerate(traces):
-        n = check_forward(trace, method, step == 0)
+        n = check_forward(trace, step == 0)
         check_norm_gradient(trace, n, program, number, step)
         signs = check_products(trace, program, number, step)
         check_updates(trace, signs, program, number, step, rate, len(labels))
@@ -416,7 +415,7 @@ def check_updates(
 ) -> None:
     """Check what the step did to a block's parameters, given sgn(dW)."""
     check_parameters(t, rows, step, rate)
-    if has_integer_update(program.method):
+    if has_integer_update(t.method):
         check_integer_update(t, signs, program, number, step, rate)
     else:
         check_real_update(t, signs, program, number, step, rate, rows)

@@ -8,6 +8,7 @@ both are allowed for in dX and in sgn(dW).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import checks
@@ -15,12 +16,45 @@ import conv_reference as conv
 import numpy as np
 import rounding
 from checks import HALF_LARGEST, close, storage_bound
-from harness import Trace, as_signs
+from harness import (
+    Trace,
+    as_signs,
+    fill_batch,
+    make_program,
+    scramble_norms,
+    traced_step,
+)
 from rounding import U
 
 from bnntrain import kernels
-from bnntrain.method import Method
+from bnntrain.config import Config
+from bnntrain.graph import Size
 from bnntrain.program import Program
+
+
+def run_checked(
+    config: Config,
+    shape: int | Size,
+    steps: int = 2,
+    rows: int | None = None,
+    threads: int = 1,
+    prepare: Callable = scramble_norms,
+    fill: Callable = fill_batch,
+    isa: str | None = None,
+    degenerate: bool = False,
+) -> tuple[Program, list[Trace]]:
+    """Train a few steps on random data, each checked; return the model and the last traces."""
+    program = make_program(config, shape, threads, isa)
+    random = np.random.default_rng(1)
+    prepare(program, random)
+    rate, smoothing = config.train.learning_rate, config.train.label_smoothing
+    for step in range(steps):
+        fill(program, random)
+        count = rows or config.train.batch_size
+        labels = program.labels[:count].copy()  # the buffer is another's after the loss
+        traces, loss, correct = traced_step(program, count, step, rate)
+        check_step(program, traces, labels, loss, correct, step, rate, smoothing, degenerate)
+    return program, traces
 
 
 def check_step(
@@ -35,16 +69,15 @@ def check_step(
     degenerate: bool = False,
 ) -> None:
     """Check a whole traced step; in a `degenerate` one all of dW may be what rounding left of 0."""
-    method = program.method
-    checks.check_loss(traces[-1], method, labels, smoothing, loss, correct)
+    checks.check_loss(traces[-1], labels, smoothing, loss, correct)
     check_handover(traces)
     for number, trace in enumerate(traces):
         if trace.geometry is None:
-            n = checks.check_forward(trace, method, step == 0)
+            n = checks.check_forward(trace, step == 0)
             checks.check_norm_gradient(trace, n, program, number, step)
             signs = checks.check_products(trace, program, number, step)
         else:
-            state = check_forward(trace, method, step == 0)
+            state = check_forward(trace, step == 0)
             dy, error = check_norm_gradient(trace, state, program, number, step)
             signs = check_products(trace, program, number, step, dy, error, degenerate)
         checks.check_updates(trace, signs, program, number, step, rate, len(labels))
@@ -72,9 +105,9 @@ def state_of(t: Trace, norm: str) -> conv.State:
     return conv.forward_block(layer, t.x)
 
 
-def check_forward(t: Trace, method: Method, first_step: bool) -> conv.State:
+def check_forward(t: Trace, first_step: bool) -> conv.State:
     """Check statistics, outputs, masks and running statistics."""
-    state = state_of(t, method.norm)
+    state = state_of(t, t.method.norm)
     n, pool = state.normalised, t.geometry.pool
     bound = checks.z_bound(n)
     if pool == "after_sign":
@@ -83,7 +116,7 @@ def check_forward(t: Trace, method: Method, first_step: bool) -> conv.State:
     if pool in ("before_sign", "after_sign"):
         bound = conv.pick(bound.reshape(state.y.shape), state.argmax)
     checks.check_statistics(t, n, first_step)
-    checks.check_outputs(t, method, rows(state.z), rows(bound))
+    checks.check_outputs(t, rows(state.z), rows(bound))
     return state
 
 
@@ -97,8 +130,8 @@ def check_norm_gradient(
 
     Both at every position of the product; int8 gradients in units of their scale.
     """
-    method, geometry = program.method, t.geometry
-    g = checks.incoming(t, rows(state.z), method)
+    method, geometry = t.method, t.geometry
+    g = checks.incoming(t, rows(state.z))
     if geometry.pool in ("before_sign", "after_sign"):
         g = rows(conv.spread(g.reshape(state.z.shape), state.argmax, geometry.product))
     wanted, bound = checks.check_parameter_gradients(t, state.normalised, g)
@@ -113,7 +146,7 @@ def check_norm_gradient(
         dy, error = wanted.dy, bound + storage_bound(method.gradient, np.abs(wanted.dy) + bound)
         if method.gradient == "float16":
             dy = np.clip(dy, -HALF_LARGEST, HALF_LARGEST)
-    check_stored(t, method, dy, error)
+    check_stored(t, dy, error)
     seen = state.z if geometry.pool == "before_norm" else state.y
     dy, error = dy.reshape(seen.shape), error.reshape(seen.shape)
     if geometry.pool == "before_norm":
@@ -138,14 +171,14 @@ def noise(t: Trace, program: Program, number: int, step: int) -> np.ndarray | No
     return rounding.noise(program, kernels.STREAM_DY, number, step, index)
 
 
-def check_stored(t: Trace, method: Method, dy: np.ndarray, error: np.ndarray) -> None:
+def check_stored(t: Trace, dy: np.ndarray, error: np.ndarray) -> None:
     """Check dY itself where it can be seen."""
     if t.dy is None:
         return
     order = np.array(norm_order(t.geometry))
     stored = t.dy.reshape(len(t.x), len(order), t.outputs)
     got = stored[:, order].reshape(-1, t.outputs).astype(float)
-    if method.gradient != "int8":
+    if t.method.gradient != "int8":
         close(got, dy, error)
         return
     assert np.all((got >= dy) & (got <= dy + error))
@@ -161,7 +194,7 @@ def check_products(
     degenerate: bool = False,
 ) -> np.ndarray:
     """Check dX and dW as far as it can be seen; return what moves the weights (see `checks`)."""
-    geometry, integer = t.geometry, program.method.gradient == "int8"
+    geometry, integer = t.geometry, t.method.gradient == "int8"
     size = np.abs(dy) + error
     if t.dx is not None:
         ones = np.ones(t.signs.shape)
@@ -179,7 +212,7 @@ def check_products(
         terms = conv.weight_gradient(geometry, size, np.abs(t.x)) + 2 * skipped
         bound += len(rows(dy)) * U * terms
     moves = checks.check_weight_gradient(t, program, step, dw, bound)
-    if not degenerate and program.method.weight_gradient == "integer":
+    if not degenerate and t.method.weight_gradient == "integer":
         assert np.isnan(moves).mean() < 0.1
     elif not degenerate:
         # What rounding may decide are small values, or this would show nothing.

@@ -8,6 +8,7 @@ bytes, are copied while they are live; `test_step.py` holds that they are those 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,8 +19,11 @@ from bnntrain.config import Config, Data, Optimizer, Representation, Train
 from bnntrain.config.check import Where
 from bnntrain.config.models import read_model
 from bnntrain.graph import POOLS, Size, build_graph
-from bnntrain.method import resolve_method
-from bnntrain.plan import Plan, make_plan
+from bnntrain.inference import Arrays, Inference, PackedLayer, pack, plan_evaluation
+from bnntrain.layer_methods import LayerMethods, resolve_methods
+from bnntrain.method import Method
+from bnntrain.plan import Plan
+from bnntrain.preparation import make_plans
 from bnntrain.program import Program
 from bnntrain.steps import Step, make_steps
 
@@ -34,11 +38,16 @@ def make_config(
     rate: float = 1e-3,
     smoothing: float = 0.0,
     seed: int = 0,
+    own: Sequence[dict] = (),
     **representation: object,
 ) -> Config:
-    """Describe a network: outputs of dense layers, or a model file's list of layers."""
+    """Describe a network: outputs of dense layers, or a model file's list of layers.
+
+    `own` are the cells of the first layers with weights, `representation` those of the run.
+    """
     if all(isinstance(units, int) for units in sizes):
         sizes = [item for units in sizes for item in ({"dense": units}, "batch_norm", "sign")][:-1]
+    sizes = with_cells(sizes, own)
     return Config(
         name="test",
         model=read_model({"layers": sizes}, "test", Where("test"), ""),
@@ -54,6 +63,19 @@ def make_config(
         method=method,
         representation=Representation(**representation),
     )
+
+
+def with_cells(layers: list[object], own: Sequence[dict]) -> list[object]:
+    """Give the first layers with weights cells of their own, in their order."""
+    left, found = list(own), []
+    for item in layers:
+        ((kind, options),) = item.items() if isinstance(item, dict) else [(item, None)]
+        if left and kind in ("dense", "conv"):
+            if not isinstance(options, dict):
+                options = {"units" if kind == "dense" else "channels": options}
+            item = {kind: {**options, "representation": left.pop(0)}}
+        found.append(item)
+    return found
 
 
 def conv_layers(*convs: dict, dense: tuple[int, ...] = (7,)) -> list[object]:
@@ -77,7 +99,7 @@ def conv_layers(*convs: dict, dense: tuple[int, ...] = (7,)) -> list[object]:
 
 def steps_of(config: Config, sample: int | Size) -> list[Step]:
     """Return what runs of a configuration's network."""
-    return make_steps(build_graph(config.model.layers, as_size(sample)), resolve_method(config))
+    return make_steps(build_graph(config.model.layers, as_size(sample)), resolve_methods(config))
 
 
 def make_program(
@@ -88,10 +110,10 @@ def make_program(
     plan: Plan | None = None,
 ) -> Program:
     """Bind a configuration to memory and draw its weights."""
-    method, train, steps = resolve_method(config), config.train, steps_of(config, sample)
+    train, steps = config.train, steps_of(config, sample)
     program = Program(
         steps,
-        plan or make_plan(steps, method, train.batch_size, threads),
+        plan or make_plans(steps, train.batch_size, threads)[0],
         train.optimizer,
         train.label_smoothing,
         train.seed,
@@ -99,6 +121,35 @@ def make_program(
     )
     program.initialise()
     return program
+
+
+def evaluate(program: Program, rows: int) -> tuple[np.ndarray, float, int]:
+    """Evaluate on the first `rows` samples of the batch buffers, in the same arena.
+
+    Returns
+    -------
+    logits : ndarray of float32 [rows, classes]
+    loss : float
+        Summed.
+    correct : int
+    """
+    layers = [PackedLayer(step.fused) for step in program.steps]
+    layout = plan_evaluation(layers, program.plan)
+    x, labels = program.x[:rows].copy(), program.labels[:rows].copy()
+    state, views = Arrays(program.inference_state()), program.arena.cut(layout)
+    inference = Inference(layers, layout, views, 0.0, kernels.selected_isa())
+    rows_of = {step.product.layer: step.method for step in program.steps}
+    methods = LayerMethods(program.steps[0].method, rows_of)
+    inference.load(lambda into: pack(layers, methods, state, into))
+    logits, loss, correct = [], 0.0, 0
+    for first in range(0, rows, layout.batch_size):
+        count = min(layout.batch_size, rows - first)
+        inference.x[:count], inference.labels[:count] = x[first:][:count], labels[first:][:count]
+        losses, found = inference.losses(count)
+        logits.append(inference.logits[:count].copy())
+        loss += losses.sum()
+        correct += found
+    return np.concatenate(logits), loss, correct
 
 
 def as_size(sample: int | Size) -> Size:
@@ -155,9 +206,10 @@ def as_signs(view: np.ndarray, rows: int, columns: int) -> np.ndarray:
 class Trace:
     """One step in one batch: what it read, kept and wrote, copied.
 
-    `inputs` are those of one product, `outputs` channels. A convolution has a `geometry`; its x is
-    an image [batch][row][column][channel], its other tensors have a row per sample and position,
-    and its dY is seen in the first step alone, as elsewhere dX takes its place.
+    `method` is its own row. `inputs` are those of one product, `outputs` channels. A convolution
+    has a `geometry`; its x is an image [batch][row][column][channel], its other tensors have a row
+    per sample and position, and its dY is seen in the first step alone, as elsewhere dX takes its
+    place.
 
     `state` and `later` hold its persistent tensors before and after the step, `kept` what its
     forward pass left (``out``, ``mean``, ``inverse``, ``mask``, ``magnitude``), `made` what its
@@ -165,6 +217,7 @@ class Trace:
     in units of their scales, see `scales`: rows g, dY, columns used, next; and `dx_scale` [2].
     """
 
+    method: Method
     inputs: int
     outputs: int
     is_first: bool
@@ -234,6 +287,7 @@ class Recorder:
         """Copy what the forward pass reads."""
         step = self.step
         self.trace = Trace(
+            step.method,
             step.fan_in,
             step.channels,
             step.is_first,
@@ -339,8 +393,8 @@ def train_by_pass(
         return result
 
     for step, block, _ in passes:
-        run(step, "forward", block.forward, rows, True, number == 0)
-    result = run(None, "loss", program.loss, rows, True)
+        run(step, "forward", block.forward, rows, number == 0)
+    result = run(None, "loss", program.loss, rows)
     for step, block, update in reversed(passes):
         update.set(number, rate, rows)
         run(step, "backward", block.backward, rows, update)

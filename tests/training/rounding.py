@@ -19,7 +19,7 @@ def noise(
 
     `index` numbers the elements [rows, columns] in the order in which they are stored.
     """
-    if program.method.gradient_rounding == "nearest":
+    if program.steps[number].method.gradient_rounding == "nearest":
         return None
     key = kernels.key(program.seed, stream, number, step)
     return byte_of_four(index, np.arange(index.shape[-1]), key)

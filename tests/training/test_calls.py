@@ -93,22 +93,22 @@ def test_counted_calls_are_those_of_a_step(network, threads):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_passes_are_the_phases_whose_time_is_measured(network):
+def test_passes_are_the_zones_whose_time_is_measured(network):
     program = program_of(*NETWORKS[network])
     step(program, 0)
     seconds = program.profile(True)
     step(program, 1)
     measured = {
-        (one.name, phase)
+        (one.name, zone)
         for one, row in zip(program.steps, seconds.tolist(), strict=True)
-        for phase, spent in zip(kernels.PHASES, row, strict=True)
+        for zone, spent in zip(kernels.ZONES, row, strict=True)
         if spent > 0
     }
     passes = counted(*NETWORKS[network])
     names = {(one.layer, one.name) for one in passes}
     # Code of the step itself gathers patches, stores a dW of signs and lays out real gradients.
-    phases = ("gather", "update", "tables")
-    own = {(one.name, phase) for one in program.steps for phase in phases}
+    zones = ("gather", "update", "tables")
+    own = {(one.name, zone) for one in program.steps for zone in zones}
     assert names - {("all", "loss")} <= measured <= names | own
 
 

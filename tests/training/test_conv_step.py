@@ -12,17 +12,15 @@ import numpy as np
 import pytest
 import reference
 from choices import meeting
-from conv_checks import check_step, state_of
+from conv_checks import run_checked, state_of
 from conv_reference import Geometry, as_image, convolve, windows
 from harness import (
     conv_layers,
+    evaluate,
     fill_batch,
     geometry_of,
     make_config,
-    make_program,
     own_views,
-    scramble_norms,
-    traced_step,
 )
 
 from bnntrain import kernels
@@ -31,31 +29,6 @@ from bnntrain.method import resolve_method
 
 METHODS = ("standard", "wang2021", "efficient")
 POOLS = ("none", "before_norm", "before_sign", "after_sign")
-
-
-def run_checked(
-    config,
-    shape,
-    steps=2,
-    rows=None,
-    threads=1,
-    prepare=scramble_norms,
-    fill=fill_batch,
-    isa=None,
-    degenerate=False,
-):
-    """Train a few steps on random data, each checked; return the model and the last traces."""
-    program = make_program(config, shape, threads, isa)
-    random = np.random.default_rng(1)
-    prepare(program, random)
-    rate, smoothing = config.train.learning_rate, config.train.label_smoothing
-    for step in range(steps):
-        fill(program, random)
-        count = rows or config.train.batch_size
-        labels = program.labels[:count].copy()  # the buffer is another's after the loss
-        traces, loss, correct = traced_step(program, count, step, rate)
-        check_step(program, traces, labels, loss, correct, step, rate, smoothing, degenerate)
-    return program, traces
 
 
 def title(value):
@@ -256,7 +229,7 @@ def test_channel_momentum(bits):
         gradient_bits=bits,
     )
     program, _ = run_checked(config, (5, 4, 3), steps=5)
-    assert program.method.optimizer == "channel-momentum"
+    assert program.steps[0].method.optimizer == "channel-momentum"
 
 
 # Batches, threads, instruction sets ---------------------------------------------------------------
@@ -372,7 +345,7 @@ def test_evaluation_normalises_with_the_running_statistics(method, norm, pools):
     fill_batch(program, random)
     labels, x = program.labels.copy(), program.x.astype(float)
     before = {name: view.copy() for name, view in program.arena.persistent().items()}
-    loss, correct = program.evaluate_batch(12)
+    logits, loss, correct = evaluate(program, 12)
     for block in program.steps:
         state = {
             tensor: view.astype(float)
@@ -382,7 +355,7 @@ def test_evaluation_normalises_with_the_running_statistics(method, norm, pools):
         z = evaluated(block, state, norm, x)
         x = reference.sign(z)
     z = z.reshape(12, -1)
-    np.testing.assert_allclose(program.logits, z, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(logits, z, rtol=1e-4, atol=1e-4)
     wanted, _ = reference.cross_entropy(z, labels)
     assert loss == pytest.approx(wanted, rel=1e-4)
     assert correct == (z.argmax(axis=1) == labels).sum()

@@ -9,6 +9,7 @@ import pytest
 from harness import (
     Watcher,
     conv_layers,
+    evaluate,
     fill_batch,
     make_config,
     make_program,
@@ -18,8 +19,8 @@ from harness import (
     train_by_pass,
 )
 
-from bnntrain.method import resolve_method
-from bnntrain.plan import ALIGNMENT, Placed, make_plan
+from bnntrain.plan import ALIGNMENT, Placed
+from bnntrain.preparation import make_plans
 
 STEPS = 4
 # Layers, sample, batch.
@@ -37,6 +38,12 @@ NETWORKS = {
         7,
     ),
 }
+OWN = [
+    {"latent": "int16", "mask": "bit"},
+    {"activation": "float32", "mask": "retained"},
+    {"norm": "l1-binary", "weight_gradient": "float32"},
+    {"weight_gradient": "bit", "gradient_bits": 8},
+]
 CASES = {
     "standard": ("standard", {}),
     "wang2021": ("wang2021", {}),
@@ -47,6 +54,7 @@ CASES = {
     "stored dW": ("efficient", {"weight_gradient": "float32"}),
     "stored bits of dW": ("efficient", {"weight_gradient": "bit"}),
     "float32": ("efficient", {"gradient": "float32"}),
+    "layers differ": ("efficient", {"own": OWN}),
 }
 TABLES = (".origins", ".neighbours")
 """Tensors that are made once."""
@@ -62,8 +70,8 @@ def config_of(network, case):
 def plan_of(network, case, shared):
     """The product's plan, or one in which every buffer has bytes of its own."""
     config = config_of(network, case)
-    method, (_, sample, batch) = resolve_method(config), NETWORKS[network]
-    plan = make_plan(steps_of(config, sample), method, batch, 1)
+    _, sample, batch = NETWORKS[network]
+    plan, _ = make_plans(steps_of(config, sample), batch, 1)
     if shared:
         return plan
     placed, offset = [], 0
@@ -95,7 +103,7 @@ class Spoiler(Watcher):
                 self._program.arena.views[buffer.name].view(np.uint8)[...] = 0xFF
 
 
-def train(network, case, shared=True, spoilt=False, evaluate=False, plan=None):
+def train(network, case, shared=True, spoilt=False, evaluated=False, plan=None):
     """Train on random data; return losses, correct and the persistent bytes."""
     _, sample, batch = NETWORKS[network]
     program = make_program(
@@ -106,17 +114,18 @@ def train(network, case, shared=True, spoilt=False, evaluate=False, plan=None):
     for step in range(STEPS):
         fill_batch(program, random)
         found.append(train_by_pass(program, batch, step, 1e-3, watcher))
-        if evaluate:
+        if evaluated:
             fill_batch(program, np.random.default_rng(step))
-            found.append(program.evaluate_batch(batch - 4))
+            logits, *rest = evaluate(program, batch - 4)
+            found.append((logits.tobytes(), *rest))
     return found, persistent_bytes(program)
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_sharing_bytes_changes_nothing(network, case):
-    own = train(network, case, shared=False, evaluate=True)
-    assert train(network, case, evaluate=True) == own
+    own = train(network, case, shared=False, evaluated=True)
+    assert train(network, case, evaluated=True) == own
 
 
 @pytest.mark.parametrize("case", CASES)

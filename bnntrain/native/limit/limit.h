@@ -8,7 +8,7 @@
  *   gemm_i8_*       vpdpbusd                      64 MAC   vpmaddubsw, vpaddw          32 MAC (u1)
  *                                                          vpmaddwd, vpaddd            16 MAC (i8)
  *   lookup_gemm     vpermb, vpdpbusd             256 MAC   2 vpshufb, vpaddb, vpsrlw, 2 vpaddw           256 MAC
- *   xnor_gemm       vpxorq, vpopcntq, vpaddq     512 MAC   vpxor, 2 x (vpand, vpshufb, vpaddb), vpsrlw   256 MAC
+ *   xnor_gemm       vpxorq, vpopcntq, vpaddq     512 MAC   3 vpshufb, 4 vpaddb, vpsrlw, vpand            768 MAC
  *   gemm_f32        vmulps, vaddps                16 MAC   vmulps, vaddps               8 MAC
  *
  *                   neon, 16 bytes                         neondot, 16 bytes

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from bnntrain import kernels
-from bnntrain.method import Method
-from bnntrain.packed.channel import fold_norm
-from bnntrain.packed.layers import PackedLayer
+from bnntrain.inference.channel import fold_norm
+from bnntrain.inference.layers import PackedLayer
+from bnntrain.layer_methods import LayerMethods
 
 # Bytes of latent weights that are looked at together.
 _PIECE = 1 << 16
@@ -40,9 +40,31 @@ class State(Protocol):
         """Yield an array that must be of this type and shape, at most so many rows at a time."""
 
 
+class Arrays:
+    """A training state in memory.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        By name.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._arrays = arrays
+
+    def rows(
+        self, name: str, dtype: str, shape: tuple[int, ...], most: int
+    ) -> Iterator[np.ndarray]:
+        """Yield an array of this type and shape, at most so many rows at a time."""
+        array = self._arrays[name]
+        assert (array.dtype, array.shape) == (np.dtype(dtype), shape)
+        for start in range(0, len(array), most):
+            yield array[start : start + most]
+
+
 def pack(
-    layers: Sequence[PackedLayer], method: Method, state: State, into: Mapping[str, np.ndarray],
-    digest: Digest = _undigested,
+    layers: Sequence[PackedLayer], methods: LayerMethods, state: State,
+    into: Mapping[str, np.ndarray], digest: Digest = _undigested,
 ) -> None:
     """Pack a training state.
 
@@ -50,8 +72,8 @@ def pack(
     ----------
     layers : sequence of PackedLayer
         The network.
-    method : Method
-        That it was trained by: types of latent weights and activations, kind of the norm.
+    methods : LayerMethods
+        That it was trained by: types of latent weights and activations, kinds of the norms.
     state : State
         Read layer by layer, each array once.
     into : mapping of str to ndarray
@@ -61,6 +83,7 @@ def pack(
         them.
     """
     for layer in layers:
+        method = methods.of(layer.product.layer)
         _pack_weights(layer, method.latent, state, into[f"{layer.name}.weights"], digest)
         channels = (layer.channels,)
         names = ("gamma", "beta", "running_mean", "running_spread")

@@ -1,8 +1,9 @@
 """The memory of inference: weights, thresholds, and activations that come and go.
 
-Placed by the planner of training (`bnntrain.plan.place`). Time 0 reads a batch, 1 ... L are the L
-layers, L + 1 reads the scores. Weights live throughout; an activation from the layer that makes it
-to the one that reads it, so that two places take turns.
+Placed by the planner of training (`bnntrain.plan.place`). Time 0 loads the network and reads a
+batch, 1 ... L are the L layers, L + 1 reads the scores. Weights live throughout; an activation from
+the layer that makes it to the one that reads it, so that two places take turns. During a training
+run the network is evaluated in the arena of training, around what is kept from step to step.
 """
 
 from __future__ import annotations
@@ -10,18 +11,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bnntrain import kernels
-from bnntrain.packed.layers import PackedLayer
-from bnntrain.plan import MIB, Layout, largest_batch, place
+from bnntrain.inference.layers import PackedLayer
+from bnntrain.plan import MIB, Layout, Placed, Plan, largest_batch, place
 from bnntrain.steps import Buffer
 
 LARGEST_BATCH = 256
 """More samples at a time make nothing faster."""
 
+ROWS = "weight_rows"
+"""Packed signs of the first layer's weights as they are stored, before they are transposed."""
+
 _INPUT, _SCORES = "batch.x", "logits"
 
 
-def plan_inference(layers: Sequence[PackedLayer], batch: int, threads: int) -> Layout:
-    """Lay out a forward pass of `batch` samples."""
+def plan_inference(
+    layers: Sequence[PackedLayer], batch: int, threads: int, around: Sequence[Placed] = ()
+) -> Layout:
+    """Lay out a forward pass of `batch` samples.
+
+    Parameters
+    ----------
+    layers : sequence of PackedLayer
+        The network.
+    batch, threads : int
+        Samples at a time; threads with scratch of their own.
+    around : sequence of Placed
+        What lies in the arena already; a buffer of a name that is needed serves here as well.
+    """
     last = len(layers) + 1
     sample = layers[0].fused.input.values
     buffers = [
@@ -32,11 +48,28 @@ def plan_inference(layers: Sequence[PackedLayer], batch: int, threads: int) -> L
     for number, layer in enumerate(layers):
         buffers += _lasting(layer, last) + _activations(layer, number + 1, batch)
         scratch = max(scratch, kernels.inference_scratch_bytes(
-            layer.product.fan_in, layer.is_first, layer.window()
+            layer.product.fan_in, batch, layer.is_first, layer.window()
         ))  # fmt: skip
     buffers.append(Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 1, last - 1))
-    placed, total = place(buffers)
-    return Layout(batch, threads, placed, total)
+    there = {item.buffer.name for item in around}
+    placed, total = place([each for each in buffers if each.name not in there], around)
+    needed = {each.name for each in buffers}
+    shared = tuple(item for item in around if item.buffer.name in needed)
+    return Layout(batch, threads, placed + shared, total)
+
+
+def plan_evaluation(layers: Sequence[PackedLayer], plan: Plan) -> Layout:
+    """Lay out a forward pass in the arena of training.
+
+    Of half as many samples as in a step, or half of that again, where more would take a larger
+    arena; one sample takes one where the free bytes do not even hold the signs of all weights.
+    """
+    batch = min(plan.batch_size, LARGEST_BATCH)
+    while True:
+        found = plan_inference(layers, batch, plan.threads, plan.kept)
+        if batch == 1 or found.total_bytes <= plan.total_bytes:
+            return found
+        batch //= 2
 
 
 def usual_batch(layers: Sequence[PackedLayer], threads: int) -> int:
@@ -60,6 +93,7 @@ def _lasting(layer: PackedLayer, last: int) -> list[Buffer]:
     ]  # fmt: skip
     if layer.is_first:
         found[0] = Buffer(f"{name}.weights", "W", name, layer.lines[::-1], "bit", 0, last)
+        found.append(Buffer(f"{name}.{ROWS}", "W", name, layer.lines, "bit", 0, 0))
     window = layer.window()
     if window is None:
         return found

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnntrain import kernels
+from bnntrain.inference.layers import PackedLayer
 from bnntrain.method import Method
-from bnntrain.packed.layers import PackedLayer
 
 
 def fold_norm(

@@ -37,7 +37,10 @@ _ENCRYPTED = 1
 # Extra fields, and what programs run on, by the upper byte of "version made by".
 _WIDE, _UNICODE_PATH = 1, 0x7075
 _DOS, _UNIX, _NTFS, _VFAT, _MACOS = 0, 3, 10, 14, 19
-_STORED, _DEFLATED = 0, 8
+STORED = 0
+"""Method of an entry that is not compressed."""
+
+_DEFLATED = 8
 _UNKNOWN_32 = 0xFFFFFFFF
 _LONGEST_COMMENT = 65535
 
@@ -122,13 +125,13 @@ def read_directory(file: IO[bytes]) -> Iterator[Entry]:
         yield Entry(name, offset + shift, packed_bytes, size, crc, method, flags)
 
 
-def read_entry(file: IO[bytes], entry: Entry, limit: int) -> bytes:
-    """Return the contents of an entry, or their first `limit` + 1 bytes.
+def find_data(file: IO[bytes], entry: Entry) -> int:
+    """Return where the contents of an entry begin.
 
     Raises
     ------
     ZipError
-        If they are damaged, encrypted, or compressed in another way than the usual one.
+        If they are encrypted, or the entry is not where the directory says.
     """
     if entry.flags & _ENCRYPTED:
         raise ZipError("encrypted")
@@ -137,7 +140,18 @@ def read_entry(file: IO[bytes], entry: Entry, limit: int) -> bytes:
     if len(header) < _LOCAL.size or not header.startswith(b"PK\3\4"):
         raise ZipError("no entry where the directory says")
     *_, name_bytes, extra_bytes = _LOCAL.unpack(header)
-    file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
+    return entry.offset + _LOCAL.size + name_bytes + extra_bytes
+
+
+def read_entry(file: IO[bytes], entry: Entry, limit: int) -> bytes:
+    """Return the contents of an entry, or their first `limit` + 1 bytes.
+
+    Raises
+    ------
+    ZipError
+        If they are damaged, encrypted, or compressed in another way than the usual one.
+    """
+    file.seek(find_data(file, entry))
     data = file.read(min(entry.packed_bytes, limit + 1))
     if len(data) < min(entry.packed_bytes, limit + 1):
         raise ZipError("cut off")
@@ -146,7 +160,7 @@ def read_entry(file: IO[bytes], entry: Entry, limit: int) -> bytes:
             data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limit + 1)
         except zlib.error as error:
             raise ZipError(str(error)) from None
-    elif entry.method != _STORED:
+    elif entry.method != STORED:
         raise ZipError(f"compressed by method {entry.method}, expected 0 or 8")
     if len(data) <= limit and (len(data) != entry.nbytes or zlib.crc32(data) != entry.crc):
         raise ZipError("wrong CRC-32")

@@ -1,0 +1,33 @@
+"""A trained network's forward pass, from signs of weights that are packed once.
+
+Signs of weights are one bit each, a hidden layer's batch norm and sign are one threshold and one
+direction per channel, the last layer's batch norm is a scale and a shift. What is computed from
+them is, bit for bit, what the training model computes with its running statistics. Training is
+evaluated so, and packed models (`bnntrain.packed`) classify so.
+
+Layout, each file importing only from those above it::
+
+    layers.py    sizes and tensors of every layer, from the list of layers
+    channel.py   batch norm and sign to thresholds
+    pack.py      a training state -> tensors
+    plan.py      the memory of inference, alone and in the arena of training
+    program.py   tensors -> a bound program that classifies and is evaluated
+"""
+
+from bnntrain.inference.layers import PackedLayer, packed_layers, tensors_of
+from bnntrain.inference.pack import Arrays, pack
+from bnntrain.inference.plan import LARGEST_BATCH, plan_evaluation, plan_inference, usual_batch
+from bnntrain.inference.program import Inference
+
+__all__ = [
+    "LARGEST_BATCH",
+    "Arrays",
+    "Inference",
+    "PackedLayer",
+    "pack",
+    "packed_layers",
+    "plan_evaluation",
+    "plan_inference",
+    "tensors_of",
+    "usual_batch",
+]

@@ -1,0 +1,103 @@
+"""The rows of a network's layers: the run's, but where a layer sets cells of its own.
+
+Most cells are a layer's own business: what it retains, how it normalises, how its weights are held
+and moved. Its reader packs signs of whatever type it is given. One cell is shared: a layer writes
+the gradient with respect to its input where the layer below reads it, in place of that one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from bnntrain.config import Config
+from bnntrain.graph import OPERATIONS
+from bnntrain.method import Method, cell_error, cell_key, resolve_method
+
+_HANDED_ON = "gradient"
+# Cells of the signs behind a product.
+_OF_SIGNS = ("activation", "mask")
+
+
+@dataclass(frozen=True)
+class LayerMethods:
+    """How the tensors of every layer are held.
+
+    Attributes
+    ----------
+    run : Method
+        Row of all layers that set nothing of their own.
+    differing : mapping of int to Method
+        Rows of the others, by their place in the model's list.
+    """
+
+    run: Method
+    differing: Mapping[int, Method] = field(default_factory=dict)
+
+    def of(self, layer: int) -> Method:
+        """Return the row of the layer at a place in the model's list."""
+        return self.differing.get(layer, self.run)
+
+    def own_cells(self, layer: int) -> dict[str, object]:
+        """Return the cells of a layer that are not the run's; those that follow others too."""
+        common = asdict(self.run)
+        return {
+            cell: value for cell, value in asdict(self.of(layer)).items() if value != common[cell]
+        }
+
+
+def resolve_methods(config: Config) -> LayerMethods:
+    """Decide every cell of every layer.
+
+    Parameters
+    ----------
+    config : Config
+        From `bnntrain.config.load_config`; its `source` is named in messages.
+
+    Returns
+    -------
+    LayerMethods
+        Combinations that every kernel they need exists for.
+
+    Raises
+    ------
+    ConfigError
+        No kernel computes a combination, in the run or in a layer, or two layers differ in what one
+        hands to the other. The message ends with the nearest that works.
+    """
+    run = resolve_method(config)
+    layers = config.model.layers
+    products = [place for place, spec in enumerate(layers) if OPERATIONS[spec.kind].weighs]
+    _check_last(config, products[-1])
+    rows = {
+        place: resolve_method(config, place) if layers[place].representation else run
+        for place in products
+    }
+    _check_handed_on(config, run, rows)
+    return LayerMethods(run, {place: row for place, row in rows.items() if row != run})
+
+
+def _check_last(config: Config, layer: int) -> None:
+    """Refuse cells of signs in the layer that has none behind it."""
+    for cell in _OF_SIGNS:
+        if cell in config.model.layers[layer].representation:
+            message = "the last layer gives scores, and has no signs to retain. Leave it out"
+            raise cell_error(config, cell, layer, message)
+
+
+def _check_handed_on(config: Config, run: Method, rows: Mapping[int, Method]) -> None:
+    """Refuse layers of which one writes what another reads in another type."""
+    types = {place: getattr(row, _HANDED_ON) for place, row in rows.items()}
+    if len(set(types.values())) == 1:
+        return
+    wanted = getattr(run, _HANDED_ON)
+    odd = [place for place, held in types.items() if held != wanted]
+    mine = types[odd[0]]
+    other = next(held for held in types.values() if held != mine)
+    fixes = (f"{cell_key(config, _HANDED_ON, place)}: {wanted}" for place in odd)
+    message = (
+        f"{mine} has no kernel with {other} in another layer: gradients go from layer to layer in "
+        f"one type, which {cell_key(config, _HANDED_ON, None)} sets. Nearest that works: "
+        f"{wanted if len(odd) == 1 else ', '.join(fixes)}"
+    )
+    raise cell_error(config, _HANDED_ON, odd[0], message)
