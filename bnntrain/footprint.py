@@ -22,8 +22,8 @@ from bnntrain.data.preprocessing import PictureOptions
 from bnntrain.errors import MemoryLimitError
 from bnntrain.layer_methods import LayerMethods
 from bnntrain.method import METHODS
-from bnntrain.plan import Plan, largest_batch, make_plan
-from bnntrain.preparation import Prepared
+from bnntrain.plan import Plan, largest_batch
+from bnntrain.preparation import Prepared, make_plans
 from bnntrain.steps import ROLES, make_steps
 
 PUBLISHED = ("standard", "low_memory")
@@ -134,7 +134,7 @@ def _planned(prepared: Prepared, name: str, methods: LayerMethods) -> Footprint:
     steps = make_steps(prepared.graph, methods)
 
     def plan_of(batch: int) -> Plan:
-        return make_plan(steps, batch, prepared.plan.threads)
+        return make_plans(steps, batch, prepared.plan.threads)[0]
 
     plan = plan_of(prepared.plan.batch_size)
     return Footprint(

@@ -18,10 +18,10 @@ from bnntrain.layer_methods import LayerMethods, resolve_methods
 from bnntrain.limits import available_threads
 from bnntrain.method import Method
 from bnntrain.paths import RunLike, run_path
-from bnntrain.plan import Layout, Plan, largest_batch, make_plan
+from bnntrain.plan import Layout, Placed, Plan, largest_batch, make_plan
 from bnntrain.records import RunFolder
 from bnntrain.sizes import parse_size
-from bnntrain.steps import Step, make_steps
+from bnntrain.steps import Buffer, Step, make_steps
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,16 @@ def make_plans(steps: Sequence[Step], batch: int, threads: int) -> tuple[Plan, L
     """
     plan = make_plan(steps, batch, threads)
     evaluation = plan_evaluation([PackedLayer(step.fused) for step in steps], plan)
-    total = max(plan.total_bytes, evaluation.total_bytes)
-    return replace(plan, total_bytes=total), evaluation
+    more = evaluation.total_bytes - plan.total_bytes
+    if more <= 0:
+        return plan, evaluation
+    # Of a small batch there are fewer free bytes than weights have signs.
+    end = steps[0].order.end
+    behind = Placed(
+        Buffer("evaluation", "scratch", "all", (more,), "uint8", 0, end), plan.total_bytes
+    )
+    grown = replace(plan, placed=(*plan.placed, behind), total_bytes=evaluation.total_bytes)
+    return grown, evaluation
 
 
 def threads_of(config: Config) -> int:

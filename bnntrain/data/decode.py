@@ -20,7 +20,7 @@ import math
 import os
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import IO
@@ -210,6 +210,8 @@ def _guarded() -> Iterator[None]:
 def opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
     """Open a picture; whatever goes wrong with it, here or in the block, is a `PictureError`."""
     name = _format_of(file)
+    from PIL import Image
+
     # Every format registers itself; all others stay out of the process, and cannot be tried.
     import_module(f"PIL.{_MODULES[name]}ImagePlugin")
     # Without a handler of any kind, what Pillow logs would appear on standard error.
@@ -219,7 +221,7 @@ def opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
         _quiet_libtiff() if name == "TIFF" else nullcontext(),
         # What Pillow only warns of is refused by its size, or harmless.
         warnings.catch_warnings(action="ignore"),
-        _opened_as(name, file) as picture,
+        _opened_as(Image.OPEN, name, file) as picture,
     ):
         if math.prod(picture.size) > _MOST_PIXELS:
             raise too_large("very many", nbytes)
@@ -227,11 +229,9 @@ def opened(file: IO[bytes], nbytes: int) -> Iterator[object]:
         yield picture
 
 
-def _opened_as(name: str, file: IO[bytes]) -> object:
+def _opened_as(known: Mapping[str, tuple], name: str, file: IO[bytes]) -> object:
     """Open a picture of one format; `Image.open` would load five of them before that."""
-    from PIL import Image
-
-    factory, _ = Image.OPEN[name]
+    factory, _ = known[name]
     try:
         return factory(file, "")
     except _NOT_OF_FORMAT:

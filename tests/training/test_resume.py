@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bnntrain import api, engine
 from bnntrain.errors import Interrupted, RunError
+from bnntrain.records import RunFolder
 
 EPOCHS, STEPS_PER_EPOCH = 4, 16
 PLATEAU = {
@@ -79,7 +80,7 @@ def outcome(folder):
         arrays |= {f"best {name}": best[name].tobytes() for name in best.files}
     metrics = [
         {name: value for name, value in row.items() if name not in MEASURED}
-        for row in api.RunFolder(folder).read_metrics()
+        for row in RunFolder(folder).read_metrics()
     ]
     kept = (
         "status",
