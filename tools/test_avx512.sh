@@ -100,7 +100,7 @@ echo '$expected  here'
 for threads in $1; do
     python$version -P -m bnntrain fit ${*:2} --threads \$threads --run-dir /tmp/run-\$threads --quiet >/dev/null
     sed -n 's/.*\"weights_sha256\": \"\(.*\)\".*/\1/p' /tmp/run-\$threads/run.json >found
-    echo \"\$(cat found)  \$threads threads\"
+    echo \"\$(cat found)  threads: \$threads\"
     [ \"\$(cat found)\" = $expected ]
 done"
 }
