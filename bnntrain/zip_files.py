@@ -125,8 +125,17 @@ def read_directory(file: IO[bytes]) -> Iterator[Entry]:
         yield Entry(name, offset + shift, packed_bytes, size, crc, method, flags)
 
 
-def find_data(file: IO[bytes], entry: Entry) -> int:
+def find_data(file: IO[bytes], entry: Entry, name: bytes = b"") -> int:
     """Return where the contents of an entry begin.
+
+    Parameters
+    ----------
+    file : binary file
+        The archive.
+    entry : Entry
+        From its directory.
+    name : bytes, optional
+        What must stand as its name in front of the contents, too.
 
     Raises
     ------
@@ -140,6 +149,8 @@ def find_data(file: IO[bytes], entry: Entry) -> int:
     if len(header) < _LOCAL.size or not header.startswith(b"PK\3\4"):
         raise ZipError("no entry where the directory says")
     *_, name_bytes, extra_bytes = _LOCAL.unpack(header)
+    if name and file.read(name_bytes) != name:
+        raise ZipError("another name than in the directory")
     return entry.offset + _LOCAL.size + name_bytes + extra_bytes
 
 

@@ -204,7 +204,8 @@ class _Member:
 
     def __init__(self, file: BinaryIO, entry: Entry) -> None:
         self.entry = entry
-        self._file, self._at, self._left = file, find_data(file, entry), entry.nbytes
+        self._file, self._left = file, entry.nbytes
+        self._at = find_data(file, entry, entry.name.encode())
 
     def read(self, count: int = -1) -> bytes:
         content = bytearray(self._left if count < 0 else min(count, self._left))
