@@ -107,6 +107,6 @@ CONFIG
     reader=$!
     nice "$cache/bochs/bochs/bochs" -q -f "$work/bochsrc" </dev/null >"$work/pc.out" 2>&1 || true # it ends as if it had failed
     sleep 1
-    kill "$reader" && wait "$reader" || true
+    { kill "$reader" && wait "$reader"; } 2>/dev/null || true
     grep -qx "ended with 0" "$work/serial"
 }
