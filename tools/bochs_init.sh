@@ -8,7 +8,8 @@ busybox ifconfig lo 127.0.0.1
 busybox --install -s /bin
 exec </dev/null >/dev/ttyS0 2>&1
 stty -F /dev/ttyS0 -onlcr
-export HOME=/root PATH=/usr/bin:/bin:/usr/sbin:/sbin PYTHONPATH=/job:/site PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1
+export HOME=/root TERM=dumb NO_COLOR=1 PATH=/usr/bin:/bin:/usr/sbin:/sbin
+export PYTHONPATH=/job:/site PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1
 # Bochs counts every element of a repeated move as an instruction: counts mean more without.
 export GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS,-FSRM
 cd /job

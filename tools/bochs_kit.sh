@@ -81,7 +81,7 @@ emulate() {
 default pc
 label pc
 kernel vmlinuz
-append initrd=system.cpio console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off nokaslr clearcpuid=580
+append initrd=system.cpio console=ttyS0 loglevel=1 panic=-1 tsc=reliable mitigations=off nokaslr clearcpuid=580
 CONFIG
     xorriso -as mkisofs -quiet -o "$work/pc.iso" -b isolinux.bin -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table \
         "$disc" 2>"$work/xorriso"
@@ -107,6 +107,6 @@ CONFIG
     reader=$!
     nice "$cache/bochs/bochs/bochs" -q -f "$work/bochsrc" </dev/null >"$work/pc.out" 2>&1 || true # it ends as if it had failed
     sleep 1
-    kill "$reader"
+    { kill "$reader" && wait "$reader"; } 2>/dev/null || true
     grep -qx "ended with 0" "$work/serial"
 }

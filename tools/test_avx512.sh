@@ -27,9 +27,7 @@ cache=${AVX512_CACHE-}
 . tools/bochs_kit.sh
 epochs=${AVX512_EPOCHS:-60}
 steps=${AVX512_STEPS:-digits:100 cnv_cifar10_quick:100:images.npz cnv.bnn}
-# Emulated floats are slow: of the convolutional networks, `efficient` alone.
-tests=(tests/kernels tests/training/test_golden.py tests/training/test_determinism.py
-    -k "avx512 and not (conv and (standard or wang2021))")
+tests=(tests/kernels tests/training/test_golden.py tests/training/test_determinism.py -k avx512)
 # shellcheck disable=SC2206
 [ -z "${AVX512_TESTS-}" ] || tests=($AVX512_TESTS)
 pc=$work/pc # what the PC finds in its root
@@ -100,7 +98,7 @@ echo '$expected  here'
 for threads in $1; do
     python$version -P -m bnntrain fit ${*:2} --threads \$threads --run-dir /tmp/run-\$threads --quiet >/dev/null
     sed -n 's/.*\"weights_sha256\": \"\(.*\)\".*/\1/p' /tmp/run-\$threads/run.json >found
-    echo \"\$(cat found)  \$threads threads\"
+    echo \"\$(cat found)  threads: \$threads\"
     [ \"\$(cat found)\" = $expected ]
 done"
 }
