@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import IO
 
-from bnntrain.data.decode import PictureError, opened
+from bnntrain.data.decode_size import PictureError
+from bnntrain.data.picture_open import opened
 
 # Not JPEG: what some cameras put behind the picture is the same one, smaller.
 _SERIES = ("GIF", "PNG", "TIFF", "WEBP")

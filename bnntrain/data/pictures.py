@@ -23,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bnntrain.data.decode import AGAIN, PictureError, PictureSizeError, decode, look
+from bnntrain.data.decode import PictureError, PictureSizeError, decode, look
 from bnntrain.data.picture_files import Album, open_album
+from bnntrain.data.picture_open import AGAIN
 from bnntrain.data.picture_parts import class_names, is_drawn, some, split_images
 from bnntrain.data.preprocessing import CHANNELS, PictureOptions, Preprocessing
 from bnntrain.data.source import (

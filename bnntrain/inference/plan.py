@@ -61,8 +61,9 @@ def plan_inference(
 def plan_evaluation(layers: Sequence[PackedLayer], plan: Plan) -> Layout:
     """Lay out a forward pass in the arena of training.
 
-    Of half as many samples as in a step, or half of that again, where more would take a larger
-    arena; one sample takes one where the free bytes do not even hold the signs of all weights.
+    As many samples at a time as in a step, or half of them, and half again, where more would take a
+    larger arena. One sample takes one where the free bytes do not even hold the signs of all
+    weights.
     """
     batch = min(plan.batch_size, LARGEST_BATCH)
     while True:

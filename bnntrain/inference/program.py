@@ -50,6 +50,10 @@ class Inference:
         self._label_smoothing, self._isa = label_smoothing, isa
         self.x, self.labels, self.logits = views["batch.x"], views["batch.labels"], views["logits"]
         self._run: Callable[[int], None] | None = None
+        for layer in layers:
+            window = layer.window()
+            if window is not None:
+                window.origins(views[f"{layer.name}.origins"])
 
     def load(self, read: Callable[[Views], None]) -> None:
         """Take tensors in.
@@ -67,9 +71,6 @@ class Inference:
         read(into | {f"{first}.weights": rows})
         kernels.transpose_u1(rows, layers[0].lines[1], views[f"{first}.weights"])
         for layer in layers:
-            window = layer.window()
-            if window is not None:
-                window.origins(views[f"{layer.name}.origins"])
             sums = views.get(f"{layer.name}.tap_sums")
             if sums is not None:
                 _sum_taps(layer, views[f"{layer.name}.weights"], sums)

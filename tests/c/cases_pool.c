@@ -51,6 +51,16 @@ void test_pool_max_i32(bnn_pool_max_i32_fn *run, bnn_pool_max_i32_fn *expected)
     }
 }
 
+void naive_pool_sum_i32(const int32_t *y, size_t rows, size_t columns, size_t stride, int32_t *out, size_t out_stride)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < columns; c++) {
+            int64_t sum = 0;
+            for (size_t j = 0; j < WINDOW; j++) sum += y[(WINDOW * r + j) * stride + c];
+            out[r * out_stride + c] = (int32_t)sum;
+        }
+}
+
 /* Where each value goes, and the test; BLOCK: values. */
 #define SPREAD(OP, TYPE, BLOCK)                                                                                       \
     void naive_##OP(const TYPE *values, size_t rows, size_t columns, size_t stride, const uint64_t *argmax,           \

@@ -391,25 +391,6 @@ def has_integer_update(method: Method) -> bool:
     )
 
 
-def check_step(
-    program: Program,
-    traces: list[Trace],
-    labels: np.ndarray,
-    loss: float,
-    correct: int,
-    step: int,
-    rate: float,
-    smoothing: float,
-) -> None:
-    """Check a whole traced step."""
-    check_loss(traces[-1], labels, smoothing, loss, correct)
-    for number, trace in enumerate(traces):
-        n = check_forward(trace, step == 0)
-        check_norm_gradient(trace, n, program, number, step)
-        signs = check_products(trace, program, number, step)
-        check_updates(trace, signs, program, number, step, rate, len(labels))
-
-
 def check_updates(
     t: Trace, signs: np.ndarray, program: Program, number: int, step: int, rate: float, rows: int
 ) -> None:

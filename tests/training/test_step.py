@@ -11,7 +11,8 @@ import itertools
 import numpy as np
 import pytest
 import reference
-from checks import check_step, normalised, z_bound
+from checks import normalised, z_bound
+from conv_checks import run_checked
 from harness import (
     Watcher,
     evaluate,
@@ -20,8 +21,6 @@ from harness import (
     make_program,
     own_views,
     persistent_bytes,
-    scramble_norms,
-    traced_step,
     train_by_pass,
 )
 
@@ -29,23 +28,6 @@ from bnntrain.errors import ConfigError
 from bnntrain.method import resolve_method
 
 METHODS = ("standard", "wang2021", "efficient")
-
-
-def run_checked(
-    config, inputs, steps=2, rows=None, threads=1, prepare=scramble_norms, fill=fill_batch
-):
-    """Train a few steps on random data, each checked; return the model and the last traces."""
-    program = make_program(config, inputs, threads)
-    random = np.random.default_rng(1)
-    prepare(program, random)
-    rate, smoothing = config.train.learning_rate, config.train.label_smoothing
-    for step in range(steps):
-        fill(program, random)
-        count = rows or config.train.batch_size
-        labels = program.labels[:count].copy()  # the buffer is another's after the loss
-        traces, loss, correct = traced_step(program, count, step, rate)
-        check_step(program, traces, labels, loss, correct, step, rate, smoothing)
-    return program, traces
 
 
 @pytest.mark.parametrize("method", METHODS)

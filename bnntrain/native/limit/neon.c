@@ -1,8 +1,5 @@
 #if defined(__aarch64__)
-#include <arm_neon.h>
-
-#include "chains.h"
-#include "tables.h"
+#include "neon.h"
 
 #define HIDE(value) __asm__ volatile("" : "+w"(value))
 
@@ -32,24 +29,11 @@ BNN_CHAIN(lookup, int16x8_t, vdupq_n_s16(1), {
     HIDE(sum);
     sum = vaddw_high_s8(sum, both);
 })
-/* Wider sums come so seldom that they do not count. */
-BNN_CHAIN(xnor, uint8x16_t, vdupq_n_u8(1), {
-    uint8x16_t differing;
-    __asm__ volatile("eor %0.16b, %1.16b, %2.16b" : "=w"(differing) : "w"(a), "w"(b));
-    __asm__("add %0.16b, %0.16b, %1.16b" : "+w"(sum) : "w"(vcntq_u8(differing))); /* gcc 12 copies sums else */
-})
-BNN_CHAIN(real, float32x4_t, vdupq_n_f32(1.0f), {
-    float32x4_t product;
-    __asm__ volatile("fmul %0.4s, %1.4s, %2.4s" : "=w"(product) : "w"(a), "w"(b));
-    sum = vaddq_f32(sum, product);
-})
 
 const struct bnn_limit_entry bnn_limits_neon[] = {
     {"gemm_i8_u1_i32", 16.0 * CHAINS, signs},
     {"gemm_i8_i8_i32", 16.0 * CHAINS, bytes},
     {"lookup_gemm_i32", 128.0 * CHAINS, lookup},
-    {"xnor_gemm_u1_i32", 128.0 * CHAINS, xnor},
-    {"gemm_f32", 4.0 * CHAINS, real},
-    {0, 0.0, 0},
+    BNN_COMMON_LIMITS,
 };
 #endif
