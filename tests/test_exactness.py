@@ -49,7 +49,8 @@ def steps(draw):
         below, size = LayerSpec("conv", {"channels": channels}), (height, width, channels)
         layers = [LayerSpec("conv", {"channels": 8, "kernel": kernel}), NORM, SIGN]
         if min(height, width) > 1:
-            layers.insert(draw(st.integers(1, 3)), POOL)
+            place = draw(st.integers(0, 3))
+            layers.insert(max(place, 1), POOL if place else LayerSpec("avg_pool"))
     layers = layers if of_pixels else [below, NORM, SIGN, *layers]
     return build_graph(layers, size).fused()[-1]
 
@@ -57,7 +58,8 @@ def steps(draw):
 def largest_sums(step, method, images):
     """Return the magnitudes that sums reach at worst, and what holds them."""
     of_pixels, product = step.input.form.kind == PIXELS, step.product
-    largest_y = (128 if of_pixels else 1) * product.fan_in
+    is_added = any(each.kind == "avg_pool" for each in step.operations)
+    largest_y = (128 if of_pixels else 1) * product.fan_in * (4 if is_added else 1)
     before_norm = step.norm.input.size, product.output.size
     n, positions = (images * size[0] * size[1] for size in before_norm)
     if method.norm == "l2":

@@ -100,6 +100,7 @@ def test_same_padding_with_stride_1_keeps_the_size():
     [
         ([NORM, SIGN], "none"),
         ([POOL, NORM, SIGN], "before_norm"),
+        ([LayerSpec("avg_pool"), NORM, SIGN], "average_before_norm"),
         ([NORM, POOL, SIGN], "before_sign"),
         ([NORM, SIGN, POOL], "after_sign"),
     ],

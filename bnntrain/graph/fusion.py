@@ -20,8 +20,10 @@ from bnntrain.graph.tensor import PIXELS, SIGNS, Size, Tensor
 
 PATTERNS = {
     "dense": ("dense", "batch_norm", "sign?"),
-    "conv": ("conv", "max_pool?", "batch_norm", "max_pool?", "sign", "max_pool?", "flatten?"),
-}
+    "conv": (
+        "conv", "max_pool|avg_pool?", "batch_norm", "max_pool?", "sign", "max_pool?", "flatten?",
+    ),
+}  # fmt: skip
 """By the name of the step: operations in their order, of several with ``|`` one, those with ``?``
 where they are wanted; of pools only one."""
 
@@ -30,6 +32,7 @@ POOLS = {
     "before_norm": ("max_pool", 1),
     "before_sign": ("max_pool", 2),
     "after_sign": ("max_pool", 3),
+    "average_before_norm": ("avg_pool", 1),
 }
 """What a step does of pooling, as kernels call it: kind of layer and its place in the sequence. In
 the order of ``enum bnn_pool``."""

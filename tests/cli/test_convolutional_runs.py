@@ -9,6 +9,7 @@ import pytest
 POOLS = {
     "none": "{conv: 12}, batch_norm, sign",
     "before_norm": "{conv: 12}, max_pool, batch_norm, sign",
+    "average_before_norm": "{conv: 12}, avg_pool, batch_norm, sign",
     "before_sign": "{conv: 12}, batch_norm, max_pool, sign",
     "after_sign": "{conv: 12}, batch_norm, sign, max_pool",
 }
@@ -29,6 +30,7 @@ def fit(program, folder, *options):
     [
         ("none", "standard"), ("before_norm", "wang2021"), ("before_sign", "standard"),
         ("after_sign", "wang2021"), ("before_norm", "efficient"), ("after_sign", "efficient"),
+        ("average_before_norm", "efficient"), ("average_before_norm", "wang2021"),
     ],
 )  # fmt: skip
 def test_every_pooling_and_method_trains_within_its_plan(program, tmp_path, pool, method):

@@ -147,17 +147,19 @@ def check_norm_gradient(
         if method.gradient == "float16":
             dy = np.clip(dy, -HALF_LARGEST, HALF_LARGEST)
     check_stored(t, dy, error)
-    seen = state.z if geometry.pool == "before_norm" else state.y
+    seen = state.z if geometry.pool in conv.BEFORE_NORM else state.y
     dy, error = dy.reshape(seen.shape), error.reshape(seen.shape)
     if geometry.pool == "before_norm":
         dy = conv.spread(dy, state.argmax, geometry.product)
         error = conv.spread(error, state.argmax, geometry.product)
+    if geometry.pool == "average_before_norm":
+        dy, error = conv.repeat(dy, geometry.product), conv.repeat(error, geometry.product)
     return dy, error
 
 
 def norm_order(geometry: conv.Geometry) -> list[int]:
     """Place of each position that batch norm sees, in scan order, among the stored ones."""
-    if geometry.pool == "before_norm":
+    if geometry.pool in conv.BEFORE_NORM:
         return list(range(geometry.output[0] * geometry.output[1]))
     stored = {place: index for index, place in enumerate(geometry.stored_positions())}
     return [stored[place] for place in np.ndindex(geometry.product)]

@@ -9,6 +9,8 @@ Max-pooling takes windows of 2 x 2 with a stride of 2; an odd last row or column
 Within a window the first of equals wins, in scan order. It stands
 
 * ``before_norm``: on y. Batch norm sees the chosen y alone.
+* ``average_before_norm``: on y, as the sum of all four, each of which gets its gradient: the mean
+  but for a factor that batch norm cancels.
 * ``before_sign``: on z. Batch norm sees every y.
 * ``after_sign``: on sgn(z). Batch norm sees every y; the argmax is the first +1, or else the first.
 
@@ -25,6 +27,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import reference
+
+BEFORE_NORM = ("before_norm", "average_before_norm")
+"""Batch norm sees one y of each window."""
 
 WINDOW = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Rows and columns of a pooling window, in scan order."""
@@ -161,6 +166,15 @@ def pick(tensor: np.ndarray, argmax: np.ndarray) -> np.ndarray:
     return np.take_along_axis(windows(tensor), argmax[:, :, :, None], axis=3)[:, :, :, 0]
 
 
+def repeat(pooled: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a tensor of `size` positions with each pooled value at all four of its window."""
+    found = np.zeros((len(pooled), *size, pooled.shape[3]), pooled.dtype)
+    for r, c in np.ndindex(pooled.shape[1:3]):
+        for i, j in WINDOW:
+            found[:, 2 * r + i, 2 * c + j] = pooled[:, r, c]
+    return found
+
+
 def spread(pooled: np.ndarray, argmax: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return a tensor of `size` positions with each pooled value at its argmax, 0 elsewhere."""
     found = np.zeros((len(pooled), *size, pooled.shape[3]), pooled.dtype)
@@ -190,7 +204,7 @@ class State:
     """A block's forward pass.
 
     `y` is the product at every position, `normalised` the batch norm of the rows that it sees
-    (chosen ones with ``before_norm``, else all, in scan order), `argmax` the number of each
+    (pooled ones with `BEFORE_NORM`, else all, in scan order), `argmax` the number of each
     window's chosen position (None without pooling) and `z` [batch][row][column][channel] what the
     block's output is the sign of.
     """
@@ -228,6 +242,8 @@ def normalise_block(layer: Layer, y: np.ndarray, argmax: np.ndarray | None = Non
     if pool == "before_norm":
         argmax = first_largest(y) if argmax is None else argmax
         seen = pick(y, argmax)
+    if pool == "average_before_norm":
+        seen = windows(y).sum(axis=3)
     normalised = reference.normalise(layer.norm, _flat(seen), layer.gamma, layer.beta)
     z = normalised.z.reshape(seen.shape)
     if pool in ("before_sign", "after_sign"):
@@ -267,6 +283,8 @@ def norm_gradient(
     if geometry.pool == "before_norm":
         dy = spread(dy, state.argmax, geometry.product)
         size = spread(size, state.argmax, geometry.product)
+    if geometry.pool == "average_before_norm":
+        dy, size = repeat(dy, geometry.product), repeat(size, geometry.product)
     return dy, size, found.dgamma, found.dbeta
 
 

@@ -20,7 +20,7 @@ from harness import (
     scramble_norms,
     traced_step,
 )
-from test_conv_reference import central_difference
+from test_conv_reference import POOLS, central_difference
 
 STEP = 2e-5
 NETWORKS = {
@@ -116,7 +116,7 @@ BOUNDS = [
 
 
 @pytest.mark.parametrize(("cells", "tensors", "gammas", "betas"), BOUNDS)
-@pytest.mark.parametrize("pool", ["before_norm", "before_sign", "after_sign"])
+@pytest.mark.parametrize("pool", [pool for pool in POOLS if pool != "none"])
 def test_quantised_gradients_point_where_the_exact_ones_do(pool, cells, tensors, gammas, betas):
     blocks = [
         {"channels": 32, "kernel": 3},

@@ -25,7 +25,7 @@ from harness import (
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from bnntrain.graph import ShapeError
+from bnntrain.graph import POOLS, ShapeError
 from bnntrain.plan import ALIGNMENT
 from bnntrain.steps import ConvStep
 from bnntrain.steps.conv import GRADIENT, KEPT_Y
@@ -61,7 +61,7 @@ CONVS = st.lists(
         st.integers(1, 5),
         st.sampled_from([1, 2]),
         st.sampled_from(["same", "valid"]),
-        st.sampled_from(["none", "before_norm", "before_sign", "after_sign"]),
+        st.sampled_from(list(POOLS)),
     ),
     min_size=1,
     max_size=4,

@@ -15,7 +15,7 @@ import reference
 
 from bnntrain.graph import LayerSpec, build_graph
 
-POOLS = ("none", "before_norm", "before_sign", "after_sign")
+POOLS = ("none", *conv.BEFORE_NORM, "before_sign", "after_sign")
 STEP = 2e-5
 
 
@@ -28,9 +28,10 @@ def layer_list(geometry):
         "padding": geometry.padding,
     }
     found = [LayerSpec("conv", options), LayerSpec("batch_norm"), LayerSpec("sign")]
+    places = {"before_norm": 1, "average_before_norm": 1, "before_sign": 2, "after_sign": 3}
     if geometry.pool != "none":
-        place = {"before_norm": 1, "before_sign": 2, "after_sign": 3}[geometry.pool]
-        found.insert(place, LayerSpec("max_pool"))
+        kind = "avg_pool" if geometry.pool.startswith("average") else "max_pool"
+        found.insert(places[geometry.pool], LayerSpec(kind))
     return found
 
 
@@ -189,7 +190,7 @@ def test_stored_positions_by_hand():
     for pool in POOLS:
         found = conv.Geometry(3, 5, 1, 1, pool=pool).stored_positions()
         assert sorted(found) == scan
-        if pool in ("none", "before_norm"):
+        if pool in ("none", *conv.BEFORE_NORM):
             assert found == scan
             continue
         assert found[:8] == [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
@@ -254,8 +255,9 @@ def test_l1_binary_by_its_definition():
         layer = conv.Layer(geometry, np.ones((2, 1)), np.ones(2), np.full(2, 0.1), "l1-binary")
         state = conv.normalise_block(layer, y)
         g = random.normal(0, 1, state.z.shape)
-        dense = g if pool in ("none", "before_norm") else conv.spread(g, state.argmax, (4, 5))
-        seen = state.z if pool in ("none", "before_norm") else state.normalised.z.reshape(y.shape)
+        is_dense = pool in ("none", *conv.BEFORE_NORM)
+        dense = g if is_dense else conv.spread(g, state.argmax, (4, 5))
+        seen = state.z if is_dense else state.normalised.z.reshape(y.shape)
         t, axes = reference.sign(seen), (0, 1, 2)
         slope = np.abs(seen).mean(axis=axes) * (dense * t).mean(axis=axes)
         wanted = state.normalised.inverse * (dense - dense.mean(axis=axes) - t * slope)
@@ -263,6 +265,8 @@ def test_l1_binary_by_its_definition():
         assert dgamma is None
         if pool == "before_norm":
             wanted = conv.spread(wanted, state.argmax, (4, 5))
+        if pool == "average_before_norm":
+            wanted = conv.repeat(wanted, (4, 5))
         np.testing.assert_allclose(dy, wanted, rtol=1e-12, atol=1e-12)
 
 

@@ -13,7 +13,7 @@ import pytest
 import reference
 from choices import meeting
 from conv_checks import run_checked, state_of
-from conv_reference import Geometry, as_image, convolve, windows
+from conv_reference import BEFORE_NORM, Geometry, as_image, convolve, windows
 from harness import (
     conv_layers,
     evaluate,
@@ -28,7 +28,8 @@ from bnntrain.errors import ConfigError
 from bnntrain.method import resolve_method
 
 METHODS = ("standard", "wang2021", "efficient")
-POOLS = ("none", "before_norm", "before_sign", "after_sign")
+BEHIND_NORM = ("before_sign", "after_sign")
+POOLS = ("none", *BEFORE_NORM, *BEHIND_NORM)
 
 
 def title(value):
@@ -85,7 +86,7 @@ def test_channels(method, inputs, outputs):
     run_checked(make_config(conv_layers(below, block), method, 2), (5, 6, 2))
 
 
-@pytest.mark.parametrize("pool", POOLS[2:])
+@pytest.mark.parametrize("pool", BEHIND_NORM)
 @pytest.mark.parametrize("channels", [64, 65, 130])
 @pytest.mark.parametrize("method", METHODS)
 def test_channels_of_pooling_behind_the_norm(method, channels, pool):
@@ -328,13 +329,17 @@ def evaluated(block, state, norm, x):
     y = convolve(geometry, as_image(geometry, x), reference.sign(state["latent"]))
     if geometry.pool == "before_norm":
         y = windows(y).max(axis=3)
+    if geometry.pool == "average_before_norm":
+        y = windows(y).sum(axis=3)
     inverse = reference.inverse_of(norm, state["running_spread"])
     z = state.get("gamma", 1.0) * (y - state["running_mean"]) * inverse + state["beta"]
     # The largest z has the largest sign.
     return windows(z).max(axis=3) if geometry.pool in ("before_sign", "after_sign") else z
 
 
-@pytest.mark.parametrize("pools", [("none", "before_norm"), POOLS[2:]], ids=title)
+@pytest.mark.parametrize(
+    "pools", [("none", "before_norm"), BEHIND_NORM, ("average_before_norm", "none")], ids=title
+)
 @pytest.mark.parametrize("norm", ["l2", "l1", "l1-binary"])
 @pytest.mark.parametrize("method", METHODS)
 def test_evaluation_normalises_with_the_running_statistics(method, norm, pools):
