@@ -12,6 +12,7 @@
 #include "../pack/pack.h"
 #include "../pool/pool.h"
 #include "../real/real.h"
+#include "../stream/stream.h"
 #include "../update/update.h"
 #include "../xnor/xnor.h"
 #include "../common/cpu.h"

@@ -14,7 +14,7 @@ KERNELS, NATIVE = ROOT / "kernels", ROOT / "bnntrain" / "native"
 
 ORDER = (
     {"common"},
-    {"pack", "xnor", "grad", "lookup", "pool", "norm", "update", "real"},
+    {"pack", "xnor", "grad", "lookup", "pool", "norm", "update", "real", "stream"},
     {"dispatch"},
     {"block", "counting"},
     {"dense", "conv", "loss"},

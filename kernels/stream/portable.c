@@ -1,0 +1,2 @@
+#define BNN_NAME(op) bnn_##op##_portable
+#include "loops.h"
