@@ -43,6 +43,7 @@ struct bnn_norm_tile {
     int32_t *y;      /* [rows][BNN_TILE]; becomes the factor t of bnn_channel_backward */
     void *g;         /* int8 where gradients are stored so, otherwise float32 */
     size_t g_stride;
+    const int16_t *stream; /* the gradient of an int16 stream, in place of g, which then only receives dY; or NULL */
 };
 
 /* Per channel, over the batch: sums of g, of g*y or g*t as the kind of norm has it (int64 of int8 gradients, otherwise

@@ -11,6 +11,7 @@
 #include "../norm/channel.h"
 #include "profile.h"
 #include "scale.h"
+#include "stream.h"
 
 enum bnn_mask { BNN_mask_none, BNN_mask_recompute, BNN_mask_stored, BNN_mask_retained };
 
@@ -34,7 +35,8 @@ struct bnn_block {
     uint64_t *out_u1, *mask_u1;
     float *out_f32;
     enum bnn_mask mask;
-    /* Gradients: g [B][O] becomes dY in place; dx [B][I] or NULL. */
+    struct bnn_residual_stream stream;
+    /* Gradients: g [B][O] becomes dY in place, or takes the dY that a stream's gradient makes; dx [B][I] or NULL. */
     enum bnn_type gradient_type; /* f32, f16, i8 */
     void *g, *dx;
     struct bnn_scale *g_scale, *dy_scale, *dx_scale; /* int8 only */

@@ -4,6 +4,16 @@
 cdef extern from "block/weights.h":
     const float BNN_USUAL_GRADIENT
 
+cdef extern from "block/stream.h":
+    struct bnn_residual_stream:
+        const void *input "in"
+        uint64_t *mask
+        const void *addend
+        void *out
+        const void *g_out
+        void *g_in
+        bint adds
+
 cdef extern from "block/block.h":
     enum bnn_mask:
         BNN_mask_none
@@ -41,6 +51,7 @@ cdef extern from "block/block.h":
         uint64_t *mask_u1
         float *out_f32
         bnn_mask mask
+        bnn_residual_stream stream
         bnn_type gradient_type
         void *g
         void *dx
@@ -82,6 +93,7 @@ MAX_INPUTS = 65536
 """Most inputs of a block: |y| <= 2**23 is exact in float32 and its squares' sums over 2**16 samples in int64."""
 
 _TYPES = {**TYPES, "bit": BNN_u1}
+_STREAMS = {"int8": "int16", "float16": "float16", "float32": "float32"}  # by type of gradients
 _NORMS = {"l2": BNN_norm_l2, "l1": BNN_norm_l1, "l1-binary": BNN_norm_l1_binary}
 _MASKS = {"none": BNN_mask_none, "recompute": BNN_mask_recompute, "bit": BNN_mask_stored,
           "retained": BNN_mask_retained}
@@ -175,6 +187,22 @@ cdef class Block:
         b.g_scale = <bnn_scale *>self.required("g_scale", "float32", (2,))
         b.dy_scale = <bnn_scale *>self.required("dY_scale", "float32", (2,))
         b.dx_scale = <bnn_scale *>self.optional("dX_scale", "float32", (2,))
+        return 0
+
+    cdef int bind_stream(self, str gradient, size_t inputs, size_t channels, size_t rows, size_t outputs,
+                         bint adds) except -1:
+        """What a step has of streams, where there are any: [inputs, channels] that it reads, [rows, outputs] that it makes."""
+        cdef bnn_residual_stream *s = &self.block.stream
+        dtype = _STREAMS[gradient]
+        s.input = self.optional("stream_in", dtype, (inputs, channels))
+        s.mask = <uint64_t *>self.optional("stream_mask", "uint64", (inputs, (channels + 63) // 64))
+        s.addend = self.optional("stream_addend", dtype, (rows, outputs))
+        s.out = self.optional("stream_out", dtype, (rows, outputs))
+        s.g_out = self.optional("stream_d_out", dtype, (rows, outputs))
+        s.g_in = self.optional("stream_d_in", dtype, (inputs, channels))
+        s.adds = adds
+        if dtype == "int16" and s.addend != NULL and s.addend != s.out:
+            raise ValueError("stream_addend: an int16 stream is added to in place")
         return 0
 
     cdef int bind_scratch(self, size_t size) except -1:

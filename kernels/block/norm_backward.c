@@ -10,12 +10,15 @@ static const int32_t lowest[BNN_TILE] = {EIGHT(EIGHT(INT32_MIN))}, highest[BNN_T
 
 void bnn_norm_load(const struct bnn_kernels *k, const struct bnn_block *b, struct bnn_norm_tile *n, float *real)
 {
+    const void *from = b->stream.g_out ? b->stream.g_out : b->g;
     n->g = real, n->g_stride = BNN_TILE;
-    if (b->gradient_type == BNN_i8)
-        n->g = (int8_t *)b->g + n->at, n->g_stride = b->outputs;
-    else
-        bnn_load_gradient(k, b->gradient_type, b->g, n->at, b->outputs, n->rows, bnn_tile_width(b->outputs, n->tile), real,
+    if (b->gradient_type != BNN_i8) {
+        bnn_load_gradient(k, b->gradient_type, from, n->at, b->outputs, n->rows, bnn_tile_width(b->outputs, n->tile), real,
                           BNN_TILE);
+        return;
+    }
+    n->g = (int8_t *)b->g + n->at, n->g_stride = b->outputs;
+    if (b->stream.g_out) n->stream = (const int16_t *)from + n->at;
 }
 
 /* Zeros in g where y is out of an interval; adds sums of what is left, if there are any. */
@@ -24,6 +27,10 @@ static void cancel(const struct bnn_kernels *k, const struct bnn_block *b, const
 {
     const size_t width = bnn_tile_width(b->outputs, n->tile);
     const int32_t *low = by_y ? n->thresholds->low : lowest, *high = by_y ? n->thresholds->high : highest;
+    if (n->stream) { /* what goes into a stream has no sign behind it: nothing to cancel */
+        if (sums) k->stream_sums_i16(n->y, n->rows, width, BNN_TILE, n->stream, b->outputs, sums->g, sums->gt);
+        return;
+    }
     if (b->gradient_type == BNN_i8) {
         int64_t ignored[2][BNN_TILE] = {{0}};
         k->norm_cancel_i8(n->y, n->rows, width, BNN_TILE, low, high, n->g, n->g_stride, sums ? sums->g : ignored[0],
@@ -109,6 +116,11 @@ float bnn_norm_write(const struct bnn_kernels *k, const struct bnn_block *b, con
     if (!whole) {
         k->norm_affine_f32(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->g, n->g_stride);
         bnn_store_gradient(k, b->gradient_type, b->g, n->at, b->outputs, n->rows, width, n->g);
+    } else if (n->stream && measure) {
+        k->stream_measure_i16(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->stream, b->outputs, &amax);
+    } else if (n->stream) {
+        k->stream_affine_i16(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->stream, b->outputs, n->g, n->g_stride,
+                             step->limit, step->dy_key, (uint32_t)n->at, &amax);
     } else if (measure) {
         k->norm_measure_i8(n->y, n->rows, width, BNN_TILE, slope, factor, shift, n->g, n->g_stride, &amax);
     } else {

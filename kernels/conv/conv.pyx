@@ -201,6 +201,8 @@ cdef class Conv(Block):
         Threads of every pass.
     isa : str
         Instruction set.
+    adds : bool
+        Of a residual convolution: the gradient of the stream that it reads holds a part already.
 
     Raises
     ------
@@ -214,7 +216,7 @@ cdef class Conv(Block):
 
     def __init__(self, *, Window window, size_t outputs, size_t batch, str norm, str mask, str latent, str gradient,
                  str weight_gradient, str momentum, int limit, bint integer_update, dict arrays, scratch, int threads,
-                 str isa):
+                 str isa, bint adds=False):
         cdef bnn_conv *c = &self.conv
         cdef bnn_block *b = &self.conv.block
         cdef size_t channels = window.window.channels, taps = window.taps
@@ -232,7 +234,9 @@ cdef class Conv(Block):
         else:
             self.bind_weights(latent, momentum, outputs, b.inputs, outputs * taps, channels)
         self.bind_norm(norm, outputs)
-        self.bind_outputs(batch * <size_t>window.out_positions, outputs)
+        rows = batch * <size_t>window.out_positions
+        self.bind_outputs(rows, outputs)
+        self.bind_stream(gradient, batch * <size_t>window.inputs, channels, rows, outputs, adds)
         self.bind_scales()
         self.bind_working_memory(window, gradient, limit, first)
 
@@ -262,12 +266,12 @@ cdef class Conv(Block):
         cdef size_t outputs = c.block.outputs
         sizes = window.sizes(outputs, gradient=gradient, limit=limit, first=first, threads=self.threads)
         values = self.batch * window.norm_positions * outputs
-        if not first:
+        if not first and c.block.stream.g_in == NULL:
             values = max(values, self.batch * window.inputs * window.window.channels)
         c.block.g = self.required("gradient", _dtype(gradient), (None,))
         if self.arrays["gradient"].size < values:
             raise ValueError(f"gradient: expected {values} values, got {self.arrays['gradient'].size}")
-        c.block.dx = NULL if first else c.block.g
+        c.block.dx = NULL if first else c.block.g if c.block.stream.g_in == NULL else c.block.stream.g_in
         c.origins = <bnn_origin *>self.required("origins", "int32", (window.positions, 2))
         if not first:
             c.neighbours = <int32_t *>self.required("neighbours", "int32", (window.inputs, window.taps))

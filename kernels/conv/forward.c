@@ -53,12 +53,40 @@ static void pool_bits(const struct forward *f, const struct pass *s, size_t wind
                                      (argmax[3] & inside[3]);
 }
 
+/* z into the stream. */
+static void carry_on(const struct pass *s, size_t tile)
+{
+    const struct bnn_block *b = &s->c->block;
+    const struct bnn_gains z = bnn_gains_of(b, tile);
+    const struct bnn_stream_place place = {s->piece.out_first * b->outputs + tile * BNN_TILE, b->outputs, s->piece.norm_rows,
+                                           bnn_tile_width(b->outputs, tile)};
+    bnn_stream_put(s->k, bnn_stream_type(b->gradient_type), s->tile, z.scale, z.shift, place, b->stream.addend,
+                   b->stream.out, s->real);
+}
+
+/* Signs of the stream that comes in, where they are bits, and their mask. */
+static void pack_stream(const void *context, size_t image)
+{
+    const struct conv_call *call = context;
+    const struct bnn_block *b = &call->c->block;
+    const enum bnn_type type = bnn_stream_type(b->gradient_type);
+    const size_t channels = call->c->window.channels, rows = call->c->window.height * call->c->window.width;
+    const size_t at = image * rows, words = bnn_words(channels);
+    TIMED(b, BNN_zone_pack,
+          bnn_stream_signs(call->k, type, (const char *)b->stream.in + at * channels * bnn_type_bytes(type), rows, channels,
+                           b->x_u1 + at * words, b->stream.mask + at * words));
+}
+
 /* Signs, mask and real form of z that go out. */
 static void activate(const struct forward *f, const struct pass *s, size_t tile)
 {
     const struct bnn_block *b = &s->c->block;
     const struct bnn_thresholds *t = f->thresholds + tile;
     const size_t windows = s->piece.rows / BNN_POOL_ROWS, row = s->piece.out_first;
+    if (b->stream.out) {
+        carry_on(s, tile);
+        return;
+    }
     if (!is_pooled_after_norm(s->c)) {
         bnn_activate(s->k, b, row, s->piece.norm_rows, tile, s->tile, t);
         return;
@@ -146,6 +174,7 @@ void bnn_conv_forward(const struct bnn_kernels *k, const struct bnn_conv *c, siz
     struct forward f = {.call = {.k = k, .c = c, .batch = batch, .threads = threads},
                         .source = c->y_forward ? READ : MULTIPLY};
     bnn_conv_prepack(&f.call);
+    if (c->block.stream.mask) bnn_for(threads, batch, pack_stream, &f.call);
     measure(&f, first);
     TIMED(&c->block, BNN_zone_activate, f.thresholds = bnn_conv_thresholds(c));
     pass_over(&f, BNN_zone_activate, activate);

@@ -191,13 +191,29 @@ static int32_t input_rows_i8(const struct group *g, const struct scratch *s, siz
             }
         });
         TIMED(b, BNN_zone_requantise, {
-            k->largest_i32(s->tile, rows, width, BNN_TILE, &largest);
-            if (!g->measure)
+            if (b->stream.g_in && !g->measure)
+                bnn_stream_take(k, s->tile, b->dy_scale->used / b->dx_scale->used,
+                                (struct bnn_stream_place){at, channels, rows, width},
+                                b->stream.mask + first * bnn_words(channels) + word, bnn_words(channels), b->stream.adds,
+                                b->stream.g_in, g->call->step->dx_key, &largest);
+            else
+                k->largest_i32(s->tile, rows, width, BNN_TILE, &largest);
+            if (!b->stream.g_in && !g->measure)
                 k->requantise_i32_i8(s->tile, rows, width, BNN_TILE, b->dy_scale->used / b->dx_scale->used,
                                      (int8_t *)b->dx + at, channels, g->call->step->dx_key, (uint32_t)at);
         });
     }
     return largest;
+}
+
+/* dX of some rows and a word of channels into the stream's gradient. */
+static void take_rows_f32(const struct bnn_kernels *k, const struct bnn_block *b, float *values, struct bnn_stream_place place,
+                          size_t word)
+{
+    const struct bnn_residual_stream *stream = &b->stream;
+    if (!stream->mask) bnn_stream_cancel_f32(stream->in, place, values);
+    bnn_stream_take_f32(k, b->gradient_type, values, place, stream->mask ? stream->mask + word : NULL,
+                        bnn_words(place.stride), stream->adds, stream->g_in);
 }
 
 static void input_rows_f32(const struct group *g, const struct scratch *s, size_t row, size_t rows)
@@ -218,8 +234,9 @@ static void input_rows_f32(const struct group *g, const struct scratch *s, size_
             k->expand_u1_f32(b->w_u1 + tap * words + word, taps * words, b->outputs, width,
                              s->operand + tap * b->outputs * BNN_TILE, BNN_TILE);
         k->gemm_f32(s->patch, rows, depth, 1, s->operand, BNN_TILE, width, depth, (float *)s->tile, BNN_TILE);
-        bnn_store_gradient(k, b->gradient_type, b->dx, first * channels + word * BNN_TILE, channels, rows, width,
-                           (float *)s->tile);
+        const struct bnn_stream_place place = {first * channels + word * BNN_TILE, channels, rows, width};
+        if (b->stream.g_in) take_rows_f32(k, b, (float *)s->tile, place, first * words + word);
+        else bnn_store_gradient(k, b->gradient_type, b->dx, place.at, channels, rows, width, (float *)s->tile);
     }
 }
 
@@ -267,7 +284,9 @@ static float input_gradients(const void *context, int measure)
         const int32_t of_group = input_group(&g);
         largest = of_group > largest ? of_group : largest;
     }
-    return c->block.gradient_type == BNN_i8 ? (float)largest * c->block.dy_scale->used : 0.0f;
+    if (c->block.gradient_type != BNN_i8) return 0.0f;
+    const int is_stream = c->block.stream.g_in && !measure;
+    return (float)largest * (is_stream ? c->block.dx_scale : c->block.dy_scale)->used;
 }
 
 static void lay_tap(const void *context, size_t number)
@@ -291,5 +310,8 @@ void bnn_conv_input_gradient(const struct conv_call *call)
         return;
     }
     bnn_for(call->threads, bnn_words(c->window.channels) * bnn_taps(&c->window), lay_tap, call);
-    bnn_make_scaled(c->block.dx_scale, call->step->current_scales, 127.0f, input_gradients, call);
+    if (c->block.stream.g_in)
+        bnn_make_stream(c->block.dx_scale, call->step->current_scales, c->block.stream.adds, input_gradients, call);
+    else
+        bnn_make_scaled(c->block.dx_scale, call->step->current_scales, 127.0f, input_gradients, call);
 }
