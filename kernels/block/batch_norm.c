@@ -2,11 +2,17 @@
 
 void bnn_follow_statistics(const struct bnn_block *b, size_t channel, double n, int64_t sum, int64_t squares, int first)
 {
-    double spread;
-    bnn_channel_spread(b->norm, n, sum, squares, &b->mean[channel], &spread);
+    double mean, spread;
+    bnn_channel_spread(b->norm, n, sum, squares, &mean, &spread);
+    bnn_follow(b, channel, mean, spread, first);
+}
+
+void bnn_follow(const struct bnn_block *b, size_t channel, double mean, double spread, int first)
+{
+    b->mean[channel] = mean;
     b->inverse[channel] = bnn_channel_inverse(b->norm, spread);
-    float *mean = &b->running_mean[channel], *running = &b->running_spread[channel];
-    *mean = first ? (float)b->mean[channel] : 0.9f * *mean + 0.1f * (float)b->mean[channel];
+    float *running_mean = &b->running_mean[channel], *running = &b->running_spread[channel];
+    *running_mean = first ? (float)mean : 0.9f * *running_mean + 0.1f * (float)mean;
     *running = first ? (float)spread : 0.9f * *running + 0.1f * (float)spread;
 }
 

@@ -11,6 +11,8 @@ static inline struct bnn_channel bnn_channel_of(const struct bnn_block *b, size_
 
 /* Mean, inverse and running statistics of a channel from its exact sums over n values (see bnn_channel_spread). */
 void bnn_follow_statistics(const struct bnn_block *b, size_t channel, double n, int64_t sum, int64_t squares, int first);
+/* The same from mean and spread. */
+void bnn_follow(const struct bnn_block *b, size_t channel, double mean, double spread, int first);
 
 /* What one comparison per value needs, for the channels of a tile: the signs of z, the interval |z| <= 1. */
 struct bnn_thresholds {

@@ -79,6 +79,10 @@ cdef extern from "block/block.h":
         bnn_real_step real
         bnn_adam_step norm
 
+cdef extern from "block/weights.h":
+    void bnn_update(const bnn_kernels *kernels, const bnn_block *block, const bnn_block_step *step, size_t line,
+                    int threads) nogil
+
 
 ZONES = (
     "pack", "gather", "forward", "statistics", "activate", "recompute", "norm_backward", "tables", "input_gradient",

@@ -55,7 +55,7 @@ static float visit(const struct backward *back, const struct pass *s, size_t til
     /* dY may be written where it belongs only in its turn: a pass that only looks spreads g aside. */
     const int in_place = whole && !(back->sums || back->measure);
     struct bnn_norm_tile n = {tile, s->piece.norm_rows, s->piece.norm_first * b->outputs + base, back->thresholds + tile,
-                              s->tile, whole ? (void *)s->bytes : s->real, BNN_TILE};
+                              s->tile, whole ? (void *)s->bytes : s->real, BNN_TILE, NULL};
     if (!is_after || in_place) bnn_norm_load(k, b, &n, s->real);
     if (is_after) spread(back, s, &n);
     if (back->sums) {

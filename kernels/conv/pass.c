@@ -19,6 +19,8 @@ static struct head cut_head(const struct bnn_conv *c, unsigned char **at)
     return h;
 }
 
+struct conv_sums bnn_conv_cut_sums(const struct bnn_conv *c, unsigned char **at) { return cut_head(c, at).sums; }
+
 static struct head head_of(const struct bnn_conv *c, int thread)
 {
     unsigned char *at = bnn_scratch_of(&c->block, thread);

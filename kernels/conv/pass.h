@@ -115,6 +115,8 @@ void bnn_conv_flatten(const uint64_t *from, size_t rows, size_t bits, uint64_t *
 /* Packed signs of W (and of a real X), the sums of its taps. */
 void bnn_conv_prepack(const struct conv_call *call);
 
+/* The sums of the thread whose scratch begins at *at, which then is behind them. */
+struct conv_sums bnn_conv_cut_sums(const struct bnn_conv *c, unsigned char **at);
 /* Sets the sums of all threads to zero; moves those of the others to the first one's. */
 void bnn_conv_clear_sums(const struct conv_call *call);
 struct conv_sums bnn_conv_reduce_sums(const struct conv_call *call);

@@ -18,6 +18,7 @@ ORDER = (
     {"dispatch"},
     {"block", "counting"},
     {"dense", "conv", "loss"},
+    {"real_conv", "head"},
     {"infer"},
 )
 BESIDE = {"batches", "trace", "limit"}

@@ -1,0 +1,120 @@
+# real_conv.pyx: the binding of real_conv.h.
+
+cdef extern from "real_conv/real_conv.h":
+    struct bnn_real_conv:
+        bnn_conv conv
+        size_t stream_height
+        size_t stream_width
+        size_t pooled
+        int8_t *x_i8
+        float *x_f32
+        float *amax
+        void *w_rows
+        void *w_columns
+        float *w_unit
+    size_t bnn_real_conv_scratch(const bnn_real_conv *r) nogil
+    void bnn_real_conv_forward(const bnn_kernels *kernels, const bnn_real_conv *r, size_t batch, int first,
+                               int threads) nogil
+    void bnn_real_conv_backward(const bnn_kernels *kernels, const bnn_real_conv *r, size_t batch,
+                                const bnn_block_step *step, int threads) nogil
+
+
+def real_conv_scratch_bytes(Window window, size_t outputs, *, str gradient, bint reads_stream):
+    """Bytes of scratch that a thread of a `RealConv` of these sizes needs."""
+    cdef bnn_real_conv r
+    cdef int8_t pixel = 0
+    memset(&r, 0, sizeof(r))
+    r.conv.window = window.window
+    r.conv.block.inputs, r.conv.block.outputs = window.taps * window.window.channels, outputs
+    r.conv.block.gradient_type = _TYPES[gradient]
+    if reads_stream:
+        r.conv.block.stream.input = &pixel
+    return bnn_real_conv_scratch(&r)
+
+
+cdef class RealConv(Block):
+    """A real convolution and its batch norm, bound to their buffers.
+
+    Parameters
+    ----------
+    window : Window
+        Its geometry, on what comes in after pooling.
+    outputs, batch : int
+        Output channels and the largest batch.
+    norm, latent, gradient : str
+        Representations, as in the method table.
+    stream : tuple of int or None
+        Height, width and pooling side of the stream that comes in; None where pixels do.
+    adds : bool
+        The gradient of the stream that it reads holds a part already.
+    arrays : dict of str to ndarray or None
+        Buffers by tensor, shapes and types as in real_conv.h.
+    scratch : ndarray of uint8 [threads, bytes]
+        Working memory of the threads.
+    threads : int
+        Threads of every pass.
+    isa : str
+        Instruction set.
+
+    Raises
+    ------
+    ValueError
+        A buffer has another type or shape than the sizes ask for.
+    """
+
+    cdef bnn_real_conv real
+    cdef void *rows_forward
+    cdef void *rows_backward
+    cdef void *columns_forward
+    cdef void *columns_backward
+
+    def __init__(self, *, Window window, size_t outputs, size_t batch, str norm, str latent, str gradient, stream,
+                 bint adds, dict arrays, scratch, int threads, str isa):
+        cdef bnn_real_conv *r = &self.real
+        cdef bnn_block *b = &self.real.conv.block
+        cdef size_t channels = window.window.channels, inputs = window.taps * channels
+        cdef size_t rows = batch * <size_t>window.inputs
+        self.block = b
+        self.arrays, self.scratch = arrays, scratch  # keep the memory alive
+        self.batch, self.threads = batch, threads
+        self.kernels = kernels_for(isa)
+        r.conv.window = window.window
+        b.inputs, b.outputs = inputs, outputs
+        self.bind_types(norm, "none", latent, gradient, "float32", False)
+        multiplied = "int8" if gradient == "int8" else "float32"
+        if stream is None:
+            b.x_i8 = <int8_t *>self.required("x_int8", "int8", (batch, rows // batch * channels))
+            self.bind_stream(gradient, rows, channels, batch * <size_t>window.positions, outputs, adds)
+        else:
+            r.stream_height, r.stream_width, r.pooled = stream
+            self.bind_stream(gradient, batch * r.stream_height * r.stream_width, channels,
+                             batch * <size_t>window.positions, outputs, adds)
+            x = self.required("X", multiplied, (rows, channels))
+            if multiplied == "int8":
+                r.x_i8 = <int8_t *>x
+                r.amax = <float *>self.required("amax", "float32", (2,))
+            else:
+                r.x_f32 = <float *>x
+        r.conv.origins = <bnn_origin *>self.required("origins", "int32", (window.positions, 2))
+        self.rows_forward = self.required("W_rows", multiplied, (outputs, inputs))
+        self.rows_backward = self.required("W_rows_again", multiplied, (outputs, inputs))
+        self.columns_forward = self.required("W_columns", multiplied, (inputs, outputs))
+        self.columns_backward = self.required("W_columns_again", multiplied, (inputs, outputs))
+        r.w_unit = <float *>self.optional("W_unit", "float32", (outputs,))
+        b.latent = self.required("latent", _dtype(latent), (outputs, inputs))
+        b.momentum1 = self.required("momentum1", "float32", (outputs, inputs))
+        b.momentum2 = self.required("momentum2", "float32", (outputs, inputs))
+        self.bind_norm(norm, outputs)
+        self.bind_scales()
+        self.bind_scratch(bnn_real_conv_scratch(r))
+
+    cdef void run_forward(self, size_t batch, bint first_step) noexcept nogil:
+        self.real.w_rows, self.real.w_columns = self.rows_forward, self.columns_forward
+        bnn_real_conv_forward(self.kernels, &self.real, batch, first_step, self.threads)
+
+    cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
+        self.real.w_rows, self.real.w_columns = self.rows_backward, self.columns_backward
+        bnn_real_conv_backward(self.kernels, &self.real, batch, step, self.threads)
+
+    cdef void run_update(self, const bnn_block_step *step) noexcept nogil:
+        bnn_update(self.kernels, self.block, step, self.block.inputs, self.threads)
