@@ -1,0 +1,99 @@
+"""A residual convolution step: signs of a stream, convolution, batch norm, and the sum with a stream.
+
+As `bnntrain.steps.conv`, but that what it reads and writes are real: it packs signs and the
+straight-through mask of the stream by itself, adds z to the stream, and its dX to the stream's
+gradient, which is where its own gradient comes from (`kernels/block/stream.h`).
+
+Source: docs/methods.md; Liu et al., arXiv 1808.00278; Bethge et al., arXiv 1906.08637.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bnntrain.graph import Fused
+from bnntrain.method import Method
+from bnntrain.steps.buffers import Buffer
+from bnntrain.steps.conv import ConvStep
+from bnntrain.steps.order import Order
+from bnntrain.steps.step import Step
+from bnntrain.steps.streams import Stream, retains_stream
+
+
+class ResidualStep(ConvStep):
+    """A residual convolution step of a network, see `Step`.
+
+    Parameters
+    ----------
+    fused, order, method, producer
+        See `Step`.
+    streams : mapping of str to Stream
+        By the name of a tensor that is part of one.
+    """
+
+    has_scores = False
+
+    def __init__(
+        self, fused: Fused, order: Order, method: Method, producer: Step | None,
+        streams: Mapping[str, Stream],
+    ) -> None:  # fmt: skip
+        super().__init__(fused, order, method, producer)
+        self.incoming_stream = streams[fused.input.name]
+        self.outgoing_stream = streams[fused.output.name]
+
+    @property
+    def gradient_values(self) -> int:
+        """Values per sample of dY, as dX goes to the stream's gradient."""
+        return self.norm_values
+
+    @property
+    def gradient_uses(self) -> list[int]:
+        """Return when it works on the gradients that convolution steps share."""
+        return [self.backward]
+
+    @property
+    def _reads_real(self) -> bool:
+        return retains_stream(self.method)
+
+    def _activation_buffers(self, batch: int) -> list[Buffer]:
+        rows, columns = batch * self.window.inputs, self.fused.input.size[2]
+        found = [*self._sign_buffers(rows, columns), *self._static_buffers()]
+        if retains_stream(self.method):
+            return found
+        uses = self.forward, self.backward
+        return [
+            self._buffer("X", "X", (rows, columns), "bit", *uses),
+            self._buffer("mask", "masks", (rows, columns), "bit", *uses),
+            *found,
+        ]
+
+    def _scale_buffers(self) -> list[Buffer]:
+        return [self._persistent("dY_scale", "statistics", (2,), "float32")]
+
+    # What it is bound to ------------------------------------------------------------------------
+
+    def _shared_arrays(self, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+        arrays = self._own_arrays(views)
+        source, target = self.incoming_stream, self.outgoing_stream
+        read = views[source.place(self.fused.input, self.method)]
+        if retains_stream(self.method):
+            arrays["x_real"] = read
+        else:
+            arrays["x_bits"], arrays["stream_mask"] = views[f"{self.name}.X"], arrays.pop("mask")
+        arrays |= {
+            "mask": None,
+            "stream_in": read,
+            "stream_addend": views[target.place(self.fused.addend, self.method)],
+            "stream_out": views[target.place(self.fused.output, self.method)],
+            "stream_d_out": views[target.gradient],
+            "stream_d_in": views[source.gradient],
+            "g_scale": views.get(target.scale),
+            "dX_scale": views.get(source.scale),
+            "dY_scale": views.get(f"{self.name}.dY_scale"),
+        }
+        return arrays
+
+    def _binding(self) -> dict[str, object]:
+        return {"adds": not self.incoming_stream.begins_gradient(self.fused)}
