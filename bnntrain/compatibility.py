@@ -13,9 +13,21 @@ from bnntrain.config import Config, origin_of
 from bnntrain.data.order import split_counts
 from bnntrain.errors import ConfigError, DataError
 from bnntrain.exactness import most_images
-from bnntrain.graph import Fused, Graph, LayerSpec, Product, ShapeError, Size, build_graph
+from bnntrain.graph import (
+    PIXELS,
+    Fused,
+    FusedBinary,
+    Graph,
+    LayerSpec,
+    Product,
+    ShapeError,
+    Size,
+    build_graph,
+    map_layers,
+)
 from bnntrain.layer_methods import resolve_methods
-from bnntrain.method import Method
+from bnntrain.method import Method, layer_key
+from bnntrain.steps import has_step
 
 
 @contextlib.contextmanager
@@ -43,12 +55,12 @@ def naming_the_key(config: Config) -> Iterator[None]:
 
 def with_classes(config: Config, classes: int) -> Config:
     """Give layers of ``units: classes`` their number: a run folder says what was trained."""
-    layers = tuple(
-        LayerSpec(spec.kind, spec.options | {"units": classes})
-        if spec.options.get("units") == "classes" else spec
-        for spec in config.model.layers
-    )
-    model = msgspec.structs.replace(config.model, layers=layers)
+    def decided(spec: LayerSpec) -> LayerSpec:
+        if spec.options.get("units") != "classes":
+            return spec
+        return LayerSpec(spec.kind, spec.options | {"units": classes})
+
+    model = msgspec.structs.replace(config.model, layers=map_layers(config.model.layers, decided))
     return msgspec.structs.replace(config, model=model)
 
 
@@ -66,15 +78,16 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
         An image too small for a window, products too large for exact sums, another number of
         outputs than classes, or a batch larger than the training split.
     """
-    layers = config.model.layers
     try:
-        graph = build_graph(layers, shape)
+        graph = build_graph(config.model.layers, shape)
     except ShapeError as error:
-        key = f"model.layers[{error.layer}].{layers[error.layer].kind}"
-        raise _error(config, key, error.message) from None
+        raise _error(config, layer_key(config, error.layer), error.message) from None
     steps, methods = graph.fused(), resolve_methods(config)
     for step in steps:
-        _check_sums(config, step, methods.of(step.product.layer))
+        if not has_step(step):
+            raise _error(config, _key(step.product), _no_step(step))
+        if isinstance(step, FusedBinary):
+            _check_sums(config, step, methods.of(step.product.layer))
     outputs, last = graph.output.values, steps[-1].product
     if outputs != classes:
         raise _error(
@@ -97,7 +110,13 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
     return graph
 
 
-def _check_sums(config: Config, step: Fused, method: Method) -> None:
+def _no_step(step: Fused) -> str:
+    """Say of operations that no kernel trains what does."""
+    kinds = ", ".join(each.kind for each in step.operations)
+    return f"{kinds} of a residual network cannot be trained yet. Give a network without them"
+
+
+def _check_sums(config: Config, step: FusedBinary, method: Method) -> None:
     """Refuse a step whose sums are not exact."""
     product = step.product
     if step.terms > kernels.MAX_INPUTS:
@@ -108,13 +127,13 @@ def _check_sums(config: Config, step: Fused, method: Method) -> None:
         raise _error(
             config, "train.batch_size",
             f"{config.train.batch_size} images of {height}x{width} positions at "
-            f"model.layers[{product.layer}] are more than the {most} whose sums are exact. Give "
+            f"model.{product.layer} are more than the {most} whose sums are exact. Give "
             f"--batch-size {most} or less",
         )
 
 
 def _key(product: Product) -> str:
-    return f"model.layers[{product.layer}].{product.kind}"
+    return f"model.{product.layer}.{product.kind}"
 
 
 def _error(config: Config, key: str, message: str) -> ConfigError:
@@ -124,7 +143,7 @@ def _error(config: Config, key: str, message: str) -> ConfigError:
 def _too_wide(product: Product, terms: int) -> tuple[str, str]:
     """Return key and message for a product of too many inputs, pooled ones counted together."""
     sums = f"are more than the {kernels.MAX_INPUTS} that sums are exact for"
-    if product.taps == 1 and product.layer == 0:
+    if product.taps == 1 and product.input.form.kind == PIXELS:
         remedy = "Use smaller images: data.image_size makes pictures so"
         return "data.dataset", f"{terms} values per sample {sums}. {remedy}"
     remedy = "Give fewer channels before it" + (" or a smaller kernel" if product.taps > 1 else "")

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 
-from bnntrain.graph import Fused, Size
+from bnntrain.graph import FusedBinary, Size
 from bnntrain.method import Method
 from bnntrain.steps import GRADIENT_LIMITS
 
@@ -29,12 +29,12 @@ _INT32, _INT64 = 2**31 - 1, 2**63 - 1
 _LARGEST_GRADIENT = 127
 
 
-def most_images(step: Fused, method: Method) -> int:
+def most_images(step: FusedBinary, method: Method) -> int:
     """Return how many images a step's sums are exact for.
 
     Parameters
     ----------
-    step : Fused
+    step : FusedBinary
         Its operations.
     method : Method
         Representations.
@@ -48,7 +48,7 @@ def most_images(step: Fused, method: Method) -> int:
         if is_integer:
             values = min(values, _INT64 // (largest * _LARGEST_GRADIENT))
     images = values // _positions(step.norm.input.size)
-    if is_integer and step.kind == "conv" and not step.reads_pixels:
+    if is_integer and step.product.kind == "conv" and not step.reads_pixels:
         positions = _INT32 // GRADIENT_LIMITS[method.gradient_bits]
         images = min(images, positions // _positions(step.product.output.size))
     return images

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from bnntrain.config import Config
-from bnntrain.graph import OPERATIONS
+from bnntrain.graph import LayerSpec, items_by_place, operation_of
 from bnntrain.method import Method, cell_error, cell_key, resolve_method
 
 _HANDED_ON = "gradient"
@@ -27,18 +27,18 @@ class LayerMethods:
     ----------
     run : Method
         Row of all layers that set nothing of their own.
-    differing : mapping of int to Method
-        Rows of the others, by their place in the model's list.
+    differing : mapping of str to Method
+        Rows of the others, by their places.
     """
 
     run: Method
-    differing: Mapping[int, Method] = field(default_factory=dict)
+    differing: Mapping[str, Method] = field(default_factory=dict)
 
-    def of(self, layer: int) -> Method:
-        """Return the row of the layer at a place in the model's list."""
+    def of(self, layer: str) -> Method:
+        """Return the row of the layer at a place (see `bnntrain.graph.items`)."""
         return self.differing.get(layer, self.run)
 
-    def own_cells(self, layer: int) -> dict[str, object]:
+    def own_cells(self, layer: str) -> dict[str, object]:
         """Return the cells of a layer that are not the run's; those that follow others too."""
         common = asdict(self.run)
         return {
@@ -66,21 +66,32 @@ def resolve_methods(config: Config) -> LayerMethods:
         hands to the other. The message ends with the nearest that works.
     """
     run = resolve_method(config)
-    layers = config.model.layers
-    products = [place for place, spec in enumerate(layers) if OPERATIONS[spec.kind].weighs]
-    _check_last(config, products[-1])
+    products = _binary_products(config)
     rows = {
-        place: resolve_method(config, place) if layers[place].representation else run
-        for place in products
+        place: resolve_method(config, place) if spec.representation else run
+        for place, spec in products.items()
     }
     _check_handed_on(config, run, rows)
     return LayerMethods(run, {place: row for place, row in rows.items() if row != run})
 
 
-def _check_last(config: Config, layer: int) -> None:
+def _binary_products(config: Config) -> dict[str, LayerSpec]:
+    """Return the layers with binary weights by their places; cells that mean nothing are refused.
+
+    Those of signs do in the layer that has none behind it.
+    """
+    products = {
+        place: spec for place, spec in items_by_place(config.model.layers).items()
+        if isinstance(spec, LayerSpec) and operation_of(spec)[0].weighs
+    }  # fmt: skip
+    _check_last(config, *list(products.items())[-1])
+    return {place: spec for place, spec in products.items() if operation_of(spec)[0].is_binary}
+
+
+def _check_last(config: Config, layer: str, spec: LayerSpec) -> None:
     """Refuse cells of signs in the layer that has none behind it."""
     for cell in _OF_SIGNS:
-        if cell in config.model.layers[layer].representation:
+        if cell in spec.representation:
             message = "the last layer gives scores, and has no signs to retain. Leave it out"
             raise cell_error(config, cell, layer, message)
 
@@ -88,7 +99,7 @@ def _check_last(config: Config, layer: int) -> None:
 def _check_handed_on(config: Config, run: Method, rows: Mapping[int, Method]) -> None:
     """Refuse layers of which one writes what another reads in another type."""
     types = {place: getattr(row, _HANDED_ON) for place, row in rows.items()}
-    if len(set(types.values())) == 1:
+    if len(set(types.values())) <= 1:
         return
     wanted = getattr(run, _HANDED_ON)
     odd = [place for place, held in types.items() if held != wanted]

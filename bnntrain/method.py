@@ -18,6 +18,7 @@ import msgspec
 
 from bnntrain.config import Config, origin_of
 from bnntrain.errors import ConfigError
+from bnntrain.graph import items_by_place
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ _INTEGER_CELLS = {"gradient": "int8", "weight_gradient": "integer", "latent": "i
 _RATE = "learning_rate"
 
 
-def resolve_method(config: Config, layer: int | None = None) -> Method:
+def resolve_method(config: Config, layer: str | None = None) -> Method:
     """Decide every cell: the method's row, the configuration's overrides, and what follows.
 
     A layer's own cells lie over the run's, as those lie over the method's row.
@@ -127,7 +128,7 @@ def resolve_method(config: Config, layer: int | None = None) -> Method:
     config : Config
         From `bnntrain.config.load_config`; its `source` is named in messages.
     layer : int, optional
-        Place in the model's list of a layer with weights; by default the run's own row.
+        Place of a layer with weights (see `bnntrain.graph.items`); by default the run's own row.
 
     Returns
     -------
@@ -142,7 +143,7 @@ def resolve_method(config: Config, layer: int | None = None) -> Method:
     row = METHODS[config.method]
     given = own = _given(config)
     if layer is not None:
-        own = config.model.layers[layer].representation
+        own = items_by_place(config.model.layers)[layer].representation
         given = given | own
     method = _complete(replace(row, **given), row, given)
     conflicts = list(_conflicts(method, config.train.learning_rate, given, own))
@@ -253,7 +254,7 @@ def _refusal(
     config: Config,
     method: Method,
     own: dict[str, object],
-    layer: int | None,
+    layer: str | None,
 ) -> ConfigError:
     """Build the error: the first conflict in words, and all the changes that resolve them."""
     cell, nearest, partners, reason = conflicts[0]
@@ -275,22 +276,22 @@ def _refusal(
     return cell_error(config, culprit, layer, message)
 
 
-def cell_error(config: Config, cell: str, layer: int | None, message: str) -> ConfigError:
+def cell_error(config: Config, cell: str, layer: str | None, message: str) -> ConfigError:
     """Build the error of a cell that the run, or one layer of it, sets."""
     key = cell_key(config, cell, layer)
     return ConfigError(origin_of(config, key) or config.name, key, message)
 
 
-def cell_key(config: Config, cell: str, layer: int | None) -> str:
+def cell_key(config: Config, cell: str, layer: str | None) -> str:
     """Return the dotted key that sets a cell, for the run or for one layer."""
     outside = {"optimizer": "train.optimizer.name", _RATE: f"train.{_RATE}"}
     section = "" if layer is None else f"{layer_key(config, layer)}."
     return outside.get(cell, f"{section}representation.{cell}")
 
 
-def layer_key(config: Config, layer: int) -> str:
+def layer_key(config: Config, layer: str) -> str:
     """Return the dotted key of a layer's options."""
-    return f"model.layers[{layer}].{config.model.layers[layer].kind}"
+    return f"model.{layer}.{items_by_place(config.model.layers)[layer].kind}"
 
 
 def cell_labels(method: Method) -> dict[str, str]:

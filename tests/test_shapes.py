@@ -65,7 +65,7 @@ def test_every_extent_against_the_walk(kernel, stride):
             assert all(-kernel < start < extent for start in starts)
             before.append(padding[0])
             counts.append(len(starts))
-        (step,) = steps_of([conv(5, kernel, stride)], (height, width, 3))
+        (step,) = steps_of([conv(5, kernel, stride), NORM, SIGN], (height, width, 3))
         assert step.product.output.size == step.output.size == (*counts, 5)
         assert [*step.product.padding] == before
 
@@ -76,11 +76,12 @@ def test_every_extent_without_padding_against_the_walk(kernel, stride):
     for height in EXTENTS:
         width = max(EXTENTS) + 1 - height
         counts = [len(windows(extent, kernel, stride, 0, 0)) for extent in (height, width)]
-        layers, sample = [conv(5, kernel, stride, "valid")], (height, width, 3)
+        layers = [conv(5, kernel, stride, "valid"), NORM, SIGN]
+        sample = (height, width, 3)
         if min(counts) == 0:
             with pytest.raises(ShapeError) as caught:
                 steps_of(layers, sample)
-            assert caught.value.layer == 0
+            assert caught.value.layer == "layers[0]"
             assert f"a window of {kernel} does not fit into the " in caught.value.message
             continue
         (step,) = steps_of(layers, sample)
@@ -90,7 +91,7 @@ def test_every_extent_without_padding_against_the_walk(kernel, stride):
 
 def test_same_padding_with_stride_1_keeps_the_size():
     for kernel in KERNELS:
-        (step,) = steps_of([conv(2, kernel)], (7, 10, 1))
+        (step,) = steps_of([conv(2, kernel), NORM, SIGN], (7, 10, 1))
         assert step.output.size == (7, 10, 2)
         assert step.product.padding == ((kernel - 1) // 2,) * 2
 
@@ -123,7 +124,7 @@ def test_pooling_needs_two_rows_and_two_columns():
     for sample in ((1, 9, 3), (9, 1, 3)):
         with pytest.raises(ShapeError) as caught:
             steps_of([conv(4), POOL, NORM, SIGN], sample)
-        assert caught.value.layer == 1
+        assert caught.value.layer == "layers[1]"
         assert f"{sample[0]}x{sample[1]} positions are too few" in caught.value.message
 
 
@@ -131,7 +132,7 @@ def test_the_layer_that_does_not_fit_is_named():
     layers = [conv(4), NORM, SIGN, POOL, conv(4, 5, 1, "valid"), NORM, SIGN]
     with pytest.raises(ShapeError, match="into the 4 rows") as caught:
         steps_of(layers, (8, 10, 1))
-    assert caught.value.layer == 4
+    assert caught.value.layer == "layers[4]"
 
 
 def test_counts_of_one_step_by_hand():
@@ -143,13 +144,13 @@ def test_counts_of_one_step_by_hand():
     assert (first.result, first.output.size) == ((2, 2, 6), (1, 1, 2 * 2 * 6))
     assert (first.is_binarised, first.is_flattened) == (True, True)
     product = first.product
-    assert (product.layer, product.padding, product.channels) == (0, (1, 0), 6)
+    assert (product.layer, product.padding, product.channels) == ("layers[0]", (1, 0), 6)
     assert (product.taps, product.fan_in, product.weights) == (9, 45, 270)
     assert product.macs == 5 * 4 * 270
     assert (last.name, last.kind, last.pool) == ("dense2", "dense", "none")
     assert (last.is_binarised, last.is_flattened) == (False, False)
     product = last.product
-    assert (product.layer, product.taps, product.fan_in) == (5, 1, 24)
+    assert (product.layer, product.taps, product.fan_in) == ("layers[5]", 1, 24)
     assert (product.weights, product.macs, last.output.size) == (240, 240, (1, 1, 10))
 
 

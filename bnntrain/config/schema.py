@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from bnntrain.graph import LayerSpec, Representation
+from bnntrain.graph import Items, Representation
 
 # Names become file and folder names, so they hold no separator and do not start with a dot.
 NAME_PATTERN = r"\A\w[\w .+=@-]*\Z"
@@ -205,10 +205,10 @@ class Meters(_Section):
 
 
 class Model(_Section):
-    """A network as a list of layers, first to last."""
+    """A network as a list of layers, first to last, with nested lists as they were written."""
 
     name: str
-    layers: tuple[LayerSpec, ...]
+    layers: Items
 
 
 class ConfigFile(_Section):

@@ -4,25 +4,60 @@
 of themselves here; nothing else knows kinds of layers.
 """
 
-from bnntrain.graph.build import Graph, LayerSpec, OrderError, build_graph, check_order
-from bnntrain.graph.fusion import PATTERNS, POOLS, Fused
-from bnntrain.graph.operation import Operation, Options, Published, ShapeError
-from bnntrain.graph.operations import OPERATIONS
+from bnntrain.graph.build import Graph, build_graph
+from bnntrain.graph.fused import (
+    POOLS,
+    Fused,
+    FusedBinary,
+    FusedHead,
+    FusedRealConv,
+    FusedResidual,
+    FusedStem,
+)
+from bnntrain.graph.items import (
+    LAYERS,
+    SHORTCUT,
+    Item,
+    Items,
+    LayerError,
+    LayerSpec,
+    OrderError,
+    Repeat,
+    Residual,
+    ShapeError,
+    inner_list,
+    items_by_place,
+    map_layers,
+    unfolded,
+)
+from bnntrain.graph.operation import Operation, Options, Published
+from bnntrain.graph.operations import OPERATIONS, operation_of
+from bnntrain.graph.order import check_order
 from bnntrain.graph.product import Product, ProductOptions
 from bnntrain.graph.representation import Representation
-from bnntrain.graph.tensor import PIXELS, PRODUCTS, REAL, SIGNS, Form, Size, Tensor
+from bnntrain.graph.tensor import PIXELS, PRODUCTS, REAL, SIGNS, STREAM, Form, Size, Tensor
 
 __all__ = [
+    "LAYERS",
     "OPERATIONS",
-    "PATTERNS",
     "PIXELS",
     "POOLS",
     "PRODUCTS",
     "REAL",
+    "SHORTCUT",
     "SIGNS",
+    "STREAM",
     "Form",
     "Fused",
+    "FusedBinary",
+    "FusedHead",
+    "FusedRealConv",
+    "FusedResidual",
+    "FusedStem",
     "Graph",
+    "Item",
+    "Items",
+    "LayerError",
     "LayerSpec",
     "Operation",
     "Options",
@@ -30,10 +65,17 @@ __all__ = [
     "Product",
     "ProductOptions",
     "Published",
+    "Repeat",
     "Representation",
+    "Residual",
     "ShapeError",
     "Size",
     "Tensor",
     "build_graph",
     "check_order",
+    "inner_list",
+    "items_by_place",
+    "map_layers",
+    "operation_of",
+    "unfolded",
 ]

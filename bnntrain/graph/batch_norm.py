@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnntrain.graph.operation import Operation, Published, images, lists
-from bnntrain.graph.tensor import PRODUCTS, REAL, Form
+from bnntrain.graph.tensor import PRODUCTS, REAL, STREAM, SUMS, Form
 
 
 @dataclass(frozen=True)
@@ -13,12 +13,12 @@ class BatchNorm(Operation):
     """z = gamma (y - mean) / deviation + beta, per channel."""
 
     kind = "batch_norm"
-    reads = (*images(PRODUCTS), *lists(PRODUCTS))
+    reads = (*images(PRODUCTS, SUMS, STREAM), *lists(PRODUCTS))
 
     @classmethod
     def form_after(cls, form: Form) -> Form:
         """Return the form of what it makes."""
-        return Form(REAL, form.is_image)
+        return Form(REAL if form.kind == PRODUCTS else STREAM, form.is_image)
 
     @property
     def published(self) -> Published:

@@ -1,44 +1,29 @@
-"""From a list of layers to a graph: what may stand where, and every tensor's size."""
+"""From a list of layers to a graph: every operation, and every tensor's size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from bnntrain.graph.fusion import Fused, extends, fuse, last_group
-from bnntrain.graph.operation import LayerError, Operation, Published
-from bnntrain.graph.operations import OPERATIONS
-from bnntrain.graph.tensor import PIXELS, REAL, Form, Size, Tensor
+from bnntrain.graph.add import Add
+from bnntrain.graph.fused import Fused
+from bnntrain.graph.fusion import fuse
+from bnntrain.graph.items import (
+    LAYERS,
+    SHORTCUT,
+    Item,
+    LayerSpec,
+    Residual,
+    ShapeError,
+    Walk,
+    inner_list,
+)
+from bnntrain.graph.operation import Operation, Options, Published
+from bnntrain.graph.operations import operation_of
+from bnntrain.graph.tensor import PIXELS, Form, Size, Tensor
 
 SAMPLE = Form(PIXELS, True)
 """What the first operation reads."""
-
-_END = Form(REAL, False)  # what the loss reads
-_REPRESENTATION = "representation"  # field of `ProductOptions`
-
-
-class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One item of a model: a key of `OPERATIONS` and its checked options, defaults filled in."""
-
-    kind: str
-    options: dict[str, object] = msgspec.field(default_factory=dict)
-
-    @property
-    def representation(self) -> dict[str, object]:
-        """Cells of the method table that it sets for itself; empty if none."""
-        return self.options.get(_REPRESENTATION, {})
-
-    @property
-    def deployed(self) -> LayerSpec:
-        """The same without what only training knows of."""
-        kept = {name: value for name, value in self.options.items() if name != _REPRESENTATION}
-        return LayerSpec(self.kind, kept)
-
-
-class OrderError(LayerError):
-    """A layer stands where it cannot."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +56,12 @@ class Graph:
         return fuse(self.operations)
 
 
-def build_graph(layers: Sequence[LayerSpec], sample: Size) -> Graph:
+def build_graph(layers: Sequence[Item], sample: Size) -> Graph:
     """Follow a sample through the layers.
 
     Parameters
     ----------
-    layers : sequence of LayerSpec
+    layers : sequence of item
         In an order that `check_order` has found good.
     sample : tuple of int
         Height, width, channels of one image.
@@ -88,78 +73,70 @@ def build_graph(layers: Sequence[LayerSpec], sample: Size) -> Graph:
     Raises
     ------
     ShapeError
-        An image too small for a window.
+        An image too small for a window, or a shortcut and layers of two shapes.
     """
-    found: list[Operation] = []
-    start = tensor = Tensor("sample", SAMPLE, sample)
-    number = 0  # of the last product: all up to the next are called by it
-    for index, spec in enumerate(layers):
-        kind = OPERATIONS[spec.kind]
-        number += kind.weighs
-        name, options = f"{spec.kind}{number}", msgspec.convert(spec.options, kind.Options)
-        size = kind.size_after(options, tensor.size, index)
-        output = Tensor(name, kind.form_after(tensor.form), size)
-        found.append(kind(name, index, options, tensor, output))
-        tensor = output
-    return Graph(start, tuple(found))
+    start = Tensor("sample", SAMPLE, sample)
+    builder = _Builder()
+    builder.follow(tuple(layers), LAYERS, start)
+    return Graph(start, tuple(builder.operations))
 
 
-# What may stand where ---------------------------------------------------------------------------
+class _Builder(Walk):
+    """Makes an operation of every layer; the state is the tensor that the next one reads."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self._number = 0  # of the last product: all up to the next are called by it
+        self._names: set[str] = set()
+
+    def layer(self, spec: LayerSpec, place: str, state: Tensor) -> Tensor:
+        kind, options = operation_of(spec)
+        self._number += kind.weighs
+        return self._append(kind, place, options, state)
+
+    def residual(self, item: Residual, place: str, state: Tensor) -> Tensor:
+        addend = self.follow(item.shortcut, inner_list(place, item, SHORTCUT), state)
+        made = self.follow(item.layers, inner_list(place, item, LAYERS), state)
+        if made.size != addend.size:
+            raise ShapeError(place, _mismatch(item, made.size, addend.size))
+        return self._append(Add, place, Options(), made, addend)
+
+    def _append(
+        self, kind: type[Operation], place: str, options: Options, *inputs: Tensor
+    ) -> Tensor:
+        size = kind.size_after(options, inputs[0].size, place)
+        output = Tensor(self._name(kind.kind), kind.form_after(inputs[0].form), size)
+        self.operations.append(kind(output.name, place, options, inputs, output))
+        return output
+
+    def _name(self, kind: str) -> str:
+        """Return a name that no other operation has."""
+        name, count = f"{kind}{self._number}", 1
+        while name in self._names:
+            count += 1
+            name = f"{kind}{self._number}.{count}"
+        self._names.add(name)
+        return name
 
 
-def check_order(kinds: Sequence[str]) -> None:
-    """Refuse a list of layers that has no meaning, or no kernel.
-
-    Parameters
-    ----------
-    kinds : sequence of str
-        Keys of `OPERATIONS`, first to last.
-
-    Raises
-    ------
-    OrderError
-        Names the layer, why it cannot stand there, and what can.
-    """
-    form, product = SAMPLE, None
-    for index, kind in enumerate(kinds):
-        allowed = _allowed(kinds[:index], form)
-        if kind not in allowed:
-            raise OrderError(index, _misplaced(kind, kinds[:index], product, form, allowed))
-        product = kind if OPERATIONS[kind].weighs else product
-        form = OPERATIONS[kind].form_after(form)
-    if form != _END:
-        raise OrderError(len(kinds) - 1, _unfinished(kinds[-1], product, form))
+def _mismatch(item: Residual, made: Size, addend: Size) -> str:
+    """Say of a residual's two tensors why they cannot be added, and what helps."""
+    shapes = [f"{height}x{width}x{channels}" for height, width, channels in (made, addend)]
+    message = f"its layers give {shapes[0]}, {'its shortcut' if item.shortcut else 'its input is'}"
+    return f"{message} {shapes[1]}. {_remedy(item, made, addend)}"
 
 
-def _allowed(before: Sequence[str], form: Form) -> list[str]:
-    """Return what may stand next: what reads such a tensor, and has a kernel there."""
-    return [
-        kind for kind, operation in OPERATIONS.items()
-        if form in operation.reads and extends(before, kind)
-    ]  # fmt: skip
-
-
-def _misplaced(
-    kind: str, layers: Sequence[str], product: str | None, form: Form, allowed: list[str]
-) -> str:
-    """Say why a layer cannot stand after `layers`, and what can."""
-    reads, before = OPERATIONS[kind].reads, layers[-1] if layers else None
-    if before is not None and Form(form.kind, False) in reads and form.is_image:
-        return f"{kind} takes a list of values, and {product} gives an image. Put flatten before it"
-    if not form.is_image and not any(not each.is_image for each in reads) and before != "flatten":
-        reason = f"{kind} cannot stand behind {product}, whose outputs have no height and width"
-    elif form in reads and kind in last_group(layers):
-        reason = f"a second {kind} behind one {product}"
-    elif form in reads:
-        reason = f"{kind} after {before} has no kernel"
-    else:
-        reason = f"{kind} cannot stand {f'after {before}' if before else 'as the first layer'}"
-    return f"{reason}. Put {' or '.join(allowed)} here"
-
-
-def _unfinished(last: str, product: str | None, form: Form) -> str:
-    message = f"{last} cannot be the last layer"
-    if form.kind == REAL and last == "batch_norm":
-        message = f"the last product is a {product}, whose outputs are not scores of classes"
-    end = "flatten, dense" if form.is_image or last == "flatten" else "dense"
-    return f"{message}. End the list with {end} and batch_norm, without sign"
+def _remedy(item: Residual, made: Size, addend: Size) -> str:
+    conv = f"conv: {{channels: {made[2]}, kernel: 1, weights: real}}"
+    if made[:2] == addend[:2]:
+        if item.shortcut:
+            return f"Give the shortcut's conv channels: {made[2]}"
+        return f"Give it a shortcut of {conv} and batch_norm"
+    if made[:2] == tuple(extent // 2 for extent in addend[:2]):
+        if item.shortcut:
+            return "Put avg_pool first in the shortcut"
+        return f"Give it a shortcut of avg_pool, {conv} and batch_norm"
+    if all(-1 <= mine - other <= 1 for mine, other in zip(made, addend, strict=True)):
+        return "Give images whose height and width stay even numbers up to here, or padding: same"
+    stride = 2 if item.shortcut and made[0] > addend[0] else 1
+    return f"Give the conv among its layers stride: {stride} and padding: same"

@@ -7,18 +7,19 @@ to the right, as TensorFlow does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from bnntrain.graph.operation import ShapeError, images
+from bnntrain.graph.items import ShapeError
+from bnntrain.graph.operation import Published, images
 from bnntrain.graph.product import Product, ProductOptions
-from bnntrain.graph.tensor import PIXELS, PRODUCTS, SIGNS, Form, Size
+from bnntrain.graph.tensor import MEANS, PIXELS, PRODUCTS, SIGNS, STREAM, SUMS, Form, Size
 
 
 class ConvOptions(ProductOptions, frozen=True):
-    """Options of a convolution: binary weights, no bias.
+    """Options of a convolution, which has no bias.
 
     Attributes
     ----------
@@ -48,12 +49,17 @@ class Conv(Product):
     reads = images(PIXELS, SIGNS)
 
     @classmethod
+    def of(cls, options: ConvOptions) -> type[Conv]:
+        """Return the convolution with weights of the kind that options ask for."""
+        return RealConv if options.weights == "real" else cls
+
+    @classmethod
     def form_after(cls, form: Form) -> Form:
         """Return the form of what it makes: an image of sums."""
         return Form(PRODUCTS, True)
 
     @classmethod
-    def size_after(cls, options: ConvOptions, size: Size, layer: int) -> Size:
+    def size_after(cls, options: ConvOptions, size: Size, layer: str) -> Size:
         """Return the size of what it makes of a tensor of a size."""
         height, width = (_extent(extent, options, layer)[0] for extent in size[:2])
         return height, width, options.channels
@@ -70,7 +76,46 @@ class Conv(Product):
         return self.options.kernel**2
 
 
-def _extent(extent: int, options: ConvOptions, layer: int) -> tuple[int, int]:
+@dataclass(frozen=True)
+class RealConv(Conv):
+    """One with real weights: of pixels, where a real stream begins, or in a shortcut.
+
+    The published table counts what a shortcut reads before it is pooled (see `AvgPool`).
+    """
+
+    reads = images(PIXELS, STREAM, MEANS)
+    variant = "weights: real"
+    is_binary = False
+
+    @classmethod
+    def word(cls) -> str:
+        """Return what `fusion.PATTERNS` calls it."""
+        return "real_conv"
+
+    @classmethod
+    def form_after(cls, form: Form) -> Form:
+        """Return the form of what it makes: an image of real sums."""
+        return Form(SUMS, True)
+
+    @classmethod
+    def misfit(cls, options: ConvOptions, form: Form) -> str | None:
+        """Say why no kernel computes it with these options of such a tensor; None if one does."""
+        if form.kind == PIXELS or (options.kernel, options.stride) == (1, 1):
+            return None
+        return (
+            f"a real conv of a stream has no kernel with kernel {options.kernel} and stride "
+            f"{options.stride}. Nearest that works: kernel: 1, stride: 1, behind avg_pool where "
+            "the image is to be halved"
+        )
+
+    @property
+    def published(self) -> Published:
+        """What it adds to the published memory table."""
+        found = super().published
+        return replace(found, activations=0) if self.input.form.kind == MEANS else found
+
+
+def _extent(extent: int, options: ConvOptions, layer: str) -> tuple[int, int]:
     """Return positions along one axis, and how far the first window sticks out."""
     kernel, stride = options.kernel, options.stride
     if options.padding == "valid":

@@ -10,11 +10,11 @@ from msgspec import Meta
 
 from bnntrain.graph.operation import images, lists
 from bnntrain.graph.product import Product, ProductOptions
-from bnntrain.graph.tensor import PIXELS, PRODUCTS, SIGNS, Form, Size
+from bnntrain.graph.tensor import MEANS, PIXELS, PRODUCTS, SCORES, SIGNS, Form, Size
 
 
 class DenseOptions(ProductOptions, frozen=True):
-    """Options of a dense layer: binary weights, no bias.
+    """Options of a dense layer; with real weights it has a bias.
 
     Attributes
     ----------
@@ -34,12 +34,17 @@ class Dense(Product):
     reads = (*images(PIXELS), *lists(SIGNS))
 
     @classmethod
+    def of(cls, options: DenseOptions) -> type[Dense]:
+        """Return the dense layer with weights of the kind that options ask for."""
+        return RealDense if options.weights == "real" else cls
+
+    @classmethod
     def form_after(cls, form: Form) -> Form:
         """Return the form of what it makes: a list of sums."""
         return Form(PRODUCTS, False)
 
     @classmethod
-    def size_after(cls, options: DenseOptions, size: Size, layer: int) -> Size:
+    def size_after(cls, options: DenseOptions, size: Size, layer: str) -> Size:
         """Return the size of what it makes of a tensor of a size."""
         return 1, 1, options.units
 
@@ -47,3 +52,26 @@ class Dense(Product):
     def fan_in(self) -> int:
         """Inputs of one product."""
         return math.prod(self.input.size)
+
+
+@dataclass(frozen=True)
+class RealDense(Dense):
+    """The last layer of a residual network: real weights and a bias make the scores of means."""
+
+    reads = lists(MEANS)
+    variant = "weights: real"
+    is_binary = False
+
+    @classmethod
+    def word(cls) -> str:
+        """Return what `fusion.PATTERNS` calls it."""
+        return "real_dense"
+
+    @classmethod
+    def form_after(cls, form: Form) -> Form:
+        """Return the form of what it makes: scores of classes."""
+        return Form(SCORES, False)
+
+    def real_parameters(self, has_gamma: bool) -> int:
+        """Return the number of its real parameters: weights and a bias."""
+        return self.parameters + self.channels

@@ -22,6 +22,6 @@ class Flatten(Operation):
         return Form(form.kind, False)
 
     @classmethod
-    def size_after(cls, options: Options, size: Size, layer: int) -> Size:
+    def size_after(cls, options: Options, size: Size, layer: str) -> Size:
         """Return the size of what it makes of a tensor of a size."""
         return 1, 1, math.prod(size)

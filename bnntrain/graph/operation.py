@@ -21,17 +21,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return them as a model file has them, defaults filled in."""
         return msgspec.to_builtins(self)
 
-
-class LayerError(ValueError):
-    """A fault of one layer; `layer` is its place in the list, `message` says what is wrong."""
-
-    def __init__(self, layer: int, message: str) -> None:
-        super().__init__(message)
-        self.layer, self.message = layer, message
-
-
-class ShapeError(LayerError):
-    """A layer does not fit what comes in."""
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """An option that does not go with the others, and why; None if they are good."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class Published:
     masked : int
         Values per sample that have a pooling mask.
     weights : int
-        Binary parameters.
+        Weights of products.
     """
 
     activations: int = 0
@@ -67,26 +60,57 @@ class Operation:
     ----------
     name : str
         Unique in its graph.
-    layer : int
-        Place in the model's list of layers, from 0.
+    layer : str
+        Its place in the model, see `bnntrain.graph.items`.
     options : Options
         Checked, defaults filled in.
-    input, output : Tensor
-        What it reads and writes.
+    inputs : tuple of Tensor
+        What it reads.
+    output : Tensor
+        What it writes.
     """
 
     kind: ClassVar[str]
     Options: ClassVar[type[Options]] = Options
     weighs: ClassVar[bool] = False
-    """Whether it is a product with weights, with which a step begins."""
+    """Whether it is a product with weights."""
+    is_binary: ClassVar[bool] = False
+    """Whether these are binary."""
     reads: ClassVar[tuple[Form, ...]]
     """Forms of the tensors that it may stand behind."""
+    variant: ClassVar[str] = ""
+    """Options that tell it from another operation of its kind, as a model file has them."""
 
     name: str
-    layer: int
+    layer: str
     options: Options
-    input: Tensor
+    inputs: tuple[Tensor, ...]
     output: Tensor = field(repr=False)
+
+    @classmethod
+    def of(cls, options: Options) -> type[Operation]:
+        """Return the operation of this kind that options ask for."""
+        return cls
+
+    @classmethod
+    def word(cls) -> str:
+        """Return what `fusion.PATTERNS` calls it."""
+        return cls.kind
+
+    @classmethod
+    def title(cls) -> str:
+        """Return what messages call it."""
+        return f"{cls.kind} with '{cls.variant}'" if cls.variant else cls.kind
+
+    @classmethod
+    def misfit(cls, options: Options, form: Form) -> str | None:
+        """Say why no kernel computes it with these options of such a tensor; None if one does."""
+        return None
+
+    @property
+    def input(self) -> Tensor:
+        """What it reads, of several tensors the first."""
+        return self.inputs[0]
 
     @classmethod
     def form_after(cls, form: Form) -> Form:
@@ -94,7 +118,7 @@ class Operation:
         raise NotImplementedError
 
     @classmethod
-    def size_after(cls, options: Options, size: Size, layer: int) -> Size:
+    def size_after(cls, options: Options, size: Size, layer: str) -> Size:
         """Return the size of what it makes of a tensor of a size.
 
         Raises

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from bnntrain.graph.operation import Operation, Options, ShapeError
+from bnntrain.graph.items import ShapeError
+from bnntrain.graph.operation import Operation, Options
 from bnntrain.graph.tensor import Form, Size
 
 
@@ -29,7 +30,7 @@ class Pool(Operation):
         return form
 
     @classmethod
-    def size_after(cls, options: PoolOptions, size: Size, layer: int) -> Size:
+    def size_after(cls, options: PoolOptions, size: Size, layer: str) -> Size:
         """Return the size of what it makes of a tensor of a size."""
         height, width, channels = size
         side = options.size

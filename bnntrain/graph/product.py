@@ -1,8 +1,9 @@
-"""What products with binary weights have in common."""
+"""What products with weights have in common, those with binary weights and those with real ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bnntrain.graph.operation import Operation, Options, Published
 from bnntrain.graph.representation import Representation
@@ -15,23 +16,36 @@ class ProductOptions(Options, frozen=True, kw_only=True):
     ----------
     representation : Representation
         Of the tensors of this layer alone, and of the norm and the sign behind it.
+    weights : str
+        ``binary``, or ``real`` where a residual network has real layers.
     """
 
     representation: Representation = Representation()
+    weights: Literal["binary", "real"] = "binary"
 
     def plain(self) -> dict[str, object]:
-        """Return them as a model file has them; a representation that sets nothing is left out."""
+        """Return them as a model file has them; what is as everywhere is left out."""
         values = super().plain()
         if not values["representation"]:
             del values["representation"]
+        if values["weights"] == "binary":
+            del values["weights"]
         return values
+
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """An option that does not go with the others, and why; None if they are good."""
+        if self.weights == "real" and self.representation != Representation():
+            return "representation", "is of layers with binary weights. Leave it out"
+        return None
 
 
 @dataclass(frozen=True)
 class Product(Operation):
-    """A product with binary weights: y = X sgn(W)^T, without bias."""
+    """A product with weights: y = X sgn(W)^T, without bias; of real ones y = X W^T."""
 
     weighs = True
+    is_binary = True
 
     @property
     def taps(self) -> int:
@@ -49,20 +63,29 @@ class Product(Operation):
         return self.output.size[2]
 
     @property
+    def parameters(self) -> int:
+        """Weights, of whatever kind."""
+        return self.fan_in * self.channels
+
+    @property
     def weights(self) -> int:
         """Binary parameters."""
-        return self.fan_in * self.channels
+        return self.parameters if self.is_binary else 0
+
+    def real_parameters(self, has_gamma: bool) -> int:
+        """Return the number of its real parameters."""
+        return 0 if self.is_binary else self.parameters
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one sample; taps that padding skips are counted."""
         height, width, _ = self.output.size
-        return height * width * self.weights
+        return height * width * self.parameters
 
     @property
     def published(self) -> Published:
         """What it adds to the published memory table."""
         largest = max(self.input.values, self.output.values)
         return Published(
-            activations=self.input.values, largest=largest, weights=self.weights
+            activations=self.input.values, largest=largest, weights=self.parameters
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnntrain.graph.operation import Operation, images, lists
-from bnntrain.graph.tensor import REAL, SIGNS, Form
+from bnntrain.graph.tensor import REAL, SIGNS, STREAM, Form
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Sign(Operation):
     """+1 for z >= 0, otherwise -1; its gradient goes straight through where abs(z) <= 1."""
 
     kind = "sign"
-    reads = (*images(REAL), *lists(REAL))
+    reads = (*images(REAL, STREAM), *lists(REAL))
 
     @classmethod
     def form_after(cls, form: Form) -> Form:

@@ -11,6 +11,10 @@ Size = tuple[int, int, int]
 PIXELS, PRODUCTS, REAL, SIGNS = "pixels", "products", "real", "signs"
 """Kinds of tensors: int8 samples, exact integer sums, normalised values, and their signs."""
 
+SUMS, STREAM, MEANS, SCORES = "sums", "stream", "means", "scores"
+"""Kinds of tensors that residual networks have besides: sums of products with real weights, the
+real stream that residuals add to, means of its values, and scores of classes."""
+
 
 @dataclass(frozen=True)
 class Form:

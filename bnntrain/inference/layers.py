@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bnntrain import kernels
-from bnntrain.graph import Fused, LayerSpec, Product, ShapeError, Size, build_graph
+from bnntrain.graph import FusedBinary, Item, Product, ShapeError, Size, build_graph
 from bnntrain.steps import WORD_BITS, storage_of, window_of
 
+_KINDS = ("dense", "conv")
 _MOST_POSITIONS = 1 << 24  # of an image; more than any memory here has room for
 
 
@@ -52,11 +53,11 @@ class PackedLayer:
 
     Attributes
     ----------
-    fused : Fused
+    fused : FusedBinary
         Its operations.
     """
 
-    fused: Fused
+    fused: FusedBinary
 
     @property
     def name(self) -> str:
@@ -120,7 +121,7 @@ SCALING = ("scale", "shift")
 """Tensors of the last layer beside its weights."""
 
 
-def packed_layers(layers: Sequence[LayerSpec], sample: Size, classes: int) -> list[PackedLayer]:
+def packed_layers(layers: Sequence[Item], sample: Size, classes: int) -> list[PackedLayer]:
     """Follow a sample through a list of layers.
 
     Raises
@@ -131,12 +132,15 @@ def packed_layers(layers: Sequence[LayerSpec], sample: Size, classes: int) -> li
     try:
         fused = build_graph(layers, sample).fused()
     except ShapeError as error:
-        raise ValueError(f"model: layers[{error.layer}]: {error.message}") from None
+        raise ValueError(f"model: {error.layer}: {error.message}") from None
+    for each in fused:
+        if each.kind not in _KINDS:
+            raise ValueError(f"model: {each.product.layer}: a {each.kind} cannot be packed")
     for product, terms in ((each.product, each.terms) for each in fused):
         if terms > kernels.MAX_INPUTS:
-            raise ValueError(f"model: layers[{product.layer}]: {terms} inputs, too many")
+            raise ValueError(f"model: {product.layer}: {terms} inputs, too many")
         if product.output.size[0] * product.output.size[1] > _MOST_POSITIONS:
-            raise ValueError(f"model: layers[{product.layer}]: too many positions")
+            raise ValueError(f"model: {product.layer}: too many positions")
     if fused[-1].output.values != classes:
         raise ValueError(f"classes: {classes} names of {fused[-1].output.values} outputs")
     return [PackedLayer(each) for each in fused]

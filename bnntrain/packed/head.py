@@ -19,7 +19,7 @@ from bnntrain.config.models import read_model, write_model
 from bnntrain.config.schema import Model
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import ConfigError
-from bnntrain.graph import LayerSpec
+from bnntrain.graph import Items
 
 CHECKPOINTS = ("last", "best")
 """Weights of a run that there are: of its last epoch, or of its best one."""
@@ -79,7 +79,7 @@ class Head:
     version: str
 
     @property
-    def layers(self) -> tuple[LayerSpec, ...]:
+    def layers(self) -> Items:
         """The list of layers."""
         return self.model.layers
 

@@ -8,7 +8,7 @@ max-pool that follow it, because they share every tile of y (see `kernels/dense/
 from bnntrain.steps.buffers import ROLES, WORD_BITS, Buffer, storage_of
 from bnntrain.steps.conv import ConvStep, shared_buffers, window_of
 from bnntrain.steps.dense import DenseStep
-from bnntrain.steps.network import make_steps
+from bnntrain.steps.network import has_step, make_steps
 from bnntrain.steps.order import READ, Order
 from bnntrain.steps.step import GRADIENT_LIMITS, Step
 
@@ -22,6 +22,7 @@ __all__ = [
     "DenseStep",
     "Order",
     "Step",
+    "has_step",
     "make_steps",
     "shared_buffers",
     "storage_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnntrain.graph import Graph
+from bnntrain.graph import Fused, Graph
 from bnntrain.layer_methods import LayerMethods
 from bnntrain.steps.conv import ConvStep
 from bnntrain.steps.dense import DenseStep
@@ -10,6 +10,11 @@ from bnntrain.steps.order import Order
 from bnntrain.steps.step import Step
 
 _KINDS: dict[str, type[Step]] = {"dense": DenseStep, "conv": ConvStep}
+
+
+def has_step(fused: Fused) -> bool:
+    """Whether a step runs a sequence of operations."""
+    return fused.kind in _KINDS
 
 
 def make_steps(graph: Graph, methods: LayerMethods) -> list[Step]:

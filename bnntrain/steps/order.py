@@ -44,7 +44,7 @@ class Order:
 
     def readers(self, tensor: Tensor) -> list[Fused]:
         """Return the steps that read a tensor."""
-        return [step for step in self._fused if step.input == tensor]
+        return [step for step in self._fused if tensor in step.inputs]
 
     def reads(self, tensor: Tensor) -> list[int]:
         """Return when a tensor is read: for the product, and for the weights' gradient."""

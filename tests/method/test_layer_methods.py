@@ -15,8 +15,8 @@ from bnntrain.errors import ConfigError
 from bnntrain.layer_methods import LayerMethods, resolve_methods
 from bnntrain.method import METHODS
 
-PLACES = (0, 3, 6)  # of the products in the list of layers
-KEYS = [f"model.layers[{place}].dense.representation" for place in PLACES]
+PLACES = tuple(f"layers[{item}]" for item in (0, 3, 6))  # of the products in the list of layers
+KEYS = [f"model.{place}.dense.representation" for place in PLACES]
 CELLS = {
     key.rpartition(".")[2]: values for key, values in CHOICES.items() if "representation" in key
 } | {"gradient_rounding": ("nearest", "stochastic")}  # fmt: skip
