@@ -19,15 +19,10 @@ if TYPE_CHECKING:
     from bnntrain.native import Trace
 
 NORM_BETA1, NORM_BETA2, NORM_EPSILON = 0.9, 0.999, 1e-7
-"""Adam of gamma and beta: they are tiny and stay float32 in every method."""
-
-INIT_SCALE = 0.3
-"""Deviation of initial weights in units of 1/sqrt(fan-in), whatever the range: a weight that starts
-within a step or two of zero changes sign with the first gradients, and a whole network of such
-weights forgets how it was drawn (docs/accuracy.md)."""
+"""Adam of gamma, beta, and all that real layers have: it is little, and real in every method."""
 
 # What evaluation needs of a trained network, apart from the packed signs of the weights.
-_INFERENCE = ("latent", "gamma", "beta", "running_mean", "running_spread")
+_INFERENCE = ("latent", "bias", "gamma", "beta", "running_mean", "running_spread", "amax")
 
 
 class Program:
@@ -72,14 +67,14 @@ class Program:
         self.x, self.labels = views["batch.x"], views["batch.labels"]
         self.blocks = [step.bind(views, isa, plan.threads) for step in self.steps]
         last = self.steps[-1]
-        scales = views.get(f"{last.name}.scales")
+        scales = views.get(f"{last.name}.scales")  # a head has none
         self.logits = views[f"{last.name}.logits"]
         self.loss = kernels.Loss(
             logits=self.logits,
             labels=self.labels,
             smoothing=label_smoothing,
             gradient=views[f"{last.name}.gradient"],
-            type=last.method.gradient,
+            type=last.loss_gradient,
             scale=None if scales is None else scales[0],
             threads=plan.threads,
             isa=isa,
@@ -101,10 +96,12 @@ class Program:
         for name, view in self.arena.persistent().items():
             view[...] = 1 if name.endswith((".gamma", ".running_spread")) else 0
         for number, step in enumerate(self.steps):
-            sigma = INIT_SCALE / math.sqrt(step.fan_in)
             key = kernels.key(self.seed, kernels.STREAM_INIT, number, 0)
             latent = self.arena.views[f"{step.name}.latent"].reshape(-1)
-            kernels.init_latent(latent, range=step.method.latent_range, sigma=sigma, key=key)
+            kernels.init_latent(
+                latent, range=step.latent_range, sigma=step.initial_scale / math.sqrt(step.fan_in),
+                key=key,
+            )  # fmt: skip
 
     def train_batch(
         self, rows: int, step: int, learning_rate: float, trace: Trace | None = None
@@ -165,14 +162,22 @@ class Program:
         return digest.hexdigest()
 
 
-def _update_of(step: Step, number: int, optimizer: Optimizer, seed: int) -> kernels.BlockStep:
-    """Make the update parameters of a step, gradient units among them.
+_REAL_RULE = {
+    "optimizer": "adam", "momentum": "float32", "beta1": NORM_BETA1, "beta2": NORM_BETA2,
+    "epsilon": NORM_EPSILON, "threshold": 0.0, "gradient_scale": None,
+}  # fmt: skip
+
+
+def _rule_of(step: Step, optimizer: Optimizer) -> dict[str, object]:
+    """Return how the weights of a step move.
 
     A real dW is a sum over the batch of which the optimizer sees the mean. A binarised one stands
     for sgn(dW)/sqrt(fan-in) [Wang21]; Adam's and Bop's moments are kept in units of that
     attenuation, where float16 does not underflow, and so are the numbers compared with them.
     """
     method = step.method
+    if step.has_real_weights:
+        return _REAL_RULE
     attenuation = 1.0 / math.sqrt(step.fan_in)
     if method.weight_gradient in ("float32", "integer"):
         scale, unit = None, 1.0
@@ -180,16 +185,25 @@ def _update_of(step: Step, number: int, optimizer: Optimizer, seed: int) -> kern
         scale, unit = attenuation, 1.0
     else:
         scale, unit = 1.0, attenuation
+    is_bop = method.optimizer == "bop"
+    return {
+        "optimizer": method.optimizer,
+        "momentum": method.momentum,
+        "beta1": 1.0 - optimizer.bop_gamma if is_bop else optimizer.momentum,
+        "beta2": optimizer.beta2,
+        "epsilon": optimizer.epsilon / unit,
+        "threshold": optimizer.bop_threshold / unit,
+        "gradient_scale": scale,
+    }
+
+
+def _update_of(step: Step, number: int, optimizer: Optimizer, seed: int) -> kernels.BlockStep:
+    """Make the update parameters of a step, gradient units among them."""
+    method = step.method
     return kernels.BlockStep(
-        optimizer=method.optimizer,
-        latent=method.latent,
-        momentum=method.momentum,
-        latent_range=method.latent_range,
-        beta1=1.0 - optimizer.bop_gamma if method.optimizer == "bop" else optimizer.momentum,
-        beta2=optimizer.beta2,
-        epsilon=optimizer.epsilon / unit,
-        threshold=optimizer.bop_threshold / unit,
-        gradient_scale=scale,
+        **_rule_of(step, optimizer),
+        latent=step.latent,
+        latent_range=step.latent_range,
         norm_beta1=NORM_BETA1,
         norm_beta2=NORM_BETA2,
         norm_epsilon=NORM_EPSILON,

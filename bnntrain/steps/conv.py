@@ -16,9 +16,7 @@ import numpy as np
 
 from bnntrain import kernels
 from bnntrain.graph import Fused
-from bnntrain.method import Method
 from bnntrain.steps.buffers import WORD_BITS, Buffer
-from bnntrain.steps.order import Order
 from bnntrain.steps.step import GRADIENT_LIMITS, Step
 
 GRADIENT, KEPT_Y = "conv.gradient", "conv.y"
@@ -30,7 +28,7 @@ _LARGEST_INT16 = 32767
 
 def window_of(fused: Fused) -> kernels.Window:
     """Return the geometry of a convolution."""
-    height, width, channels = fused.input.size
+    height, width, channels = fused.product.input.size
     options, (pad_top, pad_left) = fused.product.options, fused.product.padding
     out_height, out_width, _ = fused.product.output.size
     return kernels.Window(
@@ -43,10 +41,8 @@ def window_of(fused: Fused) -> kernels.Window:
 class ConvStep(Step):
     """A convolution step of a network, see `Step`."""
 
-    def __init__(
-        self, fused: Fused, order: Order, method: Method, producer: Step | None
-    ) -> None:
-        super().__init__(fused, order, method, producer)
+    def __init__(self, fused: Fused, *further: object) -> None:
+        super().__init__(fused, *further)
         self.window = window_of(fused)
 
     # What it needs ------------------------------------------------------------------------------
@@ -60,6 +56,11 @@ class ConvStep(Step):
     def gradient_values(self) -> int:
         """Values per sample of the largest of g, dY and dX."""
         return max(self.norm_values, 0 if self.is_first else self.inputs)
+
+    @property
+    def gradient_uses(self) -> list[int]:
+        """When it works on the gradients that convolution steps share, or is handed them there."""
+        return [self.backward, *self.order.gradient_writes(self.fused.output)]
 
     @property
     def _limit(self) -> int:
@@ -94,13 +95,7 @@ class ConvStep(Step):
         shapes = {"origins": (window.positions, 2)}
         if not self.is_first:
             shapes["neighbours"] = (window.inputs, window.taps)
-        return [
-            Buffer(
-                f"{self.name}.{tensor}", "scratch", self.name, shape, "int32", 0, self.order.end,
-                constant=True,
-            )
-            for tensor, shape in shapes.items()
-        ]
+        return [self._constant(tensor, shape, "int32") for tensor, shape in shapes.items()]
 
     def _gradient_buffers(self, batch: int, threads: int) -> list[Buffer]:
         window, sizes, now, found = self.window, self._sizes(threads), self.backward, []
@@ -181,7 +176,12 @@ class ConvStep(Step):
             scratch=views["scratch"],
             threads=threads,
             isa=isa,
+            **self._binding(),
         )
+
+    def _binding(self) -> dict[str, object]:
+        """Return further arguments of the native step."""
+        return {}
 
     def _kept(self, room: np.ndarray | None, start: int, batch: int) -> np.ndarray | None:
         """Return the part of a buffer from element `start` on that y fits into, or None."""
@@ -229,8 +229,7 @@ def shared_buffers(steps: Sequence[Step], batch: int) -> list[Buffer]:
         return []
     dtype = convs[0].method.gradient
     values = batch * max(step.gradient_values for step in convs)
-    uses = [step.backward for step in convs]
-    uses += [when for step in convs for when in step.order.gradient_writes(step.fused.output)]
+    uses = [when for step in convs for when in step.gradient_uses]
     found = [Buffer(GRADIENT, "dX/Y", "all", (values,), dtype, min(uses), max(uses))]
     sizes = [batch * step.kept_bytes() for step in convs]
     kept = max((size for size in sizes if size <= values * _BYTES[dtype]), default=0)

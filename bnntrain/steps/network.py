@@ -7,9 +7,15 @@ from bnntrain.layer_methods import LayerMethods
 from bnntrain.steps.conv import ConvStep
 from bnntrain.steps.dense import DenseStep
 from bnntrain.steps.order import Order
+from bnntrain.steps.real import HeadStep, RealConvStep
+from bnntrain.steps.residual import ResidualStep
 from bnntrain.steps.step import Step
+from bnntrain.steps.streams import find_streams
 
-_KINDS: dict[str, type[Step]] = {"dense": DenseStep, "conv": ConvStep}
+_KINDS: dict[str, type[Step]] = {
+    "dense": DenseStep, "conv": ConvStep, "residual": ResidualStep, "real_conv": RealConvStep,
+    "head": HeadStep,
+}  # fmt: skip
 
 
 def has_step(fused: Fused) -> bool:
@@ -34,8 +40,9 @@ def make_steps(graph: Graph, methods: LayerMethods) -> list[Step]:
     """
     fused = graph.fused()
     order = Order(fused)
+    streams = find_streams(fused, order)
     steps: dict[str, Step] = {}  # by the tensor that they make
     for one in fused:
         producer, method = steps.get(one.input.name), methods.of(one.product.layer)
-        steps[one.output.name] = _KINDS[one.kind](one, order, method, producer)
+        steps[one.output.name] = _KINDS[one.kind](one, order, method, producer, streams)
     return list(steps.values())

@@ -14,12 +14,10 @@ import numpy as np
 
 from bnntrain import kernels
 from bnntrain.graph import Fused
-from bnntrain.method import Method
 from bnntrain.steps.buffers import Buffer
 from bnntrain.steps.conv import window_of
-from bnntrain.steps.order import Order
 from bnntrain.steps.step import Step
-from bnntrain.steps.streams import Stream, types_of
+from bnntrain.steps.streams import Types, types_of
 
 
 class RealStep(Step):
@@ -27,14 +25,20 @@ class RealStep(Step):
 
     has_real_weights = True
 
-    def __init__(
-        self, fused: Fused, order: Order, method: Method, producer: Step | None,
-        streams: Mapping[str, Stream],
-    ) -> None:  # fmt: skip
-        super().__init__(fused, order, method, producer)
-        self.types = types_of(method)
-        self.incoming_stream = streams.get(fused.input.name)
-        self.outgoing_stream = streams.get(fused.output.name)
+    @property
+    def types(self) -> Types:
+        """How its operands are held."""
+        return types_of(self.method)
+
+    @property
+    def latent_range(self) -> float:
+        """Largest magnitude of a latent weight: that of float16, which none gets near."""
+        return 65504.0
+
+    @property
+    def initial_scale(self) -> float:
+        """Deviation of initial weights in units of 1/sqrt(fan-in), as of a uniform draw."""
+        return 0.58
 
     @property
     def latent(self) -> str:
@@ -65,11 +69,9 @@ class RealStep(Step):
 class RealConvStep(RealStep):
     """A real convolution and its batch norm, see `Step`."""
 
-    has_scores = False
-
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)
-        self.window = window_of(self.fused)
+    def __init__(self, fused: Fused, *further: object) -> None:
+        super().__init__(fused, *further)
+        self.window = window_of(fused)
 
     def _activation_buffers(self, batch: int) -> list[Buffer]:
         found = self.outgoing_stream.buffers(self.method, batch)
@@ -134,7 +136,10 @@ _REAL_CONV = (
 class HeadStep(RealStep):
     """Global average pooling and a real dense layer, see `Step`."""
 
-    loss_gradient = "float32"
+    @property
+    def loss_gradient(self) -> str:
+        """Type of the gradient that the loss hands to it: its products are float32."""
+        return "float32"
 
     def _activation_buffers(self, batch: int) -> list[Buffer]:
         logits, uses = (batch, self.channels), (self.forward, self.backward)

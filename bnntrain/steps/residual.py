@@ -13,35 +13,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bnntrain.graph import Fused
-from bnntrain.method import Method
 from bnntrain.steps.buffers import Buffer
 from bnntrain.steps.conv import ConvStep
-from bnntrain.steps.order import Order
-from bnntrain.steps.step import Step
-from bnntrain.steps.streams import Stream, retains_stream
+from bnntrain.steps.streams import retains_stream
 
 
 class ResidualStep(ConvStep):
-    """A residual convolution step of a network, see `Step`.
-
-    Parameters
-    ----------
-    fused, order, method, producer
-        See `Step`.
-    streams : mapping of str to Stream
-        By the name of a tensor that is part of one.
-    """
-
-    has_scores = False
-
-    def __init__(
-        self, fused: Fused, order: Order, method: Method, producer: Step | None,
-        streams: Mapping[str, Stream],
-    ) -> None:  # fmt: skip
-        super().__init__(fused, order, method, producer)
-        self.incoming_stream = streams[fused.input.name]
-        self.outgoing_stream = streams[fused.output.name]
+    """A residual convolution step of a network, see `Step`."""
 
     @property
     def gradient_values(self) -> int:

@@ -18,9 +18,15 @@ from bnntrain.graph import Fused
 from bnntrain.method import CONSUMED, Method
 from bnntrain.steps.buffers import Buffer
 from bnntrain.steps.order import Order
+from bnntrain.steps.streams import Stream
 
 GRADIENT_LIMITS = {8: 127, 6: 31}
 """Largest magnitude of dY by `Method.gradient_bits`."""
+
+INITIAL_SCALE = 0.3
+"""Deviation of initial latent weights in units of 1/sqrt(fan-in), whatever the range: a weight that
+starts within a step or two of zero changes sign with the first gradients, and a whole network of
+such weights forgets how it was drawn (docs/accuracy.md)."""
 
 # Tensors that every kind of step binds by its own name; those it does without are None.
 _OWN = (
@@ -45,15 +51,23 @@ class Step:
         Representation of its tensors; of gradients of one type with its neighbours'.
     producer : Step or None
         The step whose output it reads; None for the first, which reads the batch.
+    streams : mapping of str to Stream
+        By the name of a tensor that is part of one.
     """
 
+    has_real_weights = False
+    """Whether its weights are real, and not signs of latent ones."""
+
     def __init__(
-        self, fused: Fused, order: Order, method: Method, producer: Step | None
-    ) -> None:
+        self, fused: Fused, order: Order, method: Method, producer: Step | None,
+        streams: Mapping[str, Stream],
+    ) -> None:  # fmt: skip
         self.fused, self.order, self.method, self.producer = fused, order, method, producer
         self.name, self.product = fused.name, fused.product
+        self.incoming_stream = streams.get(fused.input.name)
+        self.outgoing_stream = streams.get(fused.output.name)
         self.is_first = fused.reads_pixels
-        self.is_last = not fused.is_binarised
+        self.is_last = not order.readers(fused.output)
         self.has_gamma = method.norm != "l1-binary"
         self.forward, self.backward = order.forward(fused), order.backward(fused)
 
@@ -78,6 +92,26 @@ class Step:
     def fan_in(self) -> int:
         """Inputs of one product."""
         return self.product.fan_in
+
+    @property
+    def latent(self) -> str:
+        """Type of the latent weights."""
+        return self.method.latent
+
+    @property
+    def latent_range(self) -> float:
+        """Largest magnitude of a latent weight."""
+        return self.method.latent_range
+
+    @property
+    def initial_scale(self) -> float:
+        """Deviation of initial weights in units of 1/sqrt(fan-in)."""
+        return INITIAL_SCALE
+
+    @property
+    def loss_gradient(self) -> str:
+        """Type of the gradient that the loss hands to the last step."""
+        return self.method.gradient
 
     @property
     def _reads_real(self) -> bool:
@@ -125,6 +159,13 @@ class Step:
     def _persistent(self, tensor: str, role: str, shape: tuple[int, ...], dtype: str) -> Buffer:
         name = f"{self.name}.{tensor}"
         return Buffer(name, role, self.name, shape, dtype, 0, self.order.end, True)
+
+    def _constant(self, tensor: str, shape: tuple[int, ...], dtype: str) -> Buffer:
+        """Describe a table that is computed once, when the step is bound."""
+        name = f"{self.name}.{tensor}"
+        return Buffer(
+            name, "scratch", self.name, shape, dtype, 0, self.order.end, constant=True
+        )
 
     def _output_uses(self) -> list[int]:
         """Return when X_out is written and read: by readers, and for a mask that it holds."""
@@ -175,9 +216,11 @@ class Step:
         for tensor in of_batch:
             uses = self.forward, self.backward
             found.append(self._buffer(tensor, "statistics", channels, "float64", *uses))
-        if self.method.gradient == "int8":
-            found.append(self._persistent("scales", "statistics", (2, 2), "float32"))
-        return found
+        return found + (self._scale_buffers() if self.method.gradient == "int8" else [])
+
+    def _scale_buffers(self) -> list[Buffer]:
+        """Return the scales of int8 gradients: of the incoming one and of dY."""
+        return [self._persistent("scales", "statistics", (2, 2), "float32")]
 
     # What it is bound to ------------------------------------------------------------------------
 
@@ -215,9 +258,13 @@ class Step:
         retained = self.producer.output(views)
         return {"x_bits" if retained.dtype == np.uint64 else "x_real": retained}
 
+    def _own_arrays(self, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+        """Return the buffers that are bound by their own names."""
+        return {tensor: views.get(f"{self.name}.{tensor}") for tensor in _OWN}
+
     def _shared_arrays(self, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
-        """Return the buffers that every kind of step has."""
-        arrays = {tensor: views.get(f"{self.name}.{tensor}") for tensor in _OWN}
+        """Return the buffers that every kind of step has whose output is its reader's alone."""
+        arrays = self._own_arrays(views)
         out = views[f"{self.name}.{'logits' if self.is_last else 'X_out'}"]
         arrays["out_bits" if out.dtype == np.uint64 else "out_real"] = out
         scales = views.get(f"{self.name}.scales")
