@@ -32,6 +32,10 @@ class ResidualStep(ConvStep):
         return [self.backward]
 
     @property
+    def _mask(self) -> str:
+        return "none"  # there is no sign behind what goes into a stream
+
+    @property
     def _reads_real(self) -> bool:
         return retains_stream(self.method)
 

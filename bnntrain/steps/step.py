@@ -114,6 +114,11 @@ class Step:
         return self.method.gradient
 
     @property
+    def _mask(self) -> str:
+        """How it knows where the gradient of its output is cancelled."""
+        return "none" if self.is_last else self.method.mask
+
+    @property
     def _reads_real(self) -> bool:
         """Whether X is retained as real numbers, whose signs are packed when they are needed."""
         return self.producer is not None and self.producer.method.activation == "float32"
@@ -281,7 +286,7 @@ class Step:
         method = self.method
         return {
             "norm": method.norm,
-            "mask": "none" if self.is_last else method.mask,
+            "mask": self._mask,
             "latent": method.latent,
             "gradient": method.gradient,
             "weight_gradient": method.weight_gradient,
