@@ -51,6 +51,14 @@ void bnn_features(const struct bnn_kernels *k, enum bnn_type type, const void *s
     }
 }
 
+void bnn_scores(const struct bnn_kernels *k, const float *features, size_t rows, size_t channels, const float *weights,
+                const float *bias, size_t outputs, float *logits)
+{
+    k->gemm_f32(features, rows, channels, 1, weights, outputs, outputs, channels, logits, outputs);
+    for (size_t row = 0; row < rows; row++)
+        for (size_t o = 0; o < outputs; o++) logits[row * outputs + o] += bias[o];
+}
+
 static void sum_image(const void *context, size_t image)
 {
     const struct call *call = context;
@@ -65,14 +73,9 @@ static void score_rows(const void *context, size_t number)
     const struct call *call = context;
     const struct bnn_head *h = call->h;
     const struct bnn_block *b = &h->block;
-    const size_t first = number * ROWS, rows = bnn_min(ROWS, call->batch - first), outputs = b->outputs;
-    float *logits = b->out_f32 + first * outputs;
-    TIMED(b, BNN_zone_forward, {
-        call->k->gemm_f32(h->features + first * b->inputs, rows, b->inputs, 1, h->turned, outputs, outputs, b->inputs, logits,
-                          outputs);
-        for (size_t row = 0; row < rows; row++)
-            for (size_t o = 0; o < outputs; o++) logits[row * outputs + o] += b->beta[o];
-    });
+    const size_t first = number * ROWS, rows = bnn_min(ROWS, call->batch - first);
+    TIMED(b, BNN_zone_forward, bnn_scores(call->k, h->features + first * b->inputs, rows, b->inputs, h->turned, b->beta,
+                                          b->outputs, b->out_f32 + first * b->outputs));
 }
 
 /* Latents as float32, where they are something else. */

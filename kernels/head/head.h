@@ -29,5 +29,8 @@ void bnn_head_backward(const struct bnn_kernels *k, const struct bnn_head *head,
 /* Features of an image from its stream: [C] float32; `value` is scratch as large. */
 void bnn_features(const struct bnn_kernels *k, enum bnn_type type, const void *stream, size_t positions, size_t channels,
                   int relu, float *features);
+/* Logits [rows][O] of features, from weights [C][O]. */
+void bnn_scores(const struct bnn_kernels *k, const float *features, size_t rows, size_t channels, const float *weights,
+                const float *bias, size_t outputs, float *logits);
 
 #endif

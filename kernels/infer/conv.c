@@ -9,8 +9,7 @@ struct call {
     size_t batch, groups; /* of tiles, where there are fewer pieces than threads */
 };
 
-/* What conv/ has to know of a layer. */
-static struct bnn_conv conv_of(const struct bnn_infer_layer *l)
+struct bnn_conv bnn_infer_conv_of(const struct bnn_infer_layer *l)
 {
     uint64_t *weights = (uint64_t *)(uintptr_t)l->weights; /* which it only reads */
     return (struct bnn_conv){
@@ -101,7 +100,7 @@ static void flatten_image(const void *context, size_t image)
 
 void bnn_infer_conv(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch)
 {
-    const struct bnn_conv conv = conv_of(layer);
+    const struct bnn_conv conv = bnn_infer_conv_of(layer);
     const size_t pieces = bnn_pieces(&conv, batch), threads = (size_t)infer->threads;
     const size_t groups = bnn_min(bnn_ceil_div(threads, pieces), bnn_words(layer->outputs));
     const struct call call = {infer, layer, &conv, batch, groups};

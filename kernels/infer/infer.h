@@ -11,8 +11,12 @@
 
 #include "../dispatch/dispatch.h"
 #include "../conv/window.h"
+#include "../real_conv/real_conv.h"
+
+enum bnn_infer_kind { BNN_infer_dense, BNN_infer_conv, BNN_infer_residual, BNN_infer_real_conv, BNN_infer_head };
 
 struct bnn_infer_layer {
+    enum bnn_infer_kind kind;
     size_t inputs, outputs;
     /* What comes in: pixels less 128 (the first layer) or packed signs; the other is NULL.  Rows are samples, or the
      * positions of a convolution's images. */
@@ -32,6 +36,18 @@ struct bnn_infer_layer {
     const struct bnn_origin *origins;
     int32_t *tap_sums;
     uint64_t *flat_u1;
+    /* What reads or writes a stream: of this type, [B*H*W][channels].  z = y * scale + shift goes into it. */
+    enum bnn_type stream_type;
+    const void *stream_in, *addend;
+    void *stream_out;
+    uint64_t *signs;           /* residual: room for x_u1 */
+    /* Real layers: weights [I][O], int8 or float32 by the type of the stream, of a head always the latter. */
+    const void *real_weights;
+    struct bnn_real_conv real; /* what real_conv/ has to know of such a layer */
+    float *features;           /* head: [B][I] */
+    const float *bias;
+    size_t positions;
+    int relu;
 };
 
 /* One thread's scratch begins at scratch + thread * stride, 64-byte aligned. */

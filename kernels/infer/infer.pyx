@@ -3,7 +3,14 @@
 from libc.stdlib cimport calloc, free
 
 cdef extern from "infer/infer.h":
+    enum bnn_infer_kind:
+        BNN_infer_dense
+        BNN_infer_conv
+        BNN_infer_residual
+        BNN_infer_real_conv
+        BNN_infer_head
     struct bnn_infer_layer:
+        bnn_infer_kind kind
         size_t inputs
         size_t outputs
         const int8_t *x_i8
@@ -20,6 +27,17 @@ cdef extern from "infer/infer.h":
         const bnn_origin *origins
         int32_t *tap_sums
         uint64_t *flat_u1
+        bnn_type stream_type
+        const void *stream_in
+        const void *addend
+        void *stream_out
+        uint64_t *signs
+        const void *real_weights
+        bnn_real_conv real
+        float *features
+        const float *bias
+        size_t positions
+        bint relu
     struct bnn_inference:
         const bnn_kernels *kernels
         const bnn_infer_layer *layers
@@ -31,8 +49,12 @@ cdef extern from "infer/infer.h":
     void bnn_infer(const bnn_inference *infer, size_t batch) nogil
 
 
-def inference_scratch_bytes(size_t inputs, size_t batch, bint first, Window window=None):
-    """Bytes of scratch that one thread needs for a layer.
+_KINDS = {"dense": BNN_infer_dense, "conv": BNN_infer_conv, "residual": BNN_infer_residual,
+          "real_conv": BNN_infer_real_conv, "head": BNN_infer_head}
+
+
+def inference_scratch_bytes(size_t inputs, size_t batch, bint first, Window window=None, str kind="conv"):
+    """Bytes of scratch that one thread needs for a dense or convolution layer, or a residual one.
 
     Parameters
     ----------
@@ -44,6 +66,8 @@ def inference_scratch_bytes(size_t inputs, size_t batch, bint first, Window wind
         The layer reads pixels.
     window : Window or None
         Of a convolution.
+    kind : str
+        ``conv`` or ``residual``.
     """
     cdef bnn_infer_layer layer
     cdef int8_t pixel = 0
@@ -52,7 +76,7 @@ def inference_scratch_bytes(size_t inputs, size_t batch, bint first, Window wind
     layer.inputs = inputs
     layer.x_i8 = &pixel if first else NULL
     if window is not None:
-        layer.window, layer.origins = window.window, &origin
+        layer.kind, layer.window, layer.origins = _KINDS[kind], window.window, &origin
     return bnn_infer_scratch(&layer, batch)
 
 
@@ -98,7 +122,7 @@ cdef class Inference:
         self.infer.scratch = <unsigned char *>data(scratch, "uint8", (threads, None), True, "scratch")
         self.infer.stride = scratch.shape[1]
         for number in range(self.infer.count):
-            _bind_layer(&self.layers[number], layers[number], batch)
+            _bind(&self.layers[number], layers[number], batch)
             if self.infer.stride < bnn_infer_scratch(&self.layers[number], batch):
                 raise ValueError(f"scratch: too little for layer {number}")
 
@@ -110,6 +134,17 @@ cdef class Inference:
         assert 0 < rows <= self.batch
         with nogil:
             bnn_infer(&self.infer, rows)
+
+
+cdef int _bind(bnn_infer_layer *layer, dict given, size_t batch) except -1:
+    layer.kind = _KINDS[given["kind"]]
+    if layer.kind == BNN_infer_residual:
+        return _bind_residual(layer, given, batch)
+    if layer.kind == BNN_infer_real_conv:
+        return _bind_real_conv(layer, given, batch)
+    if layer.kind == BNN_infer_head:
+        return _bind_head(layer, given, batch)
+    return _bind_layer(layer, given, batch)
 
 
 cdef int _bind_layer(bnn_infer_layer *layer, dict given, size_t batch) except -1:
@@ -147,4 +182,75 @@ cdef int _bind_layer(bnn_infer_layer *layer, dict given, size_t batch) except -1
     if given.get("flat") is not None:
         values = rows_out // batch * outputs
         layer.flat_u1 = <uint64_t *>data(given["flat"], "uint64", (batch, bnn_words(values)), True, "flat")
+    return 0
+
+
+cdef int _bind_scaling(bnn_infer_layer *layer, dict given) except -1:
+    layer.scale = <float *>data(given["scale"], "float32", (layer.outputs,), False, "scale")
+    layer.shift = <float *>data(given["shift"], "float32", (layer.outputs,), False, "shift")
+    return 0
+
+
+cdef int _bind_residual(bnn_infer_layer *layer, dict given, size_t batch) except -1:
+    """A residual convolution, of which ``x`` is room for signs."""
+    cdef Window window = given["window"]
+    cdef size_t channels = window.window.channels, rows = batch * <size_t>window.inputs
+    cdef size_t places = batch * <size_t>window.positions
+    cdef str type = given["type"]
+    layer.inputs, layer.outputs, layer.window = given["inputs"], given["outputs"], window.window
+    layer.stream_type = _TYPES[type]
+    layer.origins = <bnn_origin *>data(given["origins"], "int32", (window.positions, 2), False, "origins")
+    layer.signs = <uint64_t *>data(given["x"], "uint64", (rows, bnn_words(channels)), True, "x")
+    layer.x_u1 = layer.signs
+    shape = (layer.outputs * <size_t>window.taps, bnn_words(channels))
+    layer.weights = <uint64_t *>data(given["weights"], "uint64", shape, False, "weights")
+    if window.skips:
+        sums = (window.taps, layer.outputs)
+        layer.tap_sums = <int32_t *>data(given["tap_sums"], "int32", sums, False, "tap_sums")
+    layer.stream_in = data(given["stream"], type, (rows, channels), False, "stream")
+    layer.addend = data(given["addend"], type, (places, layer.outputs), False, "addend")
+    layer.stream_out = data(given["out"], type, (places, layer.outputs), True, "out")
+    return _bind_scaling(layer, given)
+
+
+cdef int _bind_real_conv(bnn_infer_layer *layer, dict given, size_t batch) except -1:
+    """A real convolution: ``x`` are pixels, or room for what is made of a ``stream``."""
+    cdef Window window = given["window"]
+    cdef bnn_real_conv *r = &layer.real
+    cdef bnn_block *b = &layer.real.conv.block
+    cdef size_t channels = window.window.channels, rows = batch * <size_t>window.inputs
+    cdef str type = given["type"], multiplied = given["weights"].dtype.name
+    layer.inputs, layer.outputs = given["inputs"], given["outputs"]
+    b.inputs, b.outputs, r.conv.window = layer.inputs, layer.outputs, window.window
+    b.gradient_type = BNN_i8 if type == "int16" else _TYPES[type]
+    layer.stream_type = _TYPES[type]
+    r.conv.origins = <bnn_origin *>data(given["origins"], "int32", (window.positions, 2), False, "origins")
+    r.w_columns = data(given["weights"], multiplied, (layer.inputs, layer.outputs), False, "weights")
+    x = given["x"]
+    if given.get("stream") is None:
+        b.x_i8 = <int8_t *>data(x, "int8", (batch, rows // batch * channels), False, "x")
+    else:
+        r.stream_height, r.stream_width, r.pooled = given["stream_size"]
+        values = (batch * r.stream_height * r.stream_width, channels)
+        layer.stream_in = b.stream.input = data(given["stream"], type, values, False, "stream")
+        made = data(x, multiplied, (rows, channels), True, "x")
+        if multiplied == "int8":
+            r.x_i8 = <int8_t *>made
+            r.amax = <float *>data(given["amax"], "float32", (2,), False, "amax")
+        else:
+            r.x_f32 = <float *>made
+    layer.stream_out = data(given["out"], type, (batch * <size_t>window.positions, layer.outputs), True, "out")
+    return _bind_scaling(layer, given)
+
+
+cdef int _bind_head(bnn_infer_layer *layer, dict given, size_t batch) except -1:
+    cdef str type = given["type"]
+    layer.inputs, layer.outputs = given["inputs"], given["outputs"]
+    layer.positions, layer.relu, layer.stream_type = given["positions"], given["relu"], _TYPES[type]
+    layer.stream_in = data(given["stream"], type, (batch * layer.positions, layer.inputs), False, "stream")
+    shape = (layer.inputs, layer.outputs)
+    layer.real_weights = data(given["weights"], "float32", shape, False, "weights")
+    layer.bias = <float *>data(given["bias"], "float32", (layer.outputs,), False, "bias")
+    layer.features = <float *>data(given["x"], "float32", (batch, layer.inputs), True, "x")
+    layer.out_f32 = <float *>data(given["out"], "float32", (batch, layer.outputs), True, "out")
     return 0

@@ -1,4 +1,4 @@
-/* passes.h: the two kinds of layer, for infer.c. */
+/* passes.h: the kinds of layers, for infer.c. */
 #ifndef BNN_INFER_PASSES_H
 #define BNN_INFER_PASSES_H
 
@@ -12,5 +12,16 @@ void bnn_infer_dense(const struct bnn_inference *infer, const struct bnn_infer_l
 
 size_t bnn_infer_conv_scratch(const struct bnn_infer_layer *layer);
 void bnn_infer_conv(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
+
+/* What conv/ has to know of a layer. */
+struct bnn_conv bnn_infer_conv_of(const struct bnn_infer_layer *layer);
+
+size_t bnn_infer_residual_scratch(const struct bnn_infer_layer *layer);
+void bnn_infer_residual(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
+
+size_t bnn_infer_real_conv_scratch(const struct bnn_infer_layer *layer);
+void bnn_infer_real_conv(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
+
+void bnn_infer_head(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
 
 #endif

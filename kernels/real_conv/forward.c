@@ -48,13 +48,6 @@ static void sum_deviations(const struct forward *f, const struct real_pass *s, s
         }
 }
 
-/* z of a tile of floats. */
-static void normalise_f32(const struct bnn_gains *z, const float *y, size_t rows, size_t width, float *out)
-{
-    for (size_t row = 0; row < rows; row++, y += BNN_TILE, out += BNN_TILE)
-        for (size_t c = 0; c < width; c++) out[c] = y[c] * z->scale[c] + z->shift[c];
-}
-
 static void sum_magnitudes(const struct forward *f, const struct real_pass *s, size_t tile)
 {
     const struct bnn_block *b = &s->r->conv.block;
@@ -65,7 +58,7 @@ static void sum_magnitudes(const struct forward *f, const struct real_pass *s, s
         s->k->norm_magnitude_i32(s->tile, s->rows, width, BNN_TILE, z.scale, z.shift, s->sums.real[0] + base);
         return;
     }
-    normalise_f32(&z, (const float *)s->tile, s->rows, width, s->real);
+    bnn_real_normalise((const float *)s->tile, z.scale, z.shift, s->rows, width, s->real);
     for (size_t row = 0; row < s->rows; row++)
         for (size_t c = 0; c < width; c++)
             s->sums.real[0][base + c] += (double)bnn_absolute(s->real[row * BNN_TILE + c]);
@@ -78,12 +71,7 @@ static void put(const struct forward *f, const struct real_pass *s, size_t tile)
     const struct bnn_gains z = bnn_gains_of(b, tile);
     const struct bnn_stream_place place = {s->first * b->outputs + tile * BNN_TILE, b->outputs, s->rows, width};
     (void)f;
-    if (is_whole(s->r)) {
-        bnn_stream_put(s->k, BNN_i16, s->tile, z.scale, z.shift, place, NULL, b->stream.out, NULL);
-        return;
-    }
-    normalise_f32(&z, (const float *)s->tile, s->rows, width, s->real);
-    bnn_stream_put_f32(s->k, b->gradient_type, s->real, place, NULL, b->stream.out);
+    bnn_real_put(s, place, z.scale, z.shift, b->stream.out);
 }
 
 static void look_at_pieces(const void *context, struct bnn_share pieces)

@@ -73,13 +73,18 @@ void bnn_real_input(const struct real_call *call, int first)
 {
     const struct bnn_real_conv *r = call->r;
     const size_t lines = call->conv.batch * r->conv.window.height;
-    struct input input = {call, 1};
+    const struct input input = {call, 1};
     if (is_whole(r)) {
         r->amax[1] = 1.0f;
         const float amax = (float)bnn_max_of_shares(call->conv.threads, lines, input_rows, &input);
         r->amax[0] = first ? amax : 0.9f * r->amax[0] + 0.1f * amax;
         r->amax[1] = amax > 0.0f ? amax / 127.0f : 1.0f;
     }
-    input.measure = 0;
-    bnn_max_of_shares(call->conv.threads, lines, input_rows, &input);
+    bnn_real_round(call);
+}
+
+void bnn_real_round(const struct real_call *call)
+{
+    const struct input input = {call, 0};
+    bnn_max_of_shares(call->conv.threads, call->conv.batch * call->r->conv.window.height, input_rows, &input);
 }

@@ -75,3 +75,19 @@ void bnn_real_y(const struct real_pass *s, size_t tile)
     for (size_t row = 0; shift && row < s->rows; row++)
         for (size_t c = 0; c < width; c++) s->tile[row * BNN_TILE + c] >>= shift;
 }
+
+void bnn_real_normalise(const float *y, const float *scale, const float *shift, size_t rows, size_t width, float *z)
+{
+    for (size_t row = 0; row < rows; row++, y += BNN_TILE, z += BNN_TILE)
+        for (size_t c = 0; c < width; c++) z[c] = y[c] * scale[c] + shift[c];
+}
+
+void bnn_real_put(const struct real_pass *s, struct bnn_stream_place place, const float *scale, const float *shift, void *out)
+{
+    if (is_whole(s->r)) {
+        bnn_stream_put(s->k, BNN_i16, s->tile, scale, shift, place, NULL, out, NULL);
+        return;
+    }
+    bnn_real_normalise((const float *)s->tile, scale, shift, place.rows, place.width, s->real);
+    bnn_stream_put_f32(s->k, s->r->conv.block.gradient_type, s->real, place, NULL, out);
+}

@@ -49,8 +49,13 @@ void bnn_real_move(struct real_pass *s, size_t first, size_t rows);
 /* y of the rows and a tile of channels into s->tile. */
 void bnn_real_y(const struct real_pass *s, size_t tile);
 
-/* X of a stream. */
+/* z = y * scale + shift of the rows and a tile into a stream. */
+void bnn_real_put(const struct real_pass *s, struct bnn_stream_place place, const float *scale, const float *shift, void *out);
+void bnn_real_normalise(const float *y, const float *scale, const float *shift, size_t rows, size_t width, float *z);
+
+/* X of a stream: by its own amax, which the running one follows; by r->amax[1], the sum that becomes 1. */
 void bnn_real_input(const struct real_call *call, int first);
+void bnn_real_round(const struct real_call *call);
 
 /* Weights as products take them. */
 void bnn_real_prepack(const struct real_call *call);
