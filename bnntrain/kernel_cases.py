@@ -40,7 +40,7 @@ _SIZES: dict[str, dict[str, int]] = {
 _NUMBERS: dict[str, object] = {
     "n": 100, "multiplier": 0.1, "rate": 335544, "minus_beta": -29491, "step": 10413, "key": 1,
     "optimizer": "adam", "range": 1.0, "learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999,
-    "correction1": 1.0, "correction2": 1.0, "epsilon": 1e-7, "gradient_scale": 1.0,
+    "correction1": 1.0, "correction2": 1.0, "epsilon": 1e-7, "gradient_scale": 1.0, "add": 1,
 }  # fmt: skip
 """Values of arguments that are no arrays, where 0 or the default would not do."""
 

@@ -10,9 +10,9 @@ build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 
 sources="kernels/common/cpu.c tests/c/check.c tests/c/cases_product.c tests/c/cases_lookup.c tests/c/cases_pool.c
-tests/c/cases_norm.c tests/c/cases_real.c tests/c/cases_update.c tests/c/trials.c tests/c/test_kernels.c"
+tests/c/cases_norm.c tests/c/cases_stream.c tests/c/cases_real.c tests/c/cases_update.c tests/c/trials.c tests/c/test_kernels.c"
 python3 kernels/common/generate.py "$build"
-for folder in pack xnor grad lookup pool norm update real; do
+for folder in pack xnor grad lookup pool norm stream update real; do
     for source in "kernels/$folder/portable.c" "kernels/$folder"/avx*.c "kernels/$folder"/neon*.c; do
         if [ -f "$source" ]; then sources="$sources $source"; fi
     done

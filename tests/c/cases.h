@@ -6,6 +6,8 @@
 #ifndef CASES_H
 #define CASES_H
 
+#include <math.h>
+
 #include "../../kernels/dispatch/dispatch.h"
 #include "check.h"
 
@@ -20,6 +22,11 @@
 #include "../../kernels/kernels.inc"
 #undef BNN_KERNEL
 
+/* The elements of a tile. */
+#define EACH                              \
+    for (size_t r = 0; r < rows; r++)     \
+        for (size_t c = 0; c < columns; c++)
+
 /* The test of an operation by its name, of the one field that both tables have. */
 void check_trial(const char *op, const struct bnn_kernels *run, const struct bnn_kernels *expected);
 
@@ -33,6 +40,23 @@ static inline uint32_t naive_hash(uint32_t index, uint64_t key)
     x = x + (uint32_t)(key >> 32);
     x = (uint32_t)((uint64_t)x * 0xd35a2d97);
     return x ^ x >> 15;
+}
+
+/* Column c of a row whose first element has the index `first`: half to even or, with a key, down after adding a random byte
+ * that stands for u / 256. */
+static inline double naive_round(double value, uint32_t first, size_t c, uint64_t key)
+{
+    if (!key) return rint(value);
+    const uint32_t hash = naive_hash(first + (uint32_t)(c - c % 4), key);
+    return floor((rint(256.0 * value) + (hash >> c % 4 * 8 & 255)) / 256.0);
+}
+
+/* a*g + (b*t + c0), in this order. */
+static inline float naive_affine(float a, float g, float b, float t, float c0)
+{
+    float left = a * g, right = b * t;
+    right = right + c0;
+    return left + right;
 }
 
 static inline int naive_bit(const uint64_t *bits, size_t stride_words, size_t row, size_t column)

@@ -6,10 +6,6 @@
 
 enum { MOST = 60000, Y_LIMIT = (1 << 17) - 1 };
 
-#define EACH                              \
-    for (size_t r = 0; r < rows; r++)     \
-        for (size_t c = 0; c < columns; c++)
-
 /* The operands of one case: a tile y, int8 and float gradients, and what belongs to a column. */
 struct operands {
     size_t rows, columns, stride, g_stride, bits_stride, bits_count, g_count, y_count;
@@ -48,21 +44,12 @@ static struct operands operands(size_t i)
     return o;
 }
 
-static int64_t *sums_of(size_t columns)
-{
-    int64_t *sums = check_block(columns, 8);
-    for (size_t c = 0; c < columns; c++) sums[c] = check_between(-1000000000000, 1000000000000);
-    return sums;
-}
-
 static double *doubles_of(size_t columns)
 {
     double *sums = check_block(columns, 8);
     for (size_t c = 0; c < columns; c++) sums[c] = check_uniform(-1.0, 1.0);
     return sums;
 }
-
-#define COPY(block, count) check_copy(block, count, sizeof *(block))
 
 /* A case per shape: BODY calls run and expected with operands o. */
 #define TEST(OP, ...)                                                  \
@@ -80,8 +67,8 @@ void naive_norm_sums_i32(const int32_t *y, size_t rows, size_t columns, size_t s
 }
 
 TEST(norm_sums_i32, {
-    int64_t *sum = sums_of(o.columns), *want = COPY(sum, o.columns);
-    int64_t *squares = sums_of(o.columns), *want_squares = COPY(squares, o.columns);
+    int64_t *sum = check_sums(o.columns), *want = COPY(sum, o.columns);
+    int64_t *squares = check_sums(o.columns), *want_squares = COPY(squares, o.columns);
     run(o.y, o.rows, o.columns, o.stride, sum, squares);
     expected(o.y, o.rows, o.columns, o.stride, want, want_squares);
     CHECK_SAME(sum, want, o.columns);
@@ -95,7 +82,7 @@ void naive_norm_deviation_i32(const int32_t *y, size_t rows, size_t columns, siz
 }
 
 TEST(norm_deviation_i32, {
-    int64_t *sum = sums_of(o.columns), *deviation = sums_of(o.columns), *want = COPY(deviation, o.columns);
+    int64_t *sum = check_sums(o.columns), *deviation = check_sums(o.columns), *want = COPY(deviation, o.columns);
     run(o.y, o.rows, o.columns, o.stride, (int64_t)o.rows, sum, deviation);
     expected(o.y, o.rows, o.columns, o.stride, (int64_t)o.rows, sum, want);
     CHECK_SAME(deviation, want, o.columns);
@@ -169,8 +156,8 @@ void naive_norm_cancel_i8(const int32_t *y, size_t rows, size_t columns, size_t 
 
 TEST(norm_cancel_i8, {
     for (size_t k = 0; i % 2 && k < o.y_count; k++) o.y[k] *= 64; /* to 2^23: g*y of many rows leaves int32 */
-    int64_t *sum = sums_of(o.columns), *want_sum = COPY(sum, o.columns);
-    int64_t *sum_y = sums_of(o.columns), *want_sum_y = COPY(sum_y, o.columns);
+    int64_t *sum = check_sums(o.columns), *want_sum = COPY(sum, o.columns);
+    int64_t *sum_y = check_sums(o.columns), *want_sum_y = COPY(sum_y, o.columns);
     int8_t *want = COPY(o.g, o.g_count);
     run(o.y, o.rows, o.columns, o.stride, o.low, o.high, o.g, o.g_stride, sum, sum_y);
     expected(o.y, o.rows, o.columns, o.stride, o.low, o.high, want, o.g_stride, want_sum, want_sum_y);
@@ -192,18 +179,10 @@ TEST(sign_tile_i32, {
     CHECK_SAME(o.y, want, o.y_count);
 })
 
-/* a*g + (b*t + c0), in this order. */
-static float affine(float a, float g, float b, float t, float c0)
-{
-    float left = a * g, right = b * t;
-    right = right + c0;
-    return left + right;
-}
-
 void naive_norm_measure_i8(const int32_t *t, size_t rows, size_t columns, size_t stride, const float *a, const float *b,
                            const float *c0, const int8_t *g, size_t g_stride, float *largest)
 {
-    EACH *largest = fmaxf(*largest, fabsf(affine(a[c], g[r * g_stride + c], b[c], (float)t[r * stride + c], c0[c])));
+    EACH *largest = fmaxf(*largest, fabsf(naive_affine(a[c], g[r * g_stride + c], b[c], (float)t[r * stride + c], c0[c])));
 }
 
 TEST(norm_measure_i8, {
@@ -213,23 +192,16 @@ TEST(norm_measure_i8, {
     CHECK_SAME(&largest, &want, 1);
 })
 
-/* Column c of a row whose first element has the index `first`, rounded by a byte that stands for u / 256. */
-static double dithered(double value, uint32_t first, size_t c, uint64_t key)
-{
-    const uint32_t hash = naive_hash(first + (uint32_t)(c - c % 4), key);
-    return floor((rint(256.0 * value) + (hash >> c % 4 * 8 & 255)) / 256.0);
-}
-
 void naive_norm_affine_i8(const int32_t *t, size_t rows, size_t columns, size_t stride, const float *a, const float *b,
                           const float *c0, int8_t *g, size_t g_stride, int limit, uint64_t key, uint32_t index,
                           float *largest)
 {
     EACH {
         int8_t *at = &g[r * g_stride + c];
-        const float v = affine(a[c], *at, b[c], (float)t[r * stride + c], c0[c]);
+        const float v = naive_affine(a[c], *at, b[c], (float)t[r * stride + c], c0[c]);
         *largest = fmaxf(*largest, fabsf(v));
         const double limited = fmax(fmin(v, limit), -limit);
-        *at = (int8_t)(key ? dithered(limited, index + (uint32_t)(r * g_stride), c, key) : rint(limited));
+        *at = (int8_t)naive_round(limited, index + (uint32_t)(r * g_stride), c, key);
     }
 }
 
@@ -260,8 +232,7 @@ void naive_requantise_i32_i8(const int32_t *v, size_t rows, size_t columns, size
     EACH {
         const float scaled = (float)v[r * stride + c] * multiplier;
         const double limited = fmax(fmin(scaled, 127.0), -127.0);
-        q[r * q_stride + c] =
-            (int8_t)(key ? dithered(limited, index + (uint32_t)(r * q_stride), c, key) : rint(limited));
+        q[r * q_stride + c] = (int8_t)naive_round(limited, index + (uint32_t)(r * q_stride), c, key);
     }
 }
 
@@ -349,7 +320,7 @@ void naive_norm_affine_f32(const int32_t *t, size_t rows, size_t columns, size_t
 {
     EACH {
         float *at = &g[r * g_stride + c];
-        *at = affine(a[c], *at, b[c], (float)t[r * stride + c], c0[c]);
+        *at = naive_affine(a[c], *at, b[c], (float)t[r * stride + c], c0[c]);
     }
 }
 

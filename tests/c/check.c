@@ -136,6 +136,14 @@ int32_t *check_i32(size_t count, enum fill fill, int32_t limit)
     return block;
 }
 
+int16_t *check_i16(size_t count, enum fill fill)
+{
+    static const int16_t constant[FILL_count] = {0, 0, 1, INT16_MIN, INT16_MAX};
+    int16_t *block = check_block(count, sizeof *block);
+    for (size_t i = 0; fill != FILL_random && i < count; i++) block[i] = constant[fill];
+    return block;
+}
+
 float *check_f32(size_t count, double limit)
 {
     float *block = check_block(count, sizeof *block);
@@ -155,6 +163,13 @@ uint64_t *check_bits(size_t rows, size_t columns, size_t stride_words, enum fill
             *at &= bnn_low_bits(columns - word * BNN_WORD_BITS);
         }
     return block;
+}
+
+int64_t *check_sums(size_t count)
+{
+    int64_t *sums = check_block(count, sizeof *sums);
+    for (size_t i = 0; i < count; i++) sums[i] = check_between(-1000000000000, 1000000000000);
+    return sums;
 }
 
 void check_that(int good)

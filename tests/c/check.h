@@ -35,13 +35,17 @@ void *check_copy(const void *block, size_t count, size_t size);
 /* Scratch from an address divisible by 64; bytes are a multiple of that. */
 void *check_lines(size_t bytes);
 void *check_panel(void);
+#define COPY(block, count) check_copy(block, count, sizeof *(block))
 void check_release(void);
 
-/* Filled blocks: int8, int32 within +-limit, float32 within +-limit, and rows of bits with zero tails. */
+/* Filled blocks: int8, int32 within +-limit, int16, float32 within +-limit, rows of bits with zero tails, and sums that wait
+ * for more. */
 int8_t *check_i8(size_t count, enum fill fill);
 int32_t *check_i32(size_t count, enum fill fill, int32_t limit);
+int16_t *check_i16(size_t count, enum fill fill);
 float *check_f32(size_t count, double limit);
 uint64_t *check_bits(size_t rows, size_t columns, size_t stride_words, enum fill fill);
+int64_t *check_sums(size_t count);
 
 /* Elements from the first of row 0 to the last of the last row. */
 static inline size_t check_span(size_t rows, size_t width, size_t stride)

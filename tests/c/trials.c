@@ -6,8 +6,9 @@
 static enum fill fill;
 
 static void *make_int8(size_t count) { return check_i8(count, fill); }
-static void *make_int16(size_t count) { return check_block(count, 2); }
+static void *make_int16(size_t count) { return check_i16(count, fill); }
 static void *make_int32(size_t count) { return check_i32(count, fill, (1 << 17) - 1); }
+static void *make_int64(size_t count) { return check_sums(count); }
 static void *make_uint64(size_t count) { return check_block(count, 8); }
 static void *make_float16(size_t count) { return check_halves(count, 0); }
 static void *make_float32(size_t count) { return check_f32(count, 2.0); }
@@ -24,13 +25,6 @@ static void *make_uint8(size_t count)
 {
     uint8_t *block = check_block(count, 1);
     for (size_t i = 0; i < count; i++) block[i] &= 1;
-    return block;
-}
-
-static void *make_int64(size_t count)
-{
-    int64_t *block = check_block(count, 8);
-    for (size_t i = 0; i < count; i++) block[i] = check_between(-1000000000000, 1000000000000);
     return block;
 }
 

@@ -102,10 +102,12 @@ def byte_of_four(index: np.ndarray, column: np.ndarray, key: int) -> np.ndarray:
     return (hash32(wrapped, key) >> (np.uint64(8) * part) & np.uint64(255)).astype(np.int64)
 
 
-def round_by_bytes(v: np.ndarray, u: np.ndarray, limit: int = 127) -> np.ndarray:
-    """Return float32 values within the limit as int8, rounded down after adding u / 256."""
+def round_by_bytes(
+    v: np.ndarray, u: np.ndarray, limit: int = 127, dtype: type = np.int8
+) -> np.ndarray:
+    """Return float32 values within the limit as integers, rounded down after adding u / 256."""
     steps = np.rint(np.clip(v, F32(-limit), F32(limit)) * F32(256)).astype(np.int64)
-    return (steps + u >> 8).astype(np.int8)
+    return (steps + u >> 8).astype(dtype)
 
 
 def affine(

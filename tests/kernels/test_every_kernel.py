@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases_lookup_pool  # noqa: F401  entered by import
 import cases_norm  # noqa: F401
 import cases_pack_gemm  # noqa: F401
+import cases_stream  # noqa: F401
 import cases_update_real  # noqa: F401
 import numpy as np
 import pytest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases_lookup_pool  # noqa: F401  entered by import
 import cases_norm  # noqa: F401
 import cases_pack_gemm  # noqa: F401
+import cases_stream  # noqa: F401
 import cases_update_real  # noqa: F401
 import numpy as np
 import pytest
@@ -127,8 +128,12 @@ def test_rows_may_not_overlap() -> None:
 
 
 @pytest.mark.parametrize(
-    "op", ["norm_affine_i8", "update_sign_i8", "update_sign_momentum_i8", "update_real"]
-)
+    "op",
+    [
+        "norm_affine_i8", "stream_affine_i16", "stream_gradient_i16",
+        "update_sign_i8", "update_sign_momentum_i8", "update_real",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("option", "value"), [("key", -1), ("key", 2**64), ("index", 2**32), ("index", 1.5)]
 )
@@ -136,6 +141,14 @@ def test_numbers_out_of_range(op: str, option: str, value: object) -> None:
     trial = Case(op, seed=3)
     trial.options[option] = value
     _refused(trial, f"^{option}: expected an integer in 0 ... ")
+
+
+@pytest.mark.parametrize("op", ["norm_affine_i8", "stream_affine_i16"])
+@pytest.mark.parametrize("limit", [-1, 128])
+def test_limits_of_a_byte(op: str, limit: int) -> None:
+    trial = Case(op, seed=3)
+    trial.options["limit"] = limit
+    _refused(trial, "^limit: expected an integer in 0 ... ")
 
 
 def test_labels_below_the_classes() -> None:

@@ -23,6 +23,16 @@ def test_the_largest_y(isa: str, sign: int) -> None:
     assert (squares == 1000 * PIXELS**2).all()
 
 
+@each_isa("stream_sums_i16")
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_largest_gradient_of_a_stream(isa: str, sign: int) -> None:
+    y, g = np.full((1000, 70), sign * PIXELS, np.int32), np.full((1000, 70), -(2**15), np.int16)
+    total, products = np.zeros(70, np.int64), np.zeros(70, np.int64)
+    kernels.stream_sums_i16(y, g, total, products, isa=isa)
+    assert (total == -1000 * 2**15).all()
+    assert (products == -sign * 1000 * 2**38).all()
+
+
 @each_isa("norm_cancel_i8")
 @pytest.mark.parametrize("largest", [2**17 - 1, 2**17, 2**17 + 1, 2**20, PIXELS])
 @pytest.mark.parametrize("rows", [1, 2, 119, 121, 500])
