@@ -13,6 +13,17 @@ static inline float bnn_clip(float x, float limit)
     return x > -limit ? x : -limit;
 }
 
+/* Rounds a value within +-16383 stochastically: the 256ths of v that u does not reach are cut off.  Exact from here on: over
+ * the 256 values of u the mean is round(256 v) / 256, and no value leaves an integer limit that v is within. */
+static inline int32_t bnn_dithered(float v, uint8_t u) { return ((int32_t)bnn_round(v * 256.0f) + u) >> 8; }
+
+/* The largest of BNN_TILE columns' maxima, or `largest`. */
+static inline float bnn_largest_of(const float *most, float largest)
+{
+    for (size_t c = 0; c < BNN_TILE; c++) largest = most[c] > largest ? most[c] : largest;
+    return largest;
+}
+
 static inline float bnn_absolute(float x) { return x < 0.0f ? -x : x; }
 
 static inline float bnn_float_from_bits(uint32_t bits)

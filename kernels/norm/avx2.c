@@ -29,6 +29,7 @@
 #include "loops.h"
 #include "safe_rows.h"
 
+#include "../common/avx2.h"
 #include "../common/rng_avx.h"
 
 bnn_norm_sums_i32_fn bnn_norm_sums_i32_portable;
@@ -62,19 +63,6 @@ static inline void store_bytes(int8_t *to, __m256i values)
     _mm_storel_epi64((__m128i *)to, _mm_packs_epi16(words, words));
 }
 
-/* to[0 ... 7] += values. */
-static inline void add_wide(int64_t *to, __m256i low, __m256i high)
-{
-    _mm256_storeu_si256((__m256i *)to, _mm256_add_epi64(load(to), low));
-    _mm256_storeu_si256((__m256i *)(to + 4), _mm256_add_epi64(load(to + 4), high));
-}
-
-static inline void add_lanes(int64_t *to, __m256i values_i32x8)
-{
-    add_wide(to, _mm256_cvtepi32_epi64(_mm256_castsi256_si128(values_i32x8)),
-             _mm256_cvtepi32_epi64(_mm256_extracti128_si256(values_i32x8, 1)));
-}
-
 void BNN_NAME(norm_sums_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride,
                              int64_t *sum, int64_t *sum_squares)
 {
@@ -88,11 +76,8 @@ void BNN_NAME(norm_sums_i32)(const int32_t *y, size_t rows, size_t columns, size
             even_i64x4 = _mm256_add_epi64(even_i64x4, _mm256_mul_epi32(y_i32x8, y_i32x8));
             odd_i64x4 = _mm256_add_epi64(odd_i64x4, _mm256_mul_epi32(odd, odd));
         }
-        const __m256i pairs04 = _mm256_unpacklo_epi64(even_i64x4, odd_i64x4);
-        const __m256i pairs26 = _mm256_unpackhi_epi64(even_i64x4, odd_i64x4);
-        add_lanes(sum + c, sum_i32x8);
-        add_wide(sum_squares + c, _mm256_permute2x128_si256(pairs04, pairs26, 0x20),
-                 _mm256_permute2x128_si256(pairs04, pairs26, 0x31));
+        bnn_avx2_add_lanes(sum + c, sum_i32x8);
+        bnn_avx2_add_products(sum_squares + c, even_i64x4, odd_i64x4);
     }
     if (whole < columns)
         bnn_norm_sums_i32_portable(y + whole, rows, columns - whole, stride, sum + whole, sum_squares + whole);
@@ -158,8 +143,8 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
                 sum_gy_i32x8 = _mm256_add_epi32(sum_gy_i32x8, _mm256_mullo_epi32(passed, y_i32x8));
                 store_bytes(at, passed);
             }
-            add_lanes(sum_g + c, sum_g_i32x8);
-            add_lanes(sum_gy + c, sum_gy_i32x8);
+            bnn_avx2_add_lanes(sum_g + c, sum_g_i32x8);
+            bnn_avx2_add_lanes(sum_gy + c, sum_gy_i32x8);
         }
     }
     if (whole < columns)
@@ -185,14 +170,6 @@ static inline void hash_rows(uint8_t (*u)[BNN_TILE], size_t rows, uint32_t first
         }
 }
 
-/* v rounded stochastically by the bytes at u, or half to even, as bnn_round does, without them; see loops.h. */
-static inline __m256i rounded(__m256 v, const uint8_t *u)
-{
-    if (!u) return _mm256_cvtps_epi32(v);
-    const __m256i steps = _mm256_cvtps_epi32(_mm256_mul_ps(v, _mm256_set1_ps(256.0f)));
-    return _mm256_srai_epi32(_mm256_add_epi32(steps, _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)u))), 8);
-}
-
 /* Up to RUN rows by whole blocks of columns; returns the largest magnitudes. */
 static inline __attribute__((always_inline)) __m256 affine_block(const int32_t *t, size_t rows, size_t columns,
                                                                  size_t stride, const float *a, const float *b,
@@ -205,12 +182,10 @@ static inline __attribute__((always_inline)) __m256 affine_block(const int32_t *
         const __m256 c0_f32x8 = _mm256_loadu_ps(c0 + c);
         for (size_t row = 0; row < rows; row++) {
             int8_t *at = g + row * g_stride + c;
-            const __m256 g_f32x8 = _mm256_cvtepi32_ps(load_bytes(at));
-            const __m256 t_f32x8 = _mm256_cvtepi32_ps(load(t + row * stride + c));
-            const __m256 v = _mm256_add_ps(_mm256_mul_ps(a_f32x8, g_f32x8),
-                                           _mm256_add_ps(_mm256_mul_ps(b_f32x8, t_f32x8), c0_f32x8));
+            const __m256 v =
+                bnn_avx2_affine(a_f32x8, load_bytes(at), b_f32x8, load(t + row * stride + c), c0_f32x8);
             most = _mm256_max_ps(_mm256_andnot_ps(sign, v), most);
-            store_bytes(at, rounded(clip(v, limit), u ? u[row] + c : NULL));
+            store_bytes(at, bnn_avx2_rounded(clip(v, limit), u ? u[row] + c : NULL));
         }
     }
     return most;
@@ -237,9 +212,7 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
                                     most);
             }
         }
-    float lanes[LANES];
-    _mm256_storeu_ps(lanes, most);
-    for (size_t i = 0; i < LANES; i++) *largest = lanes[i] > *largest ? lanes[i] : *largest;
+    *largest = bnn_avx2_largest(most, *largest);
     if (whole < columns)
         bnn_norm_affine_i8_portable(t + whole, rows, columns - whole, stride, a + whole, b + whole, c0 + whole,
                                     g + whole, g_stride, limit, key, index + (uint32_t)whole, largest);
@@ -256,7 +229,7 @@ void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, 
             const __m256 v_f32x8 = _mm256_cvtepi32_ps(load(v + row * stride + c));
             const __m256 scaled = clip(_mm256_mul_ps(v_f32x8, factor), limit);
             if (key && c % BNN_TILE == 0) hash_rows(u, 1, index + (uint32_t)(row * q_stride + c), 0, key);
-            store_bytes(q + row * q_stride + c, rounded(scaled, key ? u[0] + c % BNN_TILE : NULL));
+            store_bytes(q + row * q_stride + c, bnn_avx2_rounded(scaled, key ? u[0] + c % BNN_TILE : NULL));
         }
     if (whole < columns)
         bnn_requantise_i32_i8_portable(v + whole, rows, columns - whole, stride, multiplier, q + whole, q_stride, key,

@@ -112,12 +112,6 @@ static inline void measure_row(const int32_t *BNN_RESTRICT t, const float *BNN_R
     }
 }
 
-static inline float largest_of(const float *most, float largest)
-{
-    for (size_t c = 0; c < BNN_TILE; c++) largest = most[c] > largest ? most[c] : largest;
-    return largest;
-}
-
 void BNN_NAME(norm_measure_i8)(const int32_t *t, size_t rows, size_t columns, size_t stride,
                                const float *a, const float *b, const float *c0,
                                const int8_t *g, size_t g_stride, float *largest)
@@ -127,14 +121,7 @@ void BNN_NAME(norm_measure_i8)(const int32_t *t, size_t rows, size_t columns, si
     for (size_t row = 0; row < rows; row++, t += stride, g += g_stride)
         for (size_t c = 0; c < columns; c += BNN_TILE)
             measure_row(t + c, a + c, b + c, c0 + c, g + c, bnn_min(BNN_TILE, columns - c), most);
-    *largest = largest_of(most, *largest);
-}
-
-/* Rounds a value within the limit stochastically: the 256ths of v that u does not reach are cut off.  Exact from here on:
- * over the 256 values of u the mean is round(256 v) / 256, and no value leaves the limit. */
-static inline int8_t dithered(float v, uint8_t u)
-{
-    return (int8_t)(((int32_t)bnn_round(v * 256.0f) + u) >> 8);
+    *largest = bnn_largest_of(most, *largest);
 }
 
 /* u: random bytes, or NULL to round half to even. */
@@ -147,7 +134,7 @@ static inline void affine_row(const int32_t *BNN_RESTRICT t, const float *BNN_RE
         float size = fabsf(v);
         most[c] = size > most[c] ? size : most[c];
         v = bnn_clip(v, limit);
-        g[c] = u ? dithered(v, u[c]) : (int8_t)bnn_round(v);
+        g[c] = u ? (int8_t)bnn_dithered(v, u[c]) : (int8_t)bnn_round(v);
     }
 }
 
@@ -166,7 +153,7 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
             if (key) affine_row(t + c, a + c, b + c, c0 + c, g + c, count, (float)limit, u, most);
             else affine_row(t + c, a + c, b + c, c0 + c, g + c, count, (float)limit, NULL, most);
         }
-    *largest = largest_of(most, *largest);
+    *largest = bnn_largest_of(most, *largest);
 }
 #endif
 
@@ -181,7 +168,7 @@ void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, 
             if (key) bnn_hash_bytes(u, end - base, index + (uint32_t)base, key);
             for (size_t c = base; c < end; c++) {
                 const float scaled = bnn_clip((float)v[c] * multiplier, 127.0f);
-                q[c] = key ? dithered(scaled, u[c - base]) : (int8_t)bnn_round(scaled);
+                q[c] = key ? (int8_t)bnn_dithered(scaled, u[c - base]) : (int8_t)bnn_round(scaled);
             }
         }
 }
