@@ -28,11 +28,10 @@
 #include "loops.h"
 #include "safe_rows.h"
 
+#include "../common/avx512.h"
 #include "../common/rng_avx.h"
 
 enum { LANES = 16, RUN = 120 };
-
-static inline __mmask16 live_lanes(size_t columns) { return (__mmask16)bnn_low_bits(bnn_min(LANES, columns)); }
 
 /* Blocks of rows row0 ... end - 1 and columns c ... c + 15, of which those in `live` exist. */
 #define EACH_BLOCK                                                                                                \
@@ -44,36 +43,11 @@ static inline __m512i load_bytes(const int8_t *from, __mmask16 live)
     return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(live, from));
 }
 
-/* The lowest byte of each lane; a masked store of bytes is slow and left to the last columns. */
-static inline void store_bytes(int8_t *to, __mmask16 live, __m512i values)
-{
-    const __m128i bytes = _mm512_cvtepi32_epi8(values);
-    if (live == 0xffff) _mm_storeu_si128((__m128i *)to, bytes);
-    else _mm_mask_storeu_epi8(to, live, bytes);
-}
-
-/* to[0 ... 15] += values, for the lanes in `live`. */
-static inline void add_wide(int64_t *to, __mmask16 live, __m512i low, __m512i high)
-{
-    const __mmask8 live_low = (__mmask8)live, live_high = (__mmask8)(live >> 8);
-    _mm512_mask_storeu_epi64(to, live_low, _mm512_add_epi64(low, _mm512_maskz_loadu_epi64(live_low, to)));
-    to += 8;
-    _mm512_mask_storeu_epi64(to, live_high, _mm512_add_epi64(high, _mm512_maskz_loadu_epi64(live_high, to)));
-}
-
-static inline void add_lanes(int64_t *to, __mmask16 live, __m512i values_i32x16)
-{
-    add_wide(to, live, _mm512_cvtepi32_epi64(_mm512_castsi512_si256(values_i32x16)),
-             _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(values_i32x16, 1)));
-}
-
 void BNN_NAME(norm_sums_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride,
                              int64_t *sum, int64_t *sum_squares)
 {
-    const __m512i first_half = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
-    const __m512i second_half = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
     EACH_BLOCK {
-        const __mmask16 live = live_lanes(columns - c);
+        const __mmask16 live = bnn_avx512_live(columns - c);
         /* |y| < 2^17: RUN rows stay below 2^24. */
         __m512i sum_i32x16 = _mm512_setzero_si512(), even_i64x8 = sum_i32x16, odd_i64x8 = sum_i32x16;
         for (size_t row = row0; row < end; row++) {
@@ -83,9 +57,8 @@ void BNN_NAME(norm_sums_i32)(const int32_t *y, size_t rows, size_t columns, size
             even_i64x8 = _mm512_add_epi64(even_i64x8, _mm512_mul_epi32(y_i32x16, y_i32x16));
             odd_i64x8 = _mm512_add_epi64(odd_i64x8, _mm512_mul_epi32(odd, odd));
         }
-        add_lanes(sum + c, live, sum_i32x16);
-        add_wide(sum_squares + c, live, _mm512_permutex2var_epi64(even_i64x8, first_half, odd_i64x8),
-                 _mm512_permutex2var_epi64(even_i64x8, second_half, odd_i64x8));
+        bnn_avx512_add_lanes(sum + c, live, sum_i32x16);
+        bnn_avx512_add_products(sum_squares + c, live, even_i64x8, odd_i64x8);
     }
 }
 
@@ -139,7 +112,7 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
 {
     const size_t safe = bnn_safe_rows(low, high, columns, RUN);
     EACH_BLOCK {
-        const __mmask16 live = live_lanes(columns - c);
+        const __mmask16 live = bnn_avx512_live(columns - c);
         const __m512i low_i32x16 = _mm512_maskz_loadu_epi32(live, low + c);
         const __m512i high_i32x16 = _mm512_maskz_loadu_epi32(live, high + c);
         for (size_t row = row0; row < end;) {
@@ -151,18 +124,12 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
                 const __m512i passed = load_bytes(g + row * g_stride + c, live & inside);
                 sum_g_i32x16 = _mm512_add_epi32(sum_g_i32x16, passed);
                 sum_gy_i32x16 = _mm512_add_epi32(sum_gy_i32x16, _mm512_mullo_epi32(passed, y_i32x16));
-                store_bytes(g + row * g_stride + c, live, passed);
+                bnn_avx512_store_bytes(g + row * g_stride + c, live, passed);
             }
-            add_lanes(sum_g + c, live, sum_g_i32x16);
-            add_lanes(sum_gy + c, live, sum_gy_i32x16);
+            bnn_avx512_add_lanes(sum_g + c, live, sum_g_i32x16);
+            bnn_avx512_add_lanes(sum_gy + c, live, sum_gy_i32x16);
         }
     }
-}
-
-/* MAXPS and MINPS return the second operand where one is no number, as the comparisons of loops.h do. */
-static inline __m512 clip(__m512 x, __m512 limit)
-{
-    return _mm512_max_ps(_mm512_min_ps(x, limit), _mm512_sub_ps(_mm512_setzero_ps(), limit));
 }
 
 /* Random bytes for BNN_TILE columns of `rows` rows, as bnn_hash_bytes gives them. */
@@ -175,14 +142,6 @@ static inline void hash_rows(uint8_t (*u)[BNN_TILE], size_t rows, uint32_t first
     }
 }
 
-/* v rounded stochastically by the bytes at u, or half to even, as bnn_round does, without them; see loops.h. */
-static inline __m512i rounded(__m512 v, const uint8_t *u)
-{
-    if (!u) return _mm512_cvtps_epi32(v);
-    const __m512i steps = _mm512_cvtps_epi32(_mm512_mul_ps(v, _mm512_set1_ps(256.0f)));
-    return _mm512_srai_epi32(_mm512_add_epi32(steps, _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)u))), 8);
-}
-
 /* Up to RUN rows by BNN_TILE columns; returns the largest magnitudes. */
 static inline __attribute__((always_inline)) __m512 affine_block(const int32_t *t, size_t rows, size_t columns,
                                                                  size_t stride, const float *a, const float *b,
@@ -190,17 +149,15 @@ static inline __attribute__((always_inline)) __m512 affine_block(const int32_t *
                                                                  const uint8_t (*u)[BNN_TILE], __m512 most)
 {
     for (size_t c = 0; c < columns; c += LANES) {
-        const __mmask16 live = live_lanes(columns - c);
+        const __mmask16 live = bnn_avx512_live(columns - c);
         const __m512 a_f32x16 = _mm512_maskz_loadu_ps(live, a + c), b_f32x16 = _mm512_maskz_loadu_ps(live, b + c);
         const __m512 c0_f32x16 = _mm512_maskz_loadu_ps(live, c0 + c);
         for (size_t row = 0; row < rows; row++) {
             int8_t *at = g + row * g_stride + c;
-            const __m512 g_f32x16 = _mm512_cvtepi32_ps(load_bytes(at, live));
-            const __m512 t_f32x16 = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(live, t + row * stride + c));
-            const __m512 v = _mm512_add_ps(_mm512_mul_ps(a_f32x16, g_f32x16),
-                                           _mm512_add_ps(_mm512_mul_ps(b_f32x16, t_f32x16), c0_f32x16));
+            const __m512i t_i32x16 = _mm512_maskz_loadu_epi32(live, t + row * stride + c);
+            const __m512 v = bnn_avx512_affine(a_f32x16, load_bytes(at, live), b_f32x16, t_i32x16, c0_f32x16);
             most = _mm512_mask_max_ps(most, live, _mm512_abs_ps(v), most);
-            store_bytes(at, live, rounded(clip(v, limit), u ? u[row] + c : NULL));
+            bnn_avx512_store_bytes(at, live, bnn_avx512_rounded(bnn_avx512_clip(v, limit), u ? u[row] + c : NULL));
         }
     }
     return most;
@@ -226,9 +183,7 @@ void BNN_NAME(norm_affine_i8)(const int32_t *t, size_t rows, size_t columns, siz
                                     most);
             }
         }
-    float lanes[LANES];
-    _mm512_storeu_ps(lanes, most);
-    for (size_t i = 0; i < LANES; i++) *largest = lanes[i] > *largest ? lanes[i] : *largest;
+    *largest = bnn_avx512_largest(most, *largest);
 }
 
 void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, size_t stride,
@@ -238,11 +193,11 @@ void BNN_NAME(requantise_i32_i8)(const int32_t *v, size_t rows, size_t columns, 
     const __m512 limit = _mm512_set1_ps(127.0f), factor = _mm512_set1_ps(multiplier);
     for (size_t row = 0; row < rows; row++, v += stride, q += q_stride, index += (uint32_t)q_stride)
         for (size_t c = 0; c < columns; c += LANES) {
-            const __mmask16 live = live_lanes(columns - c);
+            const __mmask16 live = bnn_avx512_live(columns - c);
             const __m512 v_f32x16 = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(live, v + c));
-            const __m512 scaled = clip(_mm512_mul_ps(v_f32x16, factor), limit);
+            const __m512 scaled = bnn_avx512_clip(_mm512_mul_ps(v_f32x16, factor), limit);
             if (key && c % BNN_TILE == 0) hash_rows(u, 1, index + (uint32_t)c, 0, key);
-            store_bytes(q + c, live, rounded(scaled, key ? u[0] + c % BNN_TILE : NULL));
+            bnn_avx512_store_bytes(q + c, live, bnn_avx512_rounded(scaled, key ? u[0] + c % BNN_TILE : NULL));
         }
 }
 
@@ -263,7 +218,7 @@ void BNN_NAME(mask_f32)(const uint64_t *bits, size_t stride_words, size_t rows, 
 {
     for (size_t row = 0; row < rows; row++, g += g_stride, bits += stride_words)
         for (size_t c = 0; c < columns; c += LANES) {
-            const __mmask16 live = live_lanes(columns - c);
+            const __mmask16 live = bnn_avx512_live(columns - c);
             const __mmask16 kept = live & (__mmask16)(bits[c / BNN_WORD_BITS] >> c % BNN_WORD_BITS);
             _mm512_mask_storeu_ps(g + c, live, _mm512_maskz_loadu_ps(kept, g + c));
         }
