@@ -111,9 +111,13 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
 
 
 def _no_step(step: Fused) -> str:
-    """Say of operations that no kernel trains what does."""
+    """Say of operations that no kernel trains, and what is nearest that one does."""
     kinds = ", ".join(each.kind for each in step.operations)
-    return f"{kinds} of a residual network cannot be trained yet. Give a network without them"
+    nearest = (
+        "conv and batch_norm alone" if step.kind == "stem"
+        else "a network without residuals and without 'weights: real'"
+    )
+    return f"{kinds} cannot be trained yet. Nearest that works: {nearest}"
 
 
 def _check_sums(config: Config, step: FusedBinary, method: Method) -> None:

@@ -99,9 +99,8 @@ class Fused:
 
     @property
     def pool(self) -> str:
-        """What it does of pooling, a key of `POOLS`."""
-        found = {(each.kind, place) for place, each in enumerate(self.operations)}
-        return next((name for name, pool in POOLS.items() if pool in found), "none")
+        """What it does of pooling among its products, norm and sign, a key of `POOLS`."""
+        return "none"
 
     @property
     def channels(self) -> int:
@@ -117,6 +116,12 @@ class Fused:
 @dataclass(frozen=True)
 class FusedBinary(Fused):
     """A product with binary weights and batch norm, and what stands around them."""
+
+    @property
+    def pool(self) -> str:
+        """What it does of pooling, a key of `POOLS`."""
+        found = {(each.kind, place) for place, each in enumerate(self.operations)}
+        return next((name for name, pool in POOLS.items() if pool in found), "none")
 
     @property
     def terms(self) -> int:

@@ -23,6 +23,7 @@ from bnntrain.graph.fused import (
     FusedStem,
 )
 from bnntrain.graph.operation import Operation
+from bnntrain.graph.tensor import PIXELS, SIGNS, STREAM
 
 Words = tuple[str, ...]
 """A sequence of operations, by `Operation.word`."""
@@ -41,6 +42,8 @@ class Pattern:
         What they become.
     where : str
         The list in which they stand.
+    reads : tuple of str
+        Kinds of the tensor that the first operation reads.
     words : tuple of str
         Operations in their order, of several with ``|`` one, those with ``?`` where they are
         wanted; of pools only one.
@@ -48,6 +51,7 @@ class Pattern:
 
     fused: type[Fused]
     where: str
+    reads: tuple[str, ...]
     words: Words
 
     @cached_property
@@ -64,22 +68,24 @@ def _alternatives(word: str) -> list[Words]:
 
 
 PATTERNS = (
-    Pattern(FusedDense, NETWORK, ("dense", "batch_norm", "sign?")),
-    Pattern(FusedConv, NETWORK, (
+    Pattern(FusedDense, NETWORK, (PIXELS, SIGNS), ("dense", "batch_norm", "sign?")),
+    Pattern(FusedConv, NETWORK, (PIXELS, SIGNS), (
         "conv", "max_pool|avg_pool?", "batch_norm", "max_pool?", "sign", "max_pool?", "flatten?",
     )),
-    Pattern(FusedRealConv, NETWORK, ("real_conv", "batch_norm")),
-    Pattern(FusedStem, NETWORK, ("real_conv", "batch_norm", "relu?", "max_pool_3", "batch_norm?")),
-    Pattern(FusedRealConv, SHORTCUT, ("avg_pool?", "real_conv", "batch_norm")),
-    Pattern(FusedResidual, RESIDUAL, ("sign", "conv", "batch_norm", "add")),
-    Pattern(FusedHead, NETWORK, ("relu?", "global_avg_pool", "real_dense")),
+    Pattern(FusedRealConv, NETWORK, (PIXELS,), ("real_conv", "batch_norm")),
+    Pattern(FusedStem, NETWORK, (PIXELS,), (
+        "real_conv", "batch_norm", "relu?", "max_pool_3", "batch_norm?",
+    )),
+    Pattern(FusedRealConv, SHORTCUT, (STREAM,), ("avg_pool?", "real_conv", "batch_norm")),
+    Pattern(FusedResidual, RESIDUAL, (STREAM,), ("sign", "conv", "batch_norm", "add")),
+    Pattern(FusedHead, NETWORK, (STREAM,), ("relu?", "global_avg_pool", "real_dense")),
 )  # fmt: skip
 """All of them. The ``add`` of a residual follows its layers."""
 
 _SEQUENCES = [(pattern, each) for pattern in PATTERNS for each in pattern.sequences]
 
 
-def extend(groups: Iterable[Words], word: str, where: str) -> set[Words]:
+def extend(groups: Iterable[Words], word: str, where: str, reads: str) -> frozenset[Words]:
     """Return what unfinished steps can be once another operation follows.
 
     Parameters
@@ -89,20 +95,26 @@ def extend(groups: Iterable[Words], word: str, where: str) -> set[Words]:
     word : str
         The operation that follows.
     where : str
-        The list.
+        The list; a residual's two are of one step each.
+    reads : str
+        Kind of the tensor that the operation reads.
 
     Returns
     -------
-    set of tuple of str
+    frozenset of tuple of str
         The same with it: steps go on, or the next begins with it. Empty where no kernel runs it.
     """
     found = {(*group, word) for group in groups}
-    if is_complete(groups, where):
+    if where == NETWORK and is_complete(groups, where):
         found.add((word,))
-    known = [sequence for pattern, sequence in _SEQUENCES if pattern.where == where]
-    return {
-        group for group in found if any(each[: len(group)] == group for each in known)
-    }
+    known = [(pattern, each) for pattern, each in _SEQUENCES if pattern.where == where]
+    return frozenset(
+        group for group in found
+        if any(
+            each[: len(group)] == group and (len(group) > 1 or reads in pattern.reads)
+            for pattern, each in known
+        )
+    )
 
 
 def is_complete(groups: Iterable[Words], where: str) -> bool:

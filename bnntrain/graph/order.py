@@ -64,7 +64,7 @@ class _State:
 
     def behind(self, word: str) -> frozenset[Words]:
         """Return `groups` behind an operation; empty where no kernel runs it."""
-        return frozenset(extend(self.groups, word, self.where))
+        return extend(self.groups, word, self.where, self.form.kind)
 
     @property
     def is_complete(self) -> bool:
@@ -141,7 +141,10 @@ def _allowed(state: _State) -> str:
 
 def _remedy(state: _State) -> str:
     allowed = _allowed(state)
-    return f"Put {allowed} here" if allowed else f"End the {_LISTS[state.where]} before it"
+    if allowed:
+        return f"Put {allowed} here"
+    another = ", and begin another residual" if state.where == RESIDUAL else ""
+    return f"End the {_LISTS[state.where]} before it{another}"
 
 
 def _misplaced(operation: type[Operation], state: _State) -> str:
