@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bnntrain.config import origin_of
 from bnntrain.errors import DataError, MemoryLimitError
-from bnntrain.inference import Arrays, Inference, PackedLayer, pack
+from bnntrain.inference import Arrays, Inference, as_packed, pack
 from bnntrain.plan import MIB
 from bnntrain.preparation import Prepared
 from bnntrain.program import Program
@@ -89,7 +89,7 @@ class Evaluator:
     """
 
     def __init__(self, prepared: Prepared, program: Program, isa: str) -> None:
-        layers = [PackedLayer(step.fused) for step in program.steps]
+        layers = as_packed([step.fused for step in program.steps], prepared.method.gradient)
         views = program.arena.cut(prepared.evaluation)
         smoothing = prepared.config.train.label_smoothing
         self._inference = Inference(layers, prepared.evaluation, views, smoothing, isa)

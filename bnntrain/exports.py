@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from bnntrain.errors import UsageError
-from bnntrain.inference import packed_layers
 from bnntrain.packed import SUFFIX, Head, new_tensors, open_source, write_packed
 from bnntrain.paths import RunLike, is_folder, run_path
 
@@ -87,7 +86,7 @@ def export(
         raise UsageError(path.parent, "no such folder. Make it, or give another -o")
     source = open_source(run_path(run), checkpoint, is_hashed=True)
     head = source.head
-    tensors = new_tensors(packed_layers(head.layers, head.shape, len(head.classes)))
+    tensors = new_tensors(head.packed_layers())
     source.read(tensors)
     size = _WRITERS[format][1](path, source.head, tensors)
     return Exported(path, format, size, source.head)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from bnntrain.errors import UsageError
-from bnntrain.inference import LARGEST_BATCH, packed_layers
+from bnntrain.inference import LARGEST_BATCH
 from bnntrain.isa import selected_isa
 from bnntrain.limits import available_threads
 from bnntrain.packed import Network, open_source, packed_bytes
@@ -57,7 +57,7 @@ def bench_latency(
     network.x[...] = np.resize(np.arange(-128, 128, dtype=np.int8), network.x.shape)
     seconds = _median_seconds(network, batch_size) / batch_size
     head = network.head
-    layers = packed_layers(head.layers, head.shape, len(head.classes))
+    layers = head.packed_layers()
     macs = sum(layer.product.macs for layer in layers) / _GIGA
     return {
         "seconds_per_image": seconds, "batch_size": batch_size, "threads": threads,

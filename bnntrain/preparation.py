@@ -12,7 +12,7 @@ from bnntrain.config import Config, Reference, load_config
 from bnntrain.data.catalog import Description, describe
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.graph import Graph
-from bnntrain.inference import PackedLayer, plan_evaluation
+from bnntrain.inference import as_packed, plan_evaluation
 from bnntrain.isa import selected_isa
 from bnntrain.layer_methods import LayerMethods, resolve_methods
 from bnntrain.limits import available_threads
@@ -129,7 +129,8 @@ def make_plans(steps: Sequence[Step], batch: int, threads: int) -> tuple[Plan, L
         As for `bnntrain.plan.make_plan`.
     """
     plan = make_plan(steps, batch, threads)
-    evaluation = plan_evaluation([PackedLayer(step.fused) for step in steps], plan)
+    layers = as_packed([step.fused for step in steps], steps[0].method.gradient)
+    evaluation = plan_evaluation(layers, plan)
     more = evaluation.total_bytes - plan.total_bytes
     if more <= 0:
         return plan, evaluation

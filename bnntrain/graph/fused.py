@@ -108,6 +108,11 @@ class Fused:
         return self.product.channels
 
     @property
+    def terms(self) -> int:
+        """Inputs times weights that one value of y is the sum of."""
+        return self.product.fan_in
+
+    @property
     def norm(self) -> BatchNorm | None:
         """The first batch norm, that of the product; None if there is none."""
         return next((each for each in self.operations if isinstance(each, BatchNorm)), None)

@@ -7,23 +7,35 @@ evaluated so, and packed models (`bnntrain.packed`) classify so.
 
 Layout, each file importing only from those above it::
 
-    layers.py    sizes and tensors of every layer, from the list of layers
+    layers.py    what layers have in common: their tensors and buffers
+    binary.py    dense layers and convolutions
+    residual.py  layers that read or write a stream
+    network.py   from the list of layers to those of a packed model
     channel.py   batch norm and sign to thresholds
     pack.py      a training state -> tensors
     plan.py      the memory of inference, alone and in the arena of training
     program.py   tensors -> a bound program that classifies and is evaluated
 """
 
-from bnntrain.inference.layers import PackedLayer, packed_layers, tensors_of
+from bnntrain.inference.binary import PackedBinary
+from bnntrain.inference.layers import PackedLayer, Tensor
+from bnntrain.inference.network import as_packed, packed_layers, tensors_of
 from bnntrain.inference.pack import Arrays, pack
 from bnntrain.inference.plan import LARGEST_BATCH, plan_evaluation, plan_inference, usual_batch
 from bnntrain.inference.program import Inference
+from bnntrain.inference.residual import PackedHead, PackedRealConv, PackedResidual
 
 __all__ = [
     "LARGEST_BATCH",
     "Arrays",
     "Inference",
+    "PackedBinary",
+    "PackedHead",
     "PackedLayer",
+    "PackedRealConv",
+    "PackedResidual",
+    "Tensor",
+    "as_packed",
     "pack",
     "packed_layers",
     "plan_evaluation",

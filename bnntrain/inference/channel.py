@@ -42,7 +42,7 @@ def fold_norm(
     )
     gain = gamma * inverse
     scale, shift = gain.astype(np.float32), (beta - gain * mean).astype(np.float32)
-    if layer.is_last:
+    if layer.is_scaled:
         return {"scale": scale, "shift": shift}
     pairs = [kernels.channel_threshold(*each) for each in zip(mean, inverse, gamma, beta,
                                                               strict=True)]  # fmt: skip

@@ -1,26 +1,23 @@
-"""Sizes and tensors of a packed model's layers: all that is taken from a list of layers.
+"""What a packed model's layers have in common: all that is taken from a list of layers.
 
-A layer here is a product with the pooling, batch norm and sign behind it. Tensors, by
-``<layer>.<tensor>``:
-
-* ``weights``: packed signs, ``bit`` [O, I], of a convolution [O * taps, channels], but of one that
-  reads pixels [O, taps * channels]
-* ``threshold`` (int32 [O]) and ``flip`` (uint8 [O]): bit = (y < threshold) xor flip
-* ``choice`` (int32 [O]), where pooling stands behind the sign: the threshold it chooses by
-* ``scale``, ``shift`` (float32 [O]), of the last layer in their place: z = y * scale + shift
+A layer here is a product with what stands around it, as in training. Tensors, by
+``<layer>.<tensor>``, are listed where each kind of layer is: `bnntrain.inference.binary`,
+`bnntrain.inference.residual`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bnntrain import kernels
-from bnntrain.graph import FusedBinary, Item, Product, ShapeError, Size, build_graph
-from bnntrain.steps import WORD_BITS, storage_of, window_of
+import numpy as np
 
-_KINDS = ("dense", "conv")
-_MOST_POSITIONS = 1 << 24  # of an image; more than any memory here has room for
+from bnntrain import kernels
+from bnntrain.graph import Fused, Product
+from bnntrain.steps import Buffer, Stream, storage_of, window_of
+
+SCALING = ("scale", "shift")
+"""Tensors of a layer whose z are real numbers: z = y * scale + shift."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +46,21 @@ class Tensor:
 
 @dataclass(frozen=True)
 class PackedLayer:
-    """One layer.
+    """One layer; subclasses say what it consists of and how it runs.
 
     Attributes
     ----------
-    fused : FusedBinary
+    fused : Fused
         Its operations.
+    gradient : str
+        Type of gradients that it was trained with, which types of streams follow.
+    streams : mapping of str to Stream
+        By the name of a tensor that is part of one.
     """
 
-    fused: FusedBinary
+    fused: Fused
+    gradient: str
+    streams: Mapping[str, Stream]
 
     @property
     def name(self) -> str:
@@ -70,83 +73,75 @@ class PackedLayer:
         return self.fused.product
 
     @property
-    def is_first(self) -> bool:
-        """Whether it reads pixels."""
-        return self.fused.reads_pixels
-
-    @property
-    def is_last(self) -> bool:
-        """Whether it gives scores."""
-        return not self.fused.is_binarised
-
-    @property
     def channels(self) -> int:
         """Output channels."""
         return self.fused.channels
 
     @property
-    def largest(self) -> int:
-        """Largest magnitude of its products."""
-        return self.fused.largest
-
-    @property
-    def is_flattened(self) -> bool:
-        """Whether positions have to move together for who reads its signs."""
-        return self.fused.is_flattened and bool(self.channels % WORD_BITS)
-
-    @property
-    def lines(self) -> tuple[int, int]:
-        """Rows and columns of its packed signs."""
-        return self.fused.sign_lines
-
-    @property
     def tensors(self) -> list[Tensor]:
-        """Its tensors, see the module."""
-        channels = (self.channels,)
-        found = [Tensor(f"{self.name}.weights", "bit", self.lines)]
-        if self.is_last:
-            reals = (Tensor(f"{self.name}.{name}", "float32", channels) for name in SCALING)
-            return [*found, *reals]
-        found.append(Tensor(f"{self.name}.threshold", "int32", channels))
-        if self.fused.pool == "after_sign":
-            found.append(Tensor(f"{self.name}.choice", "int32", channels))
-        return [*found, Tensor(f"{self.name}.flip", "uint8", channels)]
+        """Its tensors."""
+        raise NotImplementedError
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether its z are real numbers, by `SCALING`; otherwise they are compared."""
+        return True
 
     def window(self) -> kernels.Window | None:
-        """Return the geometry of a convolution; None of a dense layer."""
-        return None if self.fused.kind == "dense" else window_of(self.fused)
+        """Return the geometry of a convolution; None of any other layer."""
+        return window_of(self.fused)
+
+    def lasting(self, last: int) -> list[Buffer]:
+        """Return what is made when a network is loaded, and kept until time `last`."""
+        return [
+            Buffer(tensor.name, "W" if tensor.name.endswith(".weights") else "statistics",
+                   self.name, tensor.shape, tensor.dtype, 0, last)
+            for tensor in self.tensors
+        ]  # fmt: skip
+
+    def activations(self, time: int, batch: int) -> list[Buffer]:
+        """Return what is made when the layer runs."""
+        raise NotImplementedError
+
+    def scratch_bytes(self, batch: int) -> int:
+        """Bytes of scratch that one thread needs."""
+        raise NotImplementedError
+
+    def places(self, last: int) -> list[Buffer]:
+        """Return where windows lie, and room for the sums of taps where some are skipped."""
+        window, name = self.window(), self.name
+        if window is None:
+            return []
+        origins = (window.positions, 2)
+        found = [Buffer(f"{name}.origins", "scratch", name, origins, "int32", 0, last)]
+        if self.has_tap_sums:
+            sums = (window.taps, self.channels)
+            found.append(Buffer(f"{name}.tap_sums", "scratch", name, sums, "int32", 0, last))
+        return found
+
+    @property
+    def has_tap_sums(self) -> bool:
+        """Whether some windows skip taps of which signs are multiplied."""
+        return False
+
+    def bound(self, views: Mapping[str, np.ndarray], x: np.ndarray | None) -> dict[str, object]:
+        """Return the arguments of `kernels.Inference` for this layer, of which `x` comes in."""
+        raise NotImplementedError
+
+    def output(self, views: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return what goes out, as the next layer reads it; None where it reads a stream."""
+        return None
 
 
-SCALING = ("scale", "shift")
-"""Tensors of the last layer beside its weights."""
-
-
-def packed_layers(layers: Sequence[Item], sample: Size, classes: int) -> list[PackedLayer]:
-    """Follow a sample through a list of layers.
-
-    Raises
-    ------
-    ValueError
-        The layers do not fit the sample or the number of classes, or are too wide.
-    """
-    try:
-        fused = build_graph(layers, sample).fused()
-    except ShapeError as error:
-        raise ValueError(f"model: {error.layer}: {error.message}") from None
-    for each in fused:
-        if each.kind not in _KINDS:
-            raise ValueError(f"model: {each.product.layer}: a {each.kind} cannot be packed")
-    for product, terms in ((each.product, each.terms) for each in fused):
-        if terms > kernels.MAX_INPUTS:
-            raise ValueError(f"model: {product.layer}: {terms} inputs, too many")
-        if product.output.size[0] * product.output.size[1] > _MOST_POSITIONS:
-            raise ValueError(f"model: {product.layer}: too many positions")
-    if fused[-1].output.values != classes:
-        raise ValueError(f"classes: {classes} names of {fused[-1].output.values} outputs")
-    return [PackedLayer(each) for each in fused]
-
-
-def tensors_of(layers: Sequence[PackedLayer]) -> Iterator[Tensor]:
-    """Yield all tensors, layer by layer."""
+def stream_buffers(layers: Sequence[PackedLayer], batch: int) -> list[Buffer]:
+    """Return a buffer for every stream, in which all of its tensors take turns."""
+    found = {}
     for layer in layers:
-        yield from layer.tensors
+        for stream in layer.streams.values():
+            height, width, channels = stream.tensors[0].size
+            uses = [stream.order.forward(each) for each in (*stream.fused, *stream.readers)]
+            found[stream.name] = Buffer(
+                f"{stream.name}.stream", "X", stream.name, (batch * height * width, channels),
+                stream.type_of(layer.gradient), min(uses), max(uses),
+            )  # fmt: skip
+    return list(found.values())

@@ -11,6 +11,8 @@ from bnntrain import kernels
 from bnntrain.inference.channel import fold_norm
 from bnntrain.inference.layers import PackedLayer
 from bnntrain.layer_methods import LayerMethods
+from bnntrain.method import Method
+from bnntrain.steps import TYPES
 
 # Bytes of latent weights that are looked at together.
 _PIECE = 1 << 16
@@ -84,26 +86,76 @@ def pack(
     """
     for layer in layers:
         method = methods.of(layer.product.layer)
-        _pack_weights(layer, method.latent, state, into[f"{layer.name}.weights"], digest)
+        weights = into[f"{layer.name}.weights"]
         channels = (layer.channels,)
+        if f"{layer.name}.amax" in into:
+            amax = _taken(state, f"{layer.name}.amax", (2,), digest)
+            # A training step has an amax of its own; afterwards only the running one is left.
+            one = amax[0] / np.float32(127) if amax[0] > 0 else 1
+            into[f"{layer.name}.amax"][...] = amax[0], one
+        if layer.fused.is_binary:
+            _pack_weights(layer, method.latent, state, weights, digest)
+        else:
+            _round_weights(layer, state, weights, digest)
+        if f"{layer.name}.bias" in into:
+            bias = _taken(state, f"{layer.name}.bias", channels, digest)
+            into[f"{layer.name}.bias"][...] = bias
+            continue
         names = ("gamma", "beta", "running_mean", "running_spread")
         norm = {
-            name: _whole(state, f"{layer.name}.{name}", channels)
+            name: _taken(state, f"{layer.name}.{name}", channels, digest)
             for name in (names[1:] if method.norm == "l1-binary" else names)
         }
-        for name, values in norm.items():
-            digest(_title(f"{layer.name}.{name}", "float32", channels))
-            digest(values)
         for name, values in fold_norm(layer, method, norm).items():
             into[f"{layer.name}.{name}"][...] = values
+
+
+def state_names(layer: PackedLayer, method: Method) -> list[str]:
+    """Return the tensors of a training state that `pack` reads for a layer, without its name."""
+    tensors = {tensor.name.split(".")[-1] for tensor in layer.tensors}
+    found = ["amax"] if "amax" in tensors else []
+    found.append("latent")
+    if "bias" in tensors:
+        return [*found, "bias"]
+    gamma = [] if method.norm == "l1-binary" else ["gamma"]
+    return [*found, *gamma, "beta", "running_mean", "running_spread"]
 
 
 def _title(name: str, dtype: str, shape: tuple[int, ...]) -> bytes:
     return f"{name} {dtype} {shape}\n".encode()
 
 
-def _whole(state: State, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    return np.concatenate(list(state.rows(name, "float32", shape, shape[0])))
+def _taken(state: State, name: str, shape: tuple[int, ...], digest: Digest) -> np.ndarray:
+    """Return a vector of the state, of which `digest` is told."""
+    values = np.concatenate(list(state.rows(name, "float32", shape, shape[0])))
+    digest(_title(name, "float32", shape))
+    digest(values)
+    return values
+
+
+def _round_weights(
+    layer: PackedLayer, state: State, weights: np.ndarray, digest: Digest
+) -> None:
+    """Bring real latent weights [O, fan-in] to [fan-in, O], in int8 as training rounds them."""
+    shape, name, start = (layer.channels, layer.product.fan_in), f"{layer.name}.latent", 0
+    dtype = TYPES[layer.gradient].latent
+    digest(_title(name, dtype, shape))
+    most = max(_PIECE // (shape[1] * np.dtype(dtype).itemsize), 1)
+    for piece in state.rows(name, dtype, shape, most):
+        digest(piece)
+        end, rows = start + len(piece), piece.astype(np.float32)
+        if weights.dtype == np.int8:
+            rows = np.stack([_rounded(row) for row in rows])
+        weights[:, start:end] = rows.T
+        start = end
+
+
+def _rounded(row: np.ndarray) -> np.ndarray:
+    """Return an output channel's weights in int8, the largest being 127."""
+    amax, found = np.abs(row).max(), np.empty(row.shape, np.int8)
+    unit = amax / np.float32(127) if amax > 0 else np.float32(1)
+    kernels.quantise_f32_i8(row, np.float32(1) / unit, found)
+    return found
 
 
 def _pack_weights(

@@ -10,18 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnntrain import kernels
-from bnntrain.inference.layers import PackedLayer
+from bnntrain.inference.layers import PackedLayer, stream_buffers
 from bnntrain.plan import MIB, Layout, Placed, Plan, largest_batch, place
 from bnntrain.steps import Buffer
 
 LARGEST_BATCH = 256
 """More samples at a time make nothing faster."""
 
-ROWS = "weight_rows"
-"""Packed signs of the first layer's weights as they are stored, before they are transposed."""
-
-_INPUT, _SCORES = "batch.x", "logits"
+_INPUT = "batch.x"
 
 
 def plan_inference(
@@ -46,10 +42,9 @@ def plan_inference(
     ]
     scratch = 0
     for number, layer in enumerate(layers):
-        buffers += _lasting(layer, last) + _activations(layer, number + 1, batch)
-        scratch = max(scratch, kernels.inference_scratch_bytes(
-            layer.product.fan_in, batch, layer.is_first, layer.window()
-        ))  # fmt: skip
+        buffers += layer.lasting(last) + layer.activations(number + 1, batch)
+        scratch = max(scratch, layer.scratch_bytes(batch))
+    buffers += stream_buffers(layers, batch)
     buffers.append(Buffer("scratch", "scratch", "all", (threads, scratch), "uint8", 1, last - 1))
     there = {item.buffer.name for item in around}
     placed, total = place([each for each in buffers if each.name not in there], around)
@@ -82,40 +77,3 @@ def usual_batch(layers: Sequence[PackedLayer], threads: int) -> int:
     alone = total(1)
     limit = max(2 * alone, alone + MIB)
     return largest_batch(total, limit, LARGEST_BATCH)
-
-
-def _lasting(layer: PackedLayer, last: int) -> list[Buffer]:
-    """Return what is made when a network is loaded."""
-    name = layer.name
-    found = [
-        Buffer(tensor.name, "W" if tensor.dtype == "bit" else "statistics", name, tensor.shape,
-               tensor.dtype, 0, last)
-        for tensor in layer.tensors
-    ]  # fmt: skip
-    if layer.is_first:
-        found[0] = Buffer(f"{name}.weights", "W", name, layer.lines[::-1], "bit", 0, last)
-        found.append(Buffer(f"{name}.{ROWS}", "W", name, layer.lines, "bit", 0, 0))
-    window = layer.window()
-    if window is None:
-        return found
-    found.append(
-        Buffer(f"{name}.origins", "scratch", name, (window.positions, 2), "int32", 0, last)
-    )
-    if window.skips and not layer.is_first:
-        sums = (layer.product.taps, layer.channels)
-        found.append(Buffer(f"{name}.tap_sums", "scratch", name, sums, "int32", 0, last))
-    return found
-
-
-def _activations(layer: PackedLayer, time: int, batch: int) -> list[Buffer]:
-    """Return what a layer gives out, and where a dense layer follows also in its order."""
-    name, (height, width, channels) = layer.name, layer.fused.result
-    if layer.is_last:
-        return [Buffer(_SCORES, "X", name, (batch, channels), "float32", time, time + 1)]
-    out = (batch * height * width, channels)
-    until = time if layer.is_flattened else time + 1
-    found = [Buffer(f"{name}.out", "X", name, out, "bit", time, until)]
-    if layer.is_flattened:
-        flat = (batch, layer.fused.output.values)
-        found.append(Buffer(f"{name}.flat", "X", name, flat, "bit", time, time + 1))
-    return found

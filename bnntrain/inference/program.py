@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from bnntrain import kernels
-from bnntrain.inference.layers import PackedLayer, tensors_of
-from bnntrain.inference.plan import ROWS
+from bnntrain.inference.binary import ROWS
+from bnntrain.inference.layers import PackedLayer
+from bnntrain.inference.network import tensors_of
 from bnntrain.plan import Layout
 
 Views = Mapping[str, np.ndarray]
@@ -65,17 +66,23 @@ class Inference:
         """
         layers, views = self._layers, self._views
         first = layers[0].name
-        rows = views[f"{first}.{ROWS}"]
-        rows[...] = 0  # the bits behind the last column
         into = {tensor.name: views[tensor.name] for tensor in tensors_of(layers)}
-        read(into | {f"{first}.weights": rows})
-        kernels.transpose_u1(rows, layers[0].lines[1], views[f"{first}.weights"])
+        rows = views.get(f"{first}.{ROWS}")
+        if rows is None:
+            read(into)
+        else:  # the weights of binary products with pixels lie transposed
+            rows[...] = 0  # the bits behind the last column
+            read(into | {f"{first}.weights": rows})
+            kernels.transpose_u1(rows, layers[0].lines[1], views[f"{first}.weights"])
+        bound, x = [], views["batch.x"]
         for layer in layers:
-            sums = views.get(f"{layer.name}.tap_sums")
-            if sums is not None:
+            if layer.has_tap_sums:
+                sums = views[f"{layer.name}.tap_sums"]
                 _sum_taps(layer, views[f"{layer.name}.weights"], sums)
+            bound.append(layer.bound(views, x))
+            x = layer.output(views)
         self._run = kernels.Inference(
-            layers=_bound(layers, views), batch=self.plan.batch_size, scratch=views["scratch"],
+            layers=bound, batch=self.plan.batch_size, scratch=views["scratch"],
             threads=self.plan.threads, isa=self._isa,
         )
 
@@ -144,26 +151,3 @@ def _sum_taps(layer: PackedLayer, weights: np.ndarray, sums: np.ndarray) -> None
     ones = np.zeros((1, weights.shape[1]), np.uint64)
     kernels.xnor_gemm_u1_i32(ones, weights, layer.lines[1], found)
     sums[...] = found.reshape(channels, taps).T
-
-
-def _bound(layers: Sequence[PackedLayer], views: Views) -> list[dict[str, object]]:
-    """Return the arguments of `kernels.Inference`."""
-    found, x = [], views["batch.x"]
-    for layer in layers:
-        own = {tensor: views.get(f"{layer.name}.{tensor}") for tensor in _OWN}
-        if layer.is_last:
-            own["out"] = views["logits"]
-        if own["choice"] is not None and np.array_equal(own["choice"], own["threshold"]):
-            own["choice"] = None
-        sizes = {"inputs": layer.product.fan_in, "outputs": layer.channels}
-        found.append({"window": layer.window(), "x": x, **sizes, **own})
-        x = own["out"] if own["flat"] is None else own["flat"]
-        if layer.fused.is_flattened and own["flat"] is None:
-            x = x.reshape(len(views["batch.x"]), -1)
-    return found
-
-
-_OWN = (
-    "weights", "threshold", "choice", "flip", "scale", "shift", "origins", "tap_sums", "out",
-    "flat",
-)  # fmt: skip

@@ -26,7 +26,7 @@ from typing import BinaryIO
 import numpy as np
 
 from bnntrain.errors import DataError, RunError
-from bnntrain.inference.layers import PackedLayer, Tensor, packed_layers, tensors_of
+from bnntrain.inference import PackedLayer, Tensor, tensors_of
 from bnntrain.packed.head import Head, from_metadata, to_metadata
 from bnntrain.packed.tensors import check_tensors
 
@@ -36,8 +36,8 @@ SUFFIX = ".bnn"
 FORMAT = "bnntrain 1"
 """Name and version of what the tensors and the metadata mean."""
 
-_TYPES = {"bit": "U8", "uint8": "U8", "int32": "I32", "float32": "F32"}
-_SIZES = {"U8": 1, "I32": 4, "F32": 4}
+_TYPES = {"bit": "U8", "uint8": "U8", "int8": "I8", "int32": "I32", "float32": "F32"}
+_SIZES = {"U8": 1, "I8": 1, "I32": 4, "F32": 4}
 _LENGTH = 8
 _PREFIX = b'{"__metadata__":{"crc32":"'
 _DIGITS = 8
@@ -71,7 +71,7 @@ def write_packed(path: Path, head: Head, tensors: Mapping[str, np.ndarray]) -> i
     """
     from bnntrain.records import write_atomically  # reading needs none of what runs write
 
-    layers = packed_layers(head.layers, head.shape, len(head.classes))
+    layers = head.packed_layers()
     header = _header(head, layers)
     content = [_bytes_of(tensors[tensor.name]) for tensor in _in_order(layers)]
     checksum = zlib.crc32(header)
@@ -90,7 +90,7 @@ def write_packed(path: Path, head: Head, tensors: Mapping[str, np.ndarray]) -> i
 
 def packed_bytes(head: Head) -> int:
     """Return how large the file of a packed model is."""
-    layers = packed_layers(head.layers, head.shape, len(head.classes))
+    layers = head.packed_layers()
     digest = head.weights_sha256 or "0" * 64  # of a run it is computed when it is exported
     header = _header(replace(head, weights_sha256=digest), layers)
     return len(header) + _end(_described(layers))
@@ -129,9 +129,7 @@ class PackedFile:
             entries = _entries(header)
             metadata = entries.pop("__metadata__")
             self.head = from_metadata(metadata)
-            self._layers = packed_layers(
-                self.head.layers, self.head.shape, len(self.head.classes)
-            )
+            self._layers = self.head.packed_layers()
             self._start = _LENGTH + len(header)
             _check_entries(entries, self._layers, self.bytes - self._start)
 
@@ -172,7 +170,7 @@ def _in_order(layers: list[PackedLayer]) -> list[Tensor]:
     return sorted(tensors_of(layers), key=lambda tensor: _ORDER.index(tensor.dtype))
 
 
-_ORDER = ("bit", "int32", "float32", "uint8")
+_ORDER = ("bit", "int32", "float32", "uint8", "int8")
 
 
 def _described(layers: list[PackedLayer]) -> dict[str, dict[str, object]]:

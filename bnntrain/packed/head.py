@@ -20,9 +20,13 @@ from bnntrain.config.schema import Model
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import ConfigError
 from bnntrain.graph import Items
+from bnntrain.inference import PackedLayer, packed_layers
+from bnntrain.steps import TYPES
 
 CHECKPOINTS = ("last", "best")
 """Weights of a run that there are: of its last epoch, or of its best one."""
+
+_GRADIENT = "int8"  # where nothing is said
 
 _HEXADECIMAL = set("0123456789abcdef")
 
@@ -61,6 +65,8 @@ class Head:
         Of the training state that was packed, as in ``run.json``; empty where it is not needed.
     version : str
         Of the bnntrain that packed it.
+    gradient : str
+        Type of gradients that it was trained with, which types of streams follow.
     """
 
     name: str
@@ -77,6 +83,7 @@ class Head:
     label_smoothing: float
     weights_sha256: str
     version: str
+    gradient: str = "int8"
 
     @property
     def layers(self) -> Items:
@@ -87,6 +94,16 @@ class Head:
     def shape(self) -> tuple[int, ...]:
         """Height, width and channels of a sample."""
         return self.preprocessing.shape
+
+    def packed_layers(self) -> list[PackedLayer]:
+        """Return its layers.
+
+        Raises
+        ------
+        ValueError
+            See `bnntrain.inference.packed_layers`.
+        """
+        return packed_layers(self.layers, self.shape, len(self.classes), self.gradient)
 
 
 class Source(Protocol):
@@ -115,6 +132,7 @@ class Source(Protocol):
 
 def to_metadata(head: Head) -> dict[str, str]:
     """Write a head as text by name, the same for the same head."""
+    own = {} if head.gradient == _GRADIENT else {"gradient": head.gradient}
     return {
         "name": head.name,
         "model": _text(write_model(head.model)["layers"]),
@@ -130,6 +148,7 @@ def to_metadata(head: Head) -> dict[str, str]:
         "label_smoothing": _text(head.label_smoothing),
         "weights_sha256": head.weights_sha256,
         "version": head.version,
+        **own,
     }
 
 
@@ -167,6 +186,7 @@ def from_metadata(texts: Mapping[str, str]) -> Head:
         label_smoothing=take("label_smoothing", _share),
         weights_sha256=take("weights_sha256", _digest),
         version=take("version", str),
+        gradient=take("gradient", _gradient) if "gradient" in texts else _GRADIENT,
     )
 
 
@@ -231,6 +251,11 @@ def _checksums(text: str) -> dict[str, int]:
     _must(isinstance(values, dict) and set(values) <= {"train", "test"})
     _must(all(type(value) is int and 0 <= value < 1 << 32 for value in values.values()))
     return values
+
+
+def _gradient(text: str) -> str:
+    _must(text in TYPES)
+    return text
 
 
 def _digest(text: str) -> str:

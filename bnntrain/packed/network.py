@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bnntrain.arena import Arena
 from bnntrain.errors import MemoryLimitError
-from bnntrain.inference.layers import packed_layers
 from bnntrain.inference.plan import plan_inference, usual_batch
 from bnntrain.inference.program import Inference
 from bnntrain.packed.head import Head, Source
@@ -44,7 +43,7 @@ class Network(Inference):
         self, source: Source, threads: int, isa: str, batch_size: int | None = None
     ) -> None:
         head = source.head
-        layers = packed_layers(head.layers, head.shape, len(head.classes))
+        layers = head.packed_layers()
         plan = plan_inference(layers, batch_size or usual_batch(layers, threads), threads)
         arena = _arena(plan)
         self.arena_bytes = arena.bytes

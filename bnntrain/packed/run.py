@@ -15,8 +15,7 @@ from bnntrain.config import Config, load_config
 from bnntrain.config.models import deployed
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.errors import RunError
-from bnntrain.inference.layers import PackedLayer, packed_layers
-from bnntrain.inference.pack import pack
+from bnntrain.inference.pack import pack, state_names
 from bnntrain.layer_methods import resolve_methods
 from bnntrain.packed.head import Head
 from bnntrain.records import RunFolder, open_checkpoint
@@ -74,6 +73,7 @@ class PackedRun:
             preprocessing=Preprocessing(shape, config.data.resize),
             classes=tuple(classes),
             method=self._methods.run.name,
+            gradient=self._methods.run.gradient,
             checkpoint=checkpoint,
             epoch=epoch,
             data=config.data,
@@ -97,8 +97,11 @@ class PackedRun:
         RunError
             It is damaged, or of another model.
         """
-        layers = packed_layers(self.head.layers, self.head.shape, len(self.head.classes))
-        names = [f"{layer.name}.{tensor}" for layer in layers for tensor in self._tensors(layer)]
+        layers = self.head.packed_layers()
+        names = [
+            f"{layer.name}.{tensor}" for layer in layers
+            for tensor in state_names(layer, self._methods.of(layer.product.layer))
+        ]  # fmt: skip
         try:
             with open_checkpoint(self._file) as checkpoint:
                 checkpoint.verify(names)
@@ -112,10 +115,6 @@ class PackedRun:
         except RunError as error:
             raise self._with_remedy(error) from None
         self.head = replace(self.head, weights_sha256=digest.hexdigest())
-
-    def _tensors(self, layer: PackedLayer) -> tuple[str, ...]:
-        gamma = () if self._methods.of(layer.product.layer).norm == "l1-binary" else ("gamma",)
-        return ("latent", *gamma, "beta", "running_mean", "running_spread")
 
     def _state(self, checkpoint: str, summary: Mapping[str, object]) -> tuple[int, dict[str, int]]:
         """Return the epoch of the weights, and the CRC-32 of the data that it was made with."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bnntrain.inference.layers import SCALING, PackedLayer, tensors_of
+from bnntrain.inference import PackedBinary, PackedLayer, PackedResidual, tensors_of
 from bnntrain.steps import WORD_BITS
 
 
@@ -27,11 +27,14 @@ def check_tensors(layers: Sequence[PackedLayer], tensors: Mapping[str, np.ndarra
         scale that is no number. The message begins with the tensor's name.
     """
     for layer in layers:
-        _check_padding(layer, tensors[f"{layer.name}.weights"])
-        # Python's own loops: NumPy's would come into memory for a few thousand numbers.
-        for name in SCALING if layer.is_last else ():
-            if not all(map(math.isfinite, tensors[f"{layer.name}.{name}"].tolist())):
-                raise ValueError(f"{layer.name}.{name}: not finite")
+        if layer.fused.is_binary:
+            _check_padding(layer, tensors[f"{layer.name}.weights"])
+        for tensor in layer.tensors:
+            if tensor.dtype == "float32":
+                _check_reals(tensor.name, tensors[tensor.name])
+        amax = tensors.get(f"{layer.name}.amax")
+        if amax is not None and min(amax.tolist()) <= 0:
+            raise ValueError(f"{layer.name}.amax: not above 0")
         for name in ("threshold", "choice", "flip"):
             array = tensors.get(f"{layer.name}.{name}")
             values = [0] if array is None else array.tolist()
@@ -40,7 +43,14 @@ def check_tensors(layers: Sequence[PackedLayer], tensors: Mapping[str, np.ndarra
                 raise ValueError(f"{layer.name}.{name}: out of range")
 
 
-def _check_padding(layer: PackedLayer, weights: np.ndarray) -> None:
+def _check_reals(name: str, values: np.ndarray) -> None:
+    # Python's own loops: NumPy's would come into memory for a few thousand numbers.
+    for row in values.reshape(len(values), -1):
+        if not all(map(math.isfinite, row.tolist())):
+            raise ValueError(f"{name}: not finite")
+
+
+def _check_padding(layer: PackedBinary | PackedResidual, weights: np.ndarray) -> None:
     used = layer.lines[1] % WORD_BITS
     if used and max(weights[:, -1].tolist()) >> used:
         raise ValueError(f"{layer.name}.weights: bits are set behind the last column")

@@ -11,17 +11,22 @@ from bnntrain.steps.dense import DenseStep
 from bnntrain.steps.network import has_step, make_steps
 from bnntrain.steps.order import READ, Order
 from bnntrain.steps.step import GRADIENT_LIMITS, Step
+from bnntrain.steps.streams import TYPES, Stream, Types, find_streams
 
 __all__ = [
     "GRADIENT_LIMITS",
     "READ",
     "ROLES",
+    "TYPES",
     "WORD_BITS",
     "Buffer",
     "ConvStep",
     "DenseStep",
     "Order",
     "Step",
+    "Stream",
+    "Types",
+    "find_streams",
     "has_step",
     "make_steps",
     "shared_buffers",

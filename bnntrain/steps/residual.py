@@ -1,4 +1,4 @@
-"""A residual convolution step: signs of a stream, convolution, batch norm, and the sum with a stream.
+"""A residual convolution step: signs of a stream, convolution, batch norm, a sum with a stream.
 
 As `bnntrain.steps.conv`, but that what it reads and writes are real: it packs signs and the
 straight-through mask of the stream by itself, adds z to the stream, and its dX to the stream's

@@ -39,16 +39,17 @@ class Types:
     latent: str
 
 
-_TYPES = {
+TYPES = {
     "float32": Types("float32", "float32", "float32"),
     "float16": Types("float16", "float32", "float16"),
     "int8": Types("int16", "int8", "float32"),
 }
+"""By the type of gradients."""
 
 
 def types_of(method: Method) -> Types:
     """Return the types of a stream, which follow that of gradients."""
-    return _TYPES[method.gradient]
+    return TYPES[method.gradient]
 
 
 def retains_stream(method: Method) -> bool:
@@ -108,6 +109,10 @@ class Stream:
     def scale(self) -> str:
         """Name of the scale of an int16 gradient."""
         return f"{self.name}.stream_scale"
+
+    def type_of(self, gradient: str) -> str:
+        """Return its type where gradients have one."""
+        return TYPES[gradient].stream
 
     def buffers(self, method: Method, batch: int) -> list[Buffer]:
         """Return the buffers of its tensors, its gradient and that one's scale."""

@@ -10,7 +10,6 @@ from harness import fill_batch, make_config, make_program, scramble_norms
 
 from bnntrain.config import Data
 from bnntrain.data.preprocessing import Preprocessing
-from bnntrain.inference.layers import packed_layers
 from bnntrain.inference.pack import Arrays, pack
 from bnntrain.layer_methods import resolve_methods
 from bnntrain.packed.head import Head
@@ -30,11 +29,12 @@ class Memory:
             checkpoint="last", epoch=1, data=Data("digits"), data_crc32={"train": 1, "test": 2},
             seed=0, batch_size=config.train.batch_size,
             label_smoothing=config.train.label_smoothing, weights_sha256="", version="0",
+            gradient=self._methods.run.gradient,
         )  # fmt: skip
 
     def layers(self) -> list:
         """Return the layers."""
-        return packed_layers(self.head.layers, self.head.shape, len(self.head.classes))
+        return self.head.packed_layers()
 
     def read(self, into: Mapping[str, np.ndarray]) -> None:
         """Pack the model."""

@@ -19,7 +19,7 @@ from bnntrain.config import Config, Data, Optimizer, Representation, Train
 from bnntrain.config.check import Where
 from bnntrain.config.models import read_model
 from bnntrain.graph import POOLS, Size, build_graph
-from bnntrain.inference import Arrays, Inference, PackedLayer, pack, plan_evaluation
+from bnntrain.inference import Arrays, Inference, as_packed, pack, plan_evaluation
 from bnntrain.layer_methods import LayerMethods, resolve_methods
 from bnntrain.method import Method
 from bnntrain.plan import Plan
@@ -133,7 +133,7 @@ def evaluate(program: Program, rows: int) -> tuple[np.ndarray, float, int]:
         Summed.
     correct : int
     """
-    layers = [PackedLayer(step.fused) for step in program.steps]
+    layers = as_packed([step.fused for step in program.steps], program.steps[0].method.gradient)
     layout = plan_evaluation(layers, program.plan)
     x, labels = program.x[:rows].copy(), program.labels[:rows].copy()
     state, views = Arrays(program.inference_state()), program.arena.cut(layout)
