@@ -6,6 +6,9 @@ weights. The last block has no sign; its batch norm is a scale and a shift. Pool
 The float32 equivalent is the same network with float32 weights and a scale and a shift per channel
 everywhere.
 
+What has real weights is deployed with float32 ones and, but for the last layer, a scale and a shift
+per channel, as is the batch norm of a residual, whose result is added and not compared.
+
 Source: the columns are those of `larq.models.summary`.
 """
 
@@ -13,11 +16,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bnntrain.graph import Fused
+from bnntrain.graph import MEANS, PIXELS, SIGNS, STREAM, Fused
 from bnntrain.preparation import Prepared
 
-_INPUT_BITS = 8
-_WORD_BYTES = 4
+_BITS = {PIXELS: 8, SIGNS: 1, STREAM: 32, MEANS: 32}
+WORD_BYTES = 4
+"""Of a threshold, a scale, a shift and a real weight."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Layer:
     name, kind : str
         E.g. ``dense1``, ``dense``.
     input_bits : int
-        Width of its inputs: 8 for pixels, 1 for signs.
+        Width of what its product reads: 8 for pixels, 1 for signs, 32 for real values.
     output_shape : tuple of int
         Of one sample, after any pooling: height, width, channels; only channels of a dense one.
     binary_parameters, other_parameters : int
@@ -39,6 +43,8 @@ class Layer:
     binary_macs, int8_macs : int
         Multiply-accumulates of 1-bit weights with signs, and with int8 pixels. Those that padding
         skips are counted.
+    real_parameters, real_macs : int
+        Weights and biases of a layer with real weights, and its multiply-accumulates.
     """
 
     name: str
@@ -51,18 +57,20 @@ class Layer:
     float32_bytes: int
     binary_macs: int
     int8_macs: int
+    real_parameters: int
+    real_macs: int
 
 
 TOTALS = (
     "binary_parameters", "other_parameters", "deployed_bytes", "float32_bytes", "binary_macs",
-    "int8_macs",
+    "int8_macs", "real_parameters", "real_macs",
 )  # fmt: skip
 """Fields of `Layer` that add up."""
 
 
 def layers_of(prepared: Prepared) -> list[Layer]:
     """Return the steps of a prepared configuration, first to last."""
-    return [_layer(step.fused, step.has_gamma) for step in prepared.steps]
+    return [layer_of(step.fused, step.has_gamma) for step in prepared.steps]
 
 
 def totals_of(layers: list[Layer]) -> dict[str, int]:
@@ -70,21 +78,24 @@ def totals_of(layers: list[Layer]) -> dict[str, int]:
     return {name: sum(getattr(layer, name) for layer in layers) for name in TOTALS}
 
 
-def _layer(fused: Fused, has_gamma: bool) -> Layer:
-    channels, reads_pixels = fused.channels, fused.reads_pixels
-    weights, macs = (sum(getattr(each, name) for each in fused.operations)
-                     for name in ("weights", "macs"))  # fmt: skip
-    scale_and_shift = 2 * _WORD_BYTES * channels
-    normalising = _WORD_BYTES * channels if fused.is_binarised else scale_and_shift
+def layer_of(fused: Fused, has_gamma: bool) -> Layer:
+    """Return a step in figures; its norm has a gamma or has none."""
+    product, channels = fused.product, fused.channels
+    binary, real, macs = product.weights, product.real_weights, product.macs
+    scale_and_shift = 2 * WORD_BYTES * channels if fused.norm else 0
+    normalising = WORD_BYTES * channels if fused.is_binarised else scale_and_shift
+    input_bits = _BITS[product.input.form.kind]
     return Layer(
         name=fused.name,
         kind=fused.kind,
-        input_bits=_INPUT_BITS if reads_pixels else 1,
-        output_shape=fused.result if fused.product.output.form.is_image else (channels,),
-        binary_parameters=weights,
-        other_parameters=sum(each.real_parameters(has_gamma) for each in fused.operations),
-        deployed_bytes=-(-weights // 8) + normalising,
-        float32_bytes=_WORD_BYTES * weights + scale_and_shift,
-        binary_macs=0 if reads_pixels else macs,
-        int8_macs=macs if reads_pixels else 0,
+        input_bits=input_bits,
+        output_shape=fused.result if product.output.form.is_image else (channels,),
+        binary_parameters=binary,
+        other_parameters=sum(each.norm_parameters(has_gamma) for each in fused.operations),
+        deployed_bytes=-(-binary // 8) + WORD_BYTES * real + normalising,
+        float32_bytes=WORD_BYTES * (binary + real) + scale_and_shift,
+        binary_macs=macs if input_bits == 1 else 0,
+        int8_macs=macs if product.is_binary and input_bits > 1 else 0,
+        real_parameters=real,
+        real_macs=0 if product.is_binary else macs,
     )

@@ -8,11 +8,11 @@ import pytest
 
 from bnntrain.accounting import (
     MEASURED,
-    PRINTED,
     measured_batch,
     printed_totals,
     published_bytes,
 )
+from bnntrain.compatibility import with_classes
 from bnntrain.config import load_config
 from bnntrain.graph import Published, build_graph
 
@@ -115,7 +115,7 @@ def test_shipped_models_are_the_published_ones(name):
     assert masked[0] == masked[1]
 
 
-@pytest.mark.parametrize("name", PRINTED)
+@pytest.mark.parametrize("name", NAMED)
 def test_printed_totals_belong_to_one_network_and_batch(name):
     layers, _ = NAMED[name]
     row = printed_totals(name, layers, 100)
@@ -130,6 +130,47 @@ def test_printed_totals_belong_to_one_network_and_batch(name):
     for low_memory, total in zip((False, True), printed, strict=True):
         mib = sum(published_bytes(layers, 100, low_memory).values()) / MIB
         assert abs(mib - total) < (0.04 * total if name == "cnv" else 0.045)
+
+
+# Per image of 224x224: the sample, the inputs of sixteen binary convolutions, what three shortcuts
+# pool, and the means; the stem's output, which is pooled too.
+SAMPLE = 224 * 224 * 3
+STAGES = [side * side * channels for side, channels in ((56, 64), (28, 128), (14, 256), (7, 512))]
+BINARY = sum(4 * values for values in STAGES) + STAGES[0] + STAGES[1] + STAGES[2] - sum(STAGES[1:])
+POOLED, MEANS, STEM = sum(STAGES[:3]), 512, 112 * 112 * 64
+BINARY_WEIGHTS = 9 * sum(4 * a * a for a in (64, 128, 256, 512)) - 9 * sum(
+    2 * a * a for a in (64, 128, 256)
+)
+WEIGHTS = BINARY_WEIGHTS + 49 * 3 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512 * 1000
+
+
+@pytest.mark.parametrize(("name", "norms"), [("resnete18", 4864), ("bireal18", 4800)])
+def test_residual_networks_for_imagenet(name, norms):
+    config = with_classes(load_config("digits", {"model": name}), 1000)
+    parts = build_graph(config.model.layers, (224, 224, 3)).published
+    batch, gib = 4096, 1 << 30
+    totals = []
+    for low_memory in (False, True):
+        bits, one = (16, 1) if low_memory else (32, 32)
+        expected = {
+            "X": batch * (32 * SAMPLE + one * BINARY + bits * (POOLED + MEANS)),
+            "dX/Y": batch * bits * STEM,
+            "mu, sigma": 2 * norms * bits,
+            "dY": batch * bits * STEM,
+            "W": WEIGHTS * bits,
+            "dW": WEIGHTS * one,
+            "beta, dbeta": 2 * norms * bits,
+            "momenta": 2 * WEIGHTS * bits,
+            "pooling masks": batch * one * STEM,
+        }
+        found = published_bytes(parts, batch, low_memory)
+        assert {role: 8 * size for role, size in found.items()} == expected
+        totals.append(round(sum(found.values()) / gib, 2))
+    assert totals == [70.24, 18.48]
+    row = printed_totals(name, parts, batch)
+    assert row.text == "70.11 and 18.54 GiB"
+    assert printed_totals(name, parts, 100) is None
+    assert printed_totals(name, parts[:-1], batch) is None
 
 
 def test_what_was_measured_stands_beside_the_same_network_and_batch_only():

@@ -120,7 +120,7 @@ FAULTY = {
     MODEL: [
         ("model: {name: a}", ": model.layers: missing", "Give a list of layers"),
         ("model: mpl", ": model: 'mpl' is not a shipped model", "Did you mean 'mlp'?"),
-        ("model: no.yaml", "no.yaml: no such file", "Shipped: binarynet, cnv, mlp"),
+        ("model: no.yaml", "no.yaml: no such file", "Shipped: binarynet, bireal18, bireal18_32, cnv, mlp, resnet20"),
         ("model: 5", ": model: 5 is not allowed", "Give the name of a shipped model"),
     ],
     GOOD: [
@@ -275,7 +275,10 @@ def test_shipped_names_load_from_any_folder(tmp_path, monkeypatch):
     both = {"mlp_mnist", "cnv_cifar10", "cnv_svhn", "binarynet_cifar10", "binarynet_svhn"}
     alone = {"digits", "cifar_smoke", "photos"}
     assert set(here) == {*alone, *both, *(f"{name}_quick" for name in both)}
-    assert shipped_models() == ["binarynet", "cnv", "mlp"]
+    assert shipped_models() == [
+        "binarynet", "bireal18", "bireal18_32", "cnv", "mlp", "resnet20", "resnete18",
+        "resnete18_32",
+    ]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()  # a run folder of the same name is no configuration
     for name, config in here.items():

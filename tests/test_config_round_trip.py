@@ -59,7 +59,7 @@ def layer_lists(draw):
 MODELS = st.fixed_dictionaries({"layers": layer_lists(), "name": NAMES})
 CONFIGS = st.fixed_dictionaries(
     {
-        "model": MODELS | st.sampled_from(["mlp", "cnv", "binarynet"]),
+        "model": MODELS | st.sampled_from(["mlp", "cnv", "binarynet", "resnete18"]),
         "data": st.fixed_dictionaries(
             {"dataset": st.text(min_size=1)},
             optional={

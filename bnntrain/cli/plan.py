@@ -159,8 +159,7 @@ def _echo_columns(
     click.echo("published: the formula of Wang et al. (arXiv 2102.04270) with Adam")
     row = printed(prepared)
     if row is not None:
-        pair = f"{row.standard_mib:.2f} and {row.low_memory_mib:.2f}"
-        click.echo(f"           their table prints {pair} for this model and batch")
+        click.echo(f"           their table prints {row.text} for this model and batch")
     click.echo(f"ours: every byte of training; this run allocates {prepared.plan.total_bytes:,}")
 
 

@@ -8,7 +8,7 @@ import click
 
 from bnntrain.cli import options
 from bnntrain.cli.output import echo_json, echo_table
-from bnntrain.inventory import Layer, layers_of, totals_of
+from bnntrain.inventory import WORD_BYTES, Layer, layers_of, totals_of
 from bnntrain.method import cell_labels
 from bnntrain.preparation import Prepared, prepare
 from bnntrain.text import NONE, columns, plural, size_text, times
@@ -60,25 +60,40 @@ def _report(
 
 
 def _echo_layers(layers: list[Layer], totals: dict[str, int]) -> None:
+    # Pixels meet binary weights or real ones: no network has both columns. Those with real layers
+    # are the large ones, and count in millions.
+    is_real = bool(totals["real_macs"])
+    last, unit = ("real", "MMACs") if is_real else ("int8", "MACs")
     head = [
-        ["", "input", "output", "1-bit", "other", "deployed", "1-bit", "int8"],
-        ["layer", "bits", "shape", "weights", "params", "bytes", "MACs", "MACs"],
+        ["", "input", "output", "1-bit", "other", "deployed", "1-bit", last],
+        ["layer", "bits", "shape", "weights", "params", "bytes", unit, unit],
     ]
     rows: list[list[str] | None] = [
         [
             layer.name,
             str(layer.input_bits),
             "x".join(map(str, layer.output_shape)),
-            *_counts(asdict(layer)),
+            *_counts(asdict(layer), is_real),
         ]
         for layer in layers
     ]
-    echo_table(head, [*rows, None, ["total", "", "", *_counts(totals)]])
+    echo_table(head, [*rows, None, ["total", "", "", *_counts(totals, is_real)]])
 
 
-def _counts(figures: dict[str, int]) -> list[str]:
-    names = ("binary_parameters", "other_parameters", "deployed_bytes", "binary_macs", "int8_macs")
-    return [f"{figures[name]:,}" if figures[name] else NONE for name in names]
+def _counts(figures: dict[str, int], is_real: bool) -> list[str]:
+    numbers = (
+        figures["binary_parameters"], figures["other_parameters"] + figures["real_parameters"],
+        figures["deployed_bytes"],
+    )  # fmt: skip
+    macs = figures["binary_macs"], figures["real_macs" if is_real else "int8_macs"]
+    found = [f"{number:,}" if number else NONE for number in numbers]
+    return found + [_macs(number, is_real) for number in macs]
+
+
+def _macs(number: int, in_millions: bool) -> str:
+    if not number:
+        return NONE
+    return f"{number / 1e6:,.3f}" if in_millions else f"{number:,}"
 
 
 def _facts(prepared: Prepared, totals: dict[str, int]) -> list[tuple[str, str]]:
@@ -86,7 +101,7 @@ def _facts(prepared: Prepared, totals: dict[str, int]) -> list[tuple[str, str]]:
     deployed, float32 = totals["deployed_bytes"], totals["float32_bytes"]
     plan = prepared.plan
     return [
-        ("deployed", f"{size_text(deployed)}: 1-bit weights, a threshold per channel"),
+        ("deployed", f"{size_text(deployed)}: {_deployed_as(totals)}"),
         ("in float32", f"{size_text(float32)}, {times(float32, deployed)} as large"),
         (
             "training",
@@ -99,6 +114,13 @@ def _facts(prepared: Prepared, totals: dict[str, int]) -> list[tuple[str, str]]:
             for name, cells in _differing(prepared).items()
         ),
     ]
+
+
+def _deployed_as(totals: dict[str, int]) -> str:
+    if not totals["real_parameters"]:
+        return "1-bit weights, a threshold per channel"
+    real = WORD_BYTES * totals["real_parameters"]
+    return f"1-bit weights, {size_text(real)} of real ones in float32"
 
 
 def _differing(prepared: Prepared) -> dict[str, dict[str, object]]:

@@ -35,10 +35,11 @@ from bnntrain.graph.operations import OPERATIONS, operation_of
 from bnntrain.graph.order import check_order
 from bnntrain.graph.product import Product, ProductOptions
 from bnntrain.graph.representation import Representation
-from bnntrain.graph.tensor import PIXELS, PRODUCTS, REAL, SIGNS, STREAM, Form, Size, Tensor
+from bnntrain.graph.tensor import MEANS, PIXELS, PRODUCTS, REAL, SIGNS, STREAM, Form, Size, Tensor
 
 __all__ = [
     "LAYERS",
+    "MEANS",
     "OPERATIONS",
     "PIXELS",
     "POOLS",

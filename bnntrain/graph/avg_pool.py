@@ -31,4 +31,4 @@ class AvgPool(Pool):
     @property
     def published(self) -> Published:
         """What it adds to the published memory table."""
-        return Published(activations=self.input.values if self.input.form.kind == STREAM else 0)
+        return Published(reals=self.input.values if self.input.form.kind == STREAM else 0)

@@ -25,6 +25,6 @@ class BatchNorm(Operation):
         """What it adds to the published memory table."""
         return Published(channels=self.input.size[2])
 
-    def real_parameters(self, has_gamma: bool) -> int:
-        """Return the number of its real parameters: beta, and gamma where norms have one."""
+    def norm_parameters(self, has_gamma: bool) -> int:
+        """Return the number of its parameters: beta, and gamma where norms have one."""
         return self.input.size[2] * (2 if has_gamma else 1)

@@ -111,8 +111,13 @@ class RealConv(Conv):
     @property
     def published(self) -> Published:
         """What it adds to the published memory table."""
-        found = super().published
-        return replace(found, activations=0) if self.input.form.kind == MEANS else found
+        read, values = self.input.form.kind, self.input.values
+        return replace(
+            super().published,
+            activations=0,
+            reals=values if read == STREAM else 0,
+            pixels=values if read == PIXELS else 0,
+        )
 
 
 def _extent(extent: int, options: ConvOptions, layer: str) -> tuple[int, int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from bnntrain.graph.operation import images, lists
+from bnntrain.graph.operation import Published, images, lists
 from bnntrain.graph.product import Product, ProductOptions
 from bnntrain.graph.tensor import MEANS, PIXELS, PRODUCTS, SCORES, SIGNS, Form, Size
 
@@ -72,6 +72,12 @@ class RealDense(Dense):
         """Return the form of what it makes: scores of classes."""
         return Form(SCORES, False)
 
-    def real_parameters(self, has_gamma: bool) -> int:
-        """Return the number of its real parameters: weights and a bias."""
+    @property
+    def real_weights(self) -> int:
+        """Real parameters: weights and a bias."""
         return self.parameters + self.channels
+
+    @property
+    def published(self) -> Published:
+        """What it adds to the published memory table."""
+        return replace(super().published, activations=0, reals=self.input.values)

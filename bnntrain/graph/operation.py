@@ -43,6 +43,9 @@ class Published:
         Values per sample that have a pooling mask.
     weights : int
         Weights of products.
+    reals, pixels : int
+        Values per sample that are retained too, for layers with real weights: what such a layer
+        reads, and the sample where it is the first.
     """
 
     activations: int = 0
@@ -50,6 +53,13 @@ class Published:
     channels: int = 0
     masked: int = 0
     weights: int = 0
+    reals: int = 0
+    pixels: int = 0
+
+    @property
+    def retained(self) -> int:
+        """Values per sample that are retained, of any kind."""
+        return self.activations + self.reals + self.pixels
 
 
 @dataclass(frozen=True)
@@ -143,8 +153,13 @@ class Operation:
         """What it adds to the published memory table."""
         return Published()
 
-    def real_parameters(self, has_gamma: bool) -> int:
-        """Return the number of its real parameters, where norms have a gamma or have none."""
+    @property
+    def real_weights(self) -> int:
+        """Real parameters of a product: weights and biases."""
+        return 0
+
+    def norm_parameters(self, has_gamma: bool) -> int:
+        """Return the number of a norm's parameters, where norms have a gamma or have none."""
         return 0
 
 

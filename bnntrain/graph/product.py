@@ -72,8 +72,9 @@ class Product(Operation):
         """Binary parameters."""
         return self.parameters if self.is_binary else 0
 
-    def real_parameters(self, has_gamma: bool) -> int:
-        """Return the number of its real parameters."""
+    @property
+    def real_weights(self) -> int:
+        """Real parameters."""
         return 0 if self.is_binary else self.parameters
 
     @property
