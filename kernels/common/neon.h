@@ -1,4 +1,5 @@
-/* neon.h: what several folders share on NEON registers: transpositions, order of instructions.  All is armv8-a. */
+/* neon.h: what several folders share on NEON registers: masks to bits, sums of columns, transpositions, order of instructions.
+ * All is armv8-a. */
 #ifndef BNN_NEON_H
 #define BNN_NEON_H
 
@@ -32,6 +33,15 @@ static inline uint64x2_t bnn_neon_words(const uint32x4_t first[2], const uint32x
 {
     return vreinterpretq_u64_u32(vpaddq_u32(vpaddq_u32(first[0], first[1]), vpaddq_u32(second[0], second[1])));
 }
+
+/* to[0 ... 3] += values. */
+static inline void bnn_neon_add_lanes(int64_t *to, int32x4_t values)
+{
+    vst1q_s64(to, vaddw_s32(vld1q_s64(to), vget_low_s32(values)));
+    vst1q_s64(to + 2, vaddw_high_s32(vld1q_s64(to + 2), values));
+}
+
+static inline void bnn_neon_add_wide(int64_t *to, int64x2_t values) { vst1q_s64(to, vaddq_s64(vld1q_s64(to), values)); }
 
 /* Element (i, j) of a matrix in 64 bits changes places with (j, i), for squares whose corners are SHIFT bits apart. */
 #define BNN_NEON_EXCHANGE(x, SHIFT, MASK)                                                                        \

@@ -17,15 +17,6 @@ bnn_norm_sums_i32_fn bnn_norm_sums_i32_portable;
 bnn_norm_cancel_i8_fn bnn_norm_cancel_i8_portable;
 bnn_largest_i32_fn bnn_largest_i32_portable;
 
-/* to[0 ... 3] += values. */
-static inline void add_lanes(int64_t *to, int32x4_t values)
-{
-    vst1q_s64(to, vaddw_s32(vld1q_s64(to), vget_low_s32(values)));
-    vst1q_s64(to + 2, vaddw_high_s32(vld1q_s64(to + 2), values));
-}
-
-static inline void add_wide(int64_t *to, int64x2_t values) { vst1q_s64(to, vaddq_s64(vld1q_s64(to), values)); }
-
 void BNN_NAME(norm_sums_i32)(const int32_t *y, size_t rows, size_t columns, size_t stride,
                              int64_t *sum, int64_t *sum_squares)
 {
@@ -42,8 +33,8 @@ void BNN_NAME(norm_sums_i32)(const int32_t *y, size_t rows, size_t columns, size
                 high[i] = vmlal_high_s32(high[i], value, value);
             }
         for (size_t i = 0; i < QUARTER; i++) {
-            add_lanes(sum + c + 4 * i, sums[i]);
-            add_wide(sum_squares + c + 4 * i, low[i]), add_wide(sum_squares + c + 4 * i + 2, high[i]);
+            bnn_neon_add_lanes(sum + c + 4 * i, sums[i]);
+            bnn_neon_add_wide(sum_squares + c + 4 * i, low[i]), bnn_neon_add_wide(sum_squares + c + 4 * i + 2, high[i]);
         }
     }
     if (whole < columns)
@@ -112,10 +103,10 @@ void BNN_NAME(norm_cancel_i8)(const int32_t *y, size_t rows, size_t columns, siz
             if (row < stop) cancel_rows(y + row * stride + c, stride, &is, g + row * g_stride + c, g_stride, 1, &sums);
             row = stop;
             BNN_UNROLL for (size_t i = 0; i < 2; i++) {
-                add_lanes(sum_g + c + 8 * i, vmovl_s16(vget_low_s16(sums.g[i])));
-                add_lanes(sum_g + c + 8 * i + 4, vmovl_high_s16(sums.g[i]));
+                bnn_neon_add_lanes(sum_g + c + 8 * i, vmovl_s16(vget_low_s16(sums.g[i])));
+                bnn_neon_add_lanes(sum_g + c + 8 * i + 4, vmovl_high_s16(sums.g[i]));
             }
-            BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) add_lanes(sum_gy + c + 4 * i, sums.gy[i]);
+            BNN_UNROLL for (size_t i = 0; i < QUARTER; i++) bnn_neon_add_lanes(sum_gy + c + 4 * i, sums.gy[i]);
         }
     }
     if (whole < columns)
