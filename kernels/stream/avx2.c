@@ -1,14 +1,15 @@
 /* avx2.c: the stream's loops, 16 columns at a time.
  *
- * A block is RUN rows by 16 columns (of stream_sums_i16 by 8): what belongs to a column stays in registers over the rows, and
- * the rows' y (30 KiB at 64 columns) in the first-level cache over the blocks.  Two rows share a vector of hashes.  Columns
- * past the last whole block are left to the loops of loops.h.
+ * A block is RUN rows by 16 columns (of stream_sums_i16 by 8): what belongs to a column stays in registers over the rows,
+ * and the rows' y (30 KiB at 64 columns) in the first-level cache over the blocks.  Two rows share a vector of hashes.
+ * Columns past the last whole block are left to the loops of loops.h.
  *
  * Values are limited from above before they are rounded, as floats, and from below afterwards, as int16: what is less than
  * int32 holds converts to its least, which saturates, and rounding is monotonic.
  *
  *   per 16 elements        instructions (ymm; Zen 4 does four a cycle, or two of those marked *)
- *   stream_add_i16         2 vcvtdq2ps*, 4 vmulps*, 2 vaddps*, 2 vminps*, 2 vcvtps2dq*, vpackssdw*, vpermq*, 2 vpmaxsw, vpaddsw
+ *   stream_add_i16         2 vcvtdq2ps*, 4 vmulps*, 2 vaddps*, 2 vminps*, 2 vcvtps2dq*, vpackssdw*, vpermq*, 2 vpmaxsw,
+ *                          vpaddsw
  *   stream_within_i16_u1   vpaddw, vpcmpgtw; half a vpacksswb*, vpermq* and vpmovmskb*
  *   stream_sums_i16        2 vpmovsxwd*, 4 vpmuldq*, 4 vpsrlq*, 2 vpaddd, 4 vpaddq
  *   stream_measure_i16     2 vpmovsxwd*, 4 vcvtdq2ps*, 4 vmulps*, 4 vaddps*, 2 vandps, 2 vmaxps*

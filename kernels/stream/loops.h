@@ -25,11 +25,13 @@ void BNN_NAME(stream_add_i16)(const int32_t *y, size_t rows, size_t columns, siz
 }
 #endif
 
-/* Bits of the first `count` columns of a row, at most a word. */
+/* Bits of the first `count` columns of a row, at most a word; as flags first, so that compilers vectorise the comparisons. */
 static inline uint64_t within_word(const int16_t *r, size_t count)
 {
+    uint8_t flags[BNN_WORD_BITS];
     uint64_t word = 0;
-    for (size_t i = 0; i < count; i++) word |= (uint64_t)(r[i] <= BNN_STREAM_ONE && r[i] >= -BNN_STREAM_ONE) << i;
+    for (size_t i = 0; i < count; i++) flags[i] = (uint8_t)(r[i] <= BNN_STREAM_ONE) & (uint8_t)(r[i] >= -BNN_STREAM_ONE);
+    for (size_t i = 0; i < count; i++) word |= (uint64_t)flags[i] << i;
     return word;
 }
 
