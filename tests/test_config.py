@@ -120,7 +120,7 @@ FAULTY = {
     MODEL: [
         ("model: {name: a}", ": model.layers: missing", "Give a list of layers"),
         ("model: mpl", ": model: 'mpl' is not a shipped model", "Did you mean 'mlp'?"),
-        ("model: no.yaml", "no.yaml: no such file", "Shipped: binarynet, bireal18, bireal18_32, cnv, mlp, resnet20"),
+        ("model: no.yaml", "no.yaml: no such file", "Shipped: binarynet, bireal18, bireal18_32"),
         ("model: 5", ": model: 5 is not allowed", "Give the name of a shipped model"),
     ],
     GOOD: [
