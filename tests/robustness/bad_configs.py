@@ -122,8 +122,11 @@ MODELS = [
     conv_layers("two-pools", "{conv: 4}, max_pool, max_pool, batch_norm, sign", "[2]", "a second"),
     conv_layers("window-of-9", "{conv: {channels: 4, kernel: 9}}, batch_norm, sign",
                 "[0].conv.kernel: 9", "from 1 to 7"),
-    conv_layers("pool-of-3", "{conv: 4}, max_pool: 3, batch_norm, sign", "[1].max_pool.size: 3",
-                "Give 2"),
+    conv_layers("pool-of-4", "{conv: 4}, max_pool: 4, batch_norm, sign", "[1].max_pool.size: 4",
+                "Give one of 2, 3"),
+    conv_layers("pool-of-3",
+                "{conv: 4}, max_pool: {size: 3, padding: same}, batch_norm, sign",
+                "[1]: max_pool with 'size: 3' cannot stand after conv", "Leave 'size: 3' out"),
     conv_layers("image-too-small",
                 "{conv: {channels: 4, kernel: 5, padding: valid}}, batch_norm, sign,"
                 "{conv: {channels: 4, kernel: 5, padding: valid}}, batch_norm, sign",
