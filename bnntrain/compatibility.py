@@ -86,8 +86,10 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
     for step in steps:
         if not has_step(step):
             raise _error(config, _key(step.product), _no_step(step))
+        if step.terms > kernels.MAX_INPUTS:
+            raise _error(config, *_too_wide(step.product, step.terms))
         if isinstance(step, FusedBinary):
-            _check_sums(config, step, methods.of(step.product.layer))
+            _check_images(config, step, methods.of(step.product.layer))
     outputs, last = graph.output.values, steps[-1].product
     if outputs != classes:
         raise _error(
@@ -120,11 +122,9 @@ def _no_step(step: Fused) -> str:
     return f"{kinds} cannot be trained yet. Nearest that works: {nearest}"
 
 
-def _check_sums(config: Config, step: FusedBinary, method: Method) -> None:
-    """Refuse a step whose sums are not exact."""
+def _check_images(config: Config, step: FusedBinary, method: Method) -> None:
+    """Refuse a batch over which a step's sums are not exact."""
     product = step.product
-    if step.terms > kernels.MAX_INPUTS:
-        raise _error(config, *_too_wide(product, step.terms))
     most = most_images(step, method)
     if config.train.batch_size > most:
         height, width, _ = product.output.size

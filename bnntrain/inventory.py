@@ -82,7 +82,7 @@ def layer_of(fused: Fused, has_gamma: bool) -> Layer:
     """Return a step in figures; its norm has a gamma or has none."""
     product, channels = fused.product, fused.channels
     binary, real, macs = product.weights, product.real_weights, product.macs
-    scale_and_shift = 2 * WORD_BYTES * channels if fused.norm else 0
+    scale_and_shift = 2 * WORD_BYTES * channels * len(fused.norms)
     normalising = WORD_BYTES * channels if fused.is_binarised else scale_and_shift
     input_bits = _BITS[product.input.form.kind]
     return Layer(

@@ -6,10 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from bnntrain.compatibility import with_classes
+from bnntrain.compatibility import fit_graph, with_classes
 from bnntrain.config import load_config
+from bnntrain.errors import ConfigError
 from bnntrain.graph import build_graph
 from bnntrain.inventory import layer_of, totals_of
+from bnntrain.steps import Order
 
 SMALL, LARGE = (32, 32, 3), (224, 224, 3)
 
@@ -102,7 +104,41 @@ def test_figures_of_one_layer_of_each_kind_by_hand():
     assert (head.real_macs, head.deployed_bytes, head.float32_bytes) == (640, 2600, 2600)
 
 
+def test_both_norms_of_a_stem_count():
+    stem, _, *_ = layers(network("resnete18", LARGE, 1000))
+    plain, _, *_ = layers(network("bireal18", LARGE, 1000))
+    assert (stem.name, stem.kind, stem.output_shape) == ("conv1", "stem", (56, 56, 64))
+    assert (stem.real_parameters, stem.real_macs) == (9408, 112 * 112 * 9408)
+    assert (stem.other_parameters, plain.other_parameters) == (4 * 64, 2 * 64)
+    assert (stem.deployed_bytes, plain.deployed_bytes) == (4 * 9408 + 1024, 4 * 9408 + 512)
+
+
 def test_norms_without_gamma_have_half_the_parameters():
     graph = network("resnet20", SMALL, 10)
     counts = [totals_of(layers(graph, has_gamma))["other_parameters"] for has_gamma in (1, 0)]
     assert counts == [1568, 784]
+
+
+def test_what_a_stage_makes_has_two_readers():
+    graph = network("resnet20", SMALL, 10)
+    steps = graph.fused()
+    order = Order(steps)
+    shortcut = next(step for step in steps[1:] if step.kind == "real_conv")
+    stage = shortcut.input
+    assert [step.name for step in order.readers(stage)] == ["conv8", "conv9"]
+    assert order.readers(graph.output) == []
+    # The first to hand its part of the gradient down is the last that reads.
+    assert order.gradient_writes(stage) == [order.backward(step) for step in order.readers(stage)]
+    assert min(order.gradient_writes(stage)) == order.backward(steps[8])
+
+
+def test_products_that_are_too_wide_are_refused_where_they_stand():
+    config = with_classes(load_config("digits", {"model": "resnet20"}), 10)
+    widest = 65_536 // 9
+    assert fit_graph(config, (8, 8, widest), 10, 1000)
+    with pytest.raises(ConfigError) as caught:
+        fit_graph(config, (8, 8, widest + 1), 10, 1000)
+    assert str(caught.value) == (
+        "override: model.layers[0].conv: 65538 inputs are more than the 65536 that sums are exact "
+        "for. Give fewer channels before it or a smaller kernel"
+    )

@@ -113,9 +113,14 @@ class Fused:
         return self.product.fan_in
 
     @property
+    def norms(self) -> tuple[BatchNorm, ...]:
+        """All batch norms."""
+        return tuple(each for each in self.operations if isinstance(each, BatchNorm))
+
+    @property
     def norm(self) -> BatchNorm | None:
-        """The first batch norm, that of the product; None if there is none."""
-        return next((each for each in self.operations if isinstance(each, BatchNorm)), None)
+        """The batch norm of the product, the first; None if there is none."""
+        return next(iter(self.norms), None)
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ class FusedBinary(Fused):
 
     @property
     def terms(self) -> int:
-        """Inputs times weights that one value of y, as batch norm sees it, is the sum of."""
+        """Inputs times weights that one value of y is the sum of; a pool adds several up."""
         added = [each.adds for each in self.before_norm if isinstance(each, Pool)]
         return self.product.fan_in * prod(added)
 

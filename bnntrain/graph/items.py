@@ -126,11 +126,14 @@ def map_layers(items: Items, change: Callable[[LayerSpec], LayerSpec]) -> Items:
 
 def unfolded(items: Items) -> int:
     """Return how many layers a list stands for."""
-    return sum(
-        1 if isinstance(item, LayerSpec)
-        else getattr(item, "times", 1) * sum(map(unfolded, item.lists.values()))
-        for item in items
-    )  # fmt: skip
+    return sum(map(_unfolded, items))
+
+
+def _unfolded(item: Item) -> int:
+    if isinstance(item, LayerSpec):
+        return 1
+    times = item.times if isinstance(item, Repeat) else 1
+    return times * sum(map(unfolded, item.lists.values()))
 
 
 class Walk:
