@@ -11,6 +11,7 @@ from bnntrain.config import load_config
 from bnntrain.errors import ConfigError
 from bnntrain.graph import build_graph
 from bnntrain.inventory import layer_of, totals_of
+from bnntrain.method import METHODS
 from bnntrain.steps import Order
 
 SMALL, LARGE = (32, 32, 3), (224, 224, 3)
@@ -21,8 +22,8 @@ def network(name, sample, classes):
     return build_graph(config.model.layers, sample)
 
 
-def layers(graph, has_gamma=True):
-    return [layer_of(step, has_gamma) for step in graph.fused()]
+def layers(graph, method="efficient"):
+    return [layer_of(step, METHODS[method]) for step in graph.fused()]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_copies_of_a_repeat_share_a_place_and_have_weights_of_their_own():
 
 
 def test_figures_of_one_layer_of_each_kind_by_hand():
-    found = {layer.name: layer for layer in layers(network("resnet20", SMALL, 10))}
+    found = {layer.name: layer for layer in layers(network("resnet20", SMALL, 10), "standard")}
     stem, block, shortcut, head = (found[name] for name in ("conv1", "conv2", "conv8", "dense22"))
     shapes = [layer.output_shape for layer in (stem, block, shortcut, head)]
     assert shapes == [(32, 32, 16), (32, 32, 16), (16, 16, 32), (10,)]
@@ -110,13 +111,26 @@ def test_both_norms_of_a_stem_count():
     assert (stem.name, stem.kind, stem.output_shape) == ("conv1", "stem", (56, 56, 64))
     assert (stem.real_parameters, stem.real_macs) == (9408, 112 * 112 * 9408)
     assert (stem.other_parameters, plain.other_parameters) == (4 * 64, 2 * 64)
-    assert (stem.deployed_bytes, plain.deployed_bytes) == (4 * 9408 + 1024, 4 * 9408 + 512)
+    assert (stem.deployed_bytes, plain.deployed_bytes) == (9408 + 1024, 9408 + 512)
 
 
 def test_norms_without_gamma_have_half_the_parameters():
     graph = network("resnet20", SMALL, 10)
-    counts = [totals_of(layers(graph, has_gamma))["other_parameters"] for has_gamma in (1, 0)]
+    counts = [
+        totals_of(layers(graph, method))["other_parameters"] for method in ("standard", "wang2021")
+    ]
     assert counts == [1568, 784]
+
+
+def test_integer_methods_deploy_real_convolutions_in_int8():
+    graph = network("resnet20", SMALL, 10)
+    found = {layer.name: layer for layer in layers(graph)}
+    stem, block, shortcut, head = (found[name] for name in ("conv1", "conv2", "conv8", "dense22"))
+    assert [layer.input_bits for layer in (stem, block, shortcut, head)] == [8, 1, 8, 32]
+    assert (stem.int8_parameters, stem.deployed_bytes) == (432, 432 + 8 * 16)
+    assert (shortcut.int8_parameters, shortcut.deployed_bytes) == (512, 512 + 8 * 32)
+    assert (block.int8_parameters, head.int8_parameters, head.deployed_bytes) == (0, 0, 2600)
+    assert totals_of(layers(graph, "standard"))["int8_parameters"] == 0
 
 
 def test_what_a_stage_makes_has_two_readers():

@@ -119,8 +119,10 @@ def _facts(prepared: Prepared, totals: dict[str, int]) -> list[tuple[str, str]]:
 def _deployed_as(totals: dict[str, int]) -> str:
     if not totals["real_parameters"]:
         return "1-bit weights, a threshold per channel"
-    real = WORD_BYTES * totals["real_parameters"]
-    return f"1-bit weights, {size_text(real)} of real ones in float32"
+    int8 = totals["int8_parameters"]
+    float32 = WORD_BYTES * (totals["real_parameters"] - int8)
+    others = f"{size_text(int8)} in int8, " if int8 else ""
+    return f"1-bit weights, {others}{size_text(float32)} in float32"
 
 
 def _differing(prepared: Prepared) -> dict[str, dict[str, object]]:

@@ -35,6 +35,7 @@ def test_counts(program):
         "int8_macs": 64 * 256,
         "real_parameters": 0,
         "real_macs": 0,
+        "int8_parameters": 0,
     }
     assert report["compression"] == (4 * weights + 8 * channels) / sum(deployed)
     assert report["plan_bytes"] == program.json("plan", "digits")["total_bytes"]
@@ -90,3 +91,21 @@ def test_table_of_a_convolutional_network(program):
     ]  # fmt: skip
     assert cells["dense9"][:4] == ["dense9", "1", "10", "10,240"]
     assert cells["total"][1] == "14,022,016"
+
+
+def test_table_of_a_residual_network(program):
+    done = program.run("summary", "digits", "--set", "model=resnet20", "--threads", 1)
+    lines = done.stdout.splitlines()
+    assert done.stderr == ""
+    assert max(map(len, lines)) <= 80
+    assert lines[2].split() == ["input", "output", "1-bit", "other", "deployed", "1-bit", "real"]
+    cells = {line.split()[0]: line.split() for line in lines if line}
+    assert cells["conv1"] == ["conv1", "8", "8x8x16", "-", "176", "272", "-", "0.009"]
+    assert cells["conv2"] == ["conv2", "1", "8x8x16", "2,304", "32", "416", "0.147", "-"]
+    assert cells["dense22"] == ["dense22", "32", "10", "-", "650", "2,600", "-", "0.001"]
+    # Real weights: 144 of the stem, 512 and 2048 of the shortcuts, 650 of the last layer.
+    totals = program.json("summary", "digits", "--set", "model=resnet20")["totals"]
+    assert (totals["real_parameters"], totals["int8_parameters"]) == (3354, 2704)
+    assert cells["total"][:3] == ["total", "267,264", f"{3354 + 1568:,}"]
+    text = " ".join(done.stdout.split())
+    assert "1-bit weights, 2.64 KiB in int8, 2.54 KiB in float32" in text

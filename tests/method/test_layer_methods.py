@@ -287,3 +287,33 @@ def test_it_is_written_out_and_part_of_the_digest():
         [{}, {}, {}], [own, {}, {}], [{}, own | {"latent": "int8"}, {}],
     )]  # fmt: skip
     assert config_digest(config) not in map(config_digest, others)
+
+
+# Of nested lists ---------------------------------------------------------------------------------
+
+
+def residual_network(cells):
+    """Override with two copies of a residual whose convolution has cells of its own."""
+    conv = {"conv": {"channels": 4, "representation": cells}}
+    block = {"residual": {"layers": ["sign", conv, "batch_norm"]}}
+    layers = [
+        {"conv": {"channels": 4, "weights": "real"}}, "batch_norm",
+        {"repeat": {"times": 2, "layers": [block]}},
+        "global_avg_pool", {"dense": {"units": 10, "weights": "real"}},
+    ]  # fmt: skip
+    return {"model": {"name": "trial", "layers": layers}}
+
+
+def test_copies_of_a_repeat_share_what_their_layer_sets():
+    methods = resolve_methods(load_config("digits", residual_network({"latent": "int16"})))
+    place = "layers[2].repeat.layers[0].residual.layers[1]"
+    assert methods.differing.keys() == {place}
+    assert methods.own_cells(place)["latent"] == "int16"
+    assert methods.of("layers[0]") == methods.run
+
+
+def test_a_nested_layer_is_named_by_its_place():
+    with pytest.raises(ConfigError) as caught:
+        resolve_methods(load_config("digits", residual_network({"mask": "retained"})))
+    place = "model.layers[2].repeat.layers[0].residual.layers[1].conv.representation.mask"
+    assert str(caught.value).startswith(f"override: {place}: retained has no kernel")
