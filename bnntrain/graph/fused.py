@@ -206,6 +206,26 @@ class FusedStem(Fused):
 
     kind = "stem"
 
+    @property
+    def has_relu(self) -> bool:
+        """Whether values below 0 count as 0 before they are pooled."""
+        return any(isinstance(each, Relu) for each in self.operations)
+
+    @property
+    def has_second_norm(self) -> bool:
+        """Whether what is pooled is normalised again."""
+        return isinstance(self.operations[-1], BatchNorm)
+
+    @property
+    def pool_padding(self) -> tuple[int, int]:
+        """Rows and columns of the first window of the pool that lie outside."""
+        pool = next(each for each in self.operations if isinstance(each, Pool))
+        top, left = (
+            max((after - 1) * pool.options.stride + pool.options.size - before, 0) // 2
+            for before, after in zip(pool.input.size[:2], pool.output.size[:2], strict=True)
+        )
+        return top, left
+
 
 @dataclass(frozen=True)
 class FusedHead(Fused):

@@ -9,12 +9,13 @@ from bnntrain.steps.dense import DenseStep
 from bnntrain.steps.order import Order
 from bnntrain.steps.real import HeadStep, RealConvStep
 from bnntrain.steps.residual import ResidualStep
+from bnntrain.steps.stem import StemStep
 from bnntrain.steps.step import Step
 from bnntrain.steps.streams import find_streams
 
 _KINDS: dict[str, type[Step]] = {
     "dense": DenseStep, "conv": ConvStep, "residual": ResidualStep, "real_conv": RealConvStep,
-    "head": HeadStep,
+    "stem": StemStep, "head": HeadStep,
 }  # fmt: skip
 
 

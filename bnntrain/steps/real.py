@@ -111,20 +111,26 @@ class RealConvStep(RealStep):
     def bind(self, views: Mapping[str, np.ndarray], isa: str, threads: int) -> kernels.Block:
         """Connect to the arena, see `Step.bind`."""
         source, stream = self.incoming_stream, None
-        arrays = self._own_arrays(views) | self._stream_arrays(views)
-        for tensor in _REAL_CONV:
-            arrays[tensor] = views.get(f"{self.name}.{tensor}")
-        if source is None:
-            arrays["x_int8"] = views["batch.x"]
-        else:
+        if source is not None:
             stream = (*self.fused.input.size[:2], self.fused.pooled)
-        self.window.origins(arrays["origins"])
+        arrays = self._real_arrays(views)
         return kernels.RealConv(
             window=self.window, outputs=self.channels, batch=views["batch.x"].shape[0],
             norm=self.method.norm, latent=self.latent, gradient=self.method.gradient, stream=stream,
             adds=source is not None and not source.begins_gradient(self.fused), arrays=arrays,
             scratch=views["scratch"], threads=threads, isa=isa,
         )  # fmt: skip
+
+
+    def _real_arrays(self, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+        """Return the buffers of a real convolution, its windows found."""
+        arrays = self._own_arrays(views) | self._stream_arrays(views)
+        for tensor in _REAL_CONV:
+            arrays[tensor] = views.get(f"{self.name}.{tensor}")
+        if self.incoming_stream is None:
+            arrays["x_int8"] = views["batch.x"]
+        self.window.origins(arrays["origins"])
+        return arrays
 
 
 _REAL_CONV = (

@@ -209,19 +209,25 @@ class Step:
         return found
 
     def _norm_buffers(self) -> list[Buffer]:
+        """Return what batch norm needs, and the scales of int8 gradients."""
+        found = self._norm_of("")
+        return found + (self._scale_buffers() if self.method.gradient == "int8" else [])
+
+    def _norm_of(self, prefix: str) -> list[Buffer]:
+        """Return the buffers of a batch norm, whose names begin with a prefix."""
         channels, found = (self.channels,), []
         for parameter in ("gamma", "beta") if self.has_gamma else ("beta",):
             for tensor in (parameter, f"{parameter}_adam1", f"{parameter}_adam2"):
-                found.append(self._persistent(tensor, "statistics", channels, "float32"))
-            uses = self.backward, self.order.end
-            found.append(self._buffer(f"d_{parameter}", "statistics", channels, "float32", *uses))
+                found.append(self._persistent(prefix + tensor, "statistics", channels, "float32"))
+            uses, tensor = (self.backward, self.order.end), f"{prefix}d_{parameter}"
+            found.append(self._buffer(tensor, "statistics", channels, "float32", *uses))
         for tensor in ("running_mean", "running_spread"):
-            found.append(self._persistent(tensor, "statistics", channels, "float32"))
+            found.append(self._persistent(prefix + tensor, "statistics", channels, "float32"))
         of_batch = ("mean", "inverse") + (("magnitude",) if self.method.norm == "l1-binary" else ())
         for tensor in of_batch:
             uses = self.forward, self.backward
-            found.append(self._buffer(tensor, "statistics", channels, "float64", *uses))
-        return found + (self._scale_buffers() if self.method.gradient == "int8" else [])
+            found.append(self._buffer(prefix + tensor, "statistics", channels, "float64", *uses))
+        return found
 
     def _scale_buffers(self) -> list[Buffer]:
         """Return the scales of int8 gradients: of the incoming one and of dY."""

@@ -156,7 +156,7 @@ def find_streams(fused: Sequence[Fused], order: Order) -> dict[str, Stream]:
     """Return the stream of every tensor that is part of one, by the tensor's name."""
     members: dict[str, list[Fused]] = {}
     for each in fused:
-        if each.kind == "real_conv":
+        if each.kind in ("real_conv", "stem"):
             members[each.output.name] = [each]
         elif each.kind == "residual":
             members[each.output.name] = members[each.addend.name]

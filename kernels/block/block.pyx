@@ -119,6 +119,7 @@ cdef class Block:
     cdef size_t batch
     cdef int threads
     cdef object arrays, scratch, profile
+    cdef str prefix  # of the names of buffers
     cdef uint64_t *w_forward
     cdef uint64_t *w_backward
     cdef uint64_t *w_t_forward
@@ -127,13 +128,16 @@ cdef class Block:
     cdef uint64_t *x_backward
 
     cdef void *required(self, str name, str format, tuple shape) except? NULL:
+        if self.prefix:
+            name = self.prefix + name
         array = self.arrays.get(name)
         if array is None:
             raise ValueError(f"{name}: missing")
         return data(array, format, shape, True, name)
 
     cdef void *optional(self, str name, str format, tuple shape) except? NULL:
-        return NULL if self.arrays.get(name) is None else self.required(name, format, shape)
+        there = self.arrays.get(self.prefix + name if self.prefix else name)
+        return NULL if there is None else self.required(name, format, shape)
 
     cdef int bind_types(self, str norm, str mask, str latent, str gradient, str weight_gradient,
                         bint integer_update) except -1:

@@ -111,32 +111,6 @@ static float output_gradient(const struct backward *back, const struct real_pass
     return 0.0f;
 }
 
-/* A thread's dW of a tile of outputs += dY^T * X. */
-static void add_products(const struct backward *back, const struct real_pass *s, size_t outputs)
-{
-    const struct bnn_real_conv *r = s->r;
-    const size_t inputs = r->conv.block.inputs, stride = r->conv.block.outputs, base = back->output * BNN_TILE;
-    if (!is_whole(r)) {
-        float *product = s->product;
-        s->k->gemm_f32((const float *)s->dy + base, outputs, 1, stride, s->patch, inputs, inputs, s->rows, product, inputs);
-        for (size_t i = 0; i < outputs * inputs; i++) s->narrow[i] += product[i];
-        return;
-    }
-    const int32_t *product = s->product;
-    s->k->transpose_i8((const int8_t *)s->dy + base, s->rows, outputs, stride, s->dy_t, BNN_CONV_ROWS);
-    s->k->gemm_i8_i8_i32(s->dy_t, outputs, BNN_CONV_ROWS, s->patch, inputs, inputs, s->rows, s->product, inputs, s->panel, 0);
-    for (size_t i = 0; i < outputs * inputs; i++) s->wide[i] += product[i];
-}
-
-static void clear_own(const void *context)
-{
-    const struct real_call *call = context;
-    const size_t count = BNN_TILE * call->r->conv.block.inputs;
-    const struct real_pass s = bnn_real_pass(call->k, call->r, bnn_scratch_of(&call->r->conv.block, bnn_thread()));
-    if (s.wide) memset(s.wide, 0, count * sizeof *s.wide);
-    if (s.narrow) memset(s.narrow, 0, count * sizeof *s.narrow);
-}
-
 static double weight_pieces(const void *context, struct bnn_share pieces)
 {
     const struct backward *back = context;
@@ -151,39 +125,9 @@ static double weight_pieces(const void *context, struct bnn_share pieces)
         TIMED(b, BNN_zone_norm_backward, amax = output_gradient(back, &s, back->output));
         largest = amax > largest ? amax : largest;
         if (!back->measure)
-            TIMED(b, BNN_zone_weight_gradient, add_products(back, &s, bnn_tile_width(b->outputs, back->output)));
+            TIMED(b, BNN_zone_weight_gradient, bnn_real_add(&s, back->output));
     }
     return largest;
-}
-
-/* The threads' sums of rows of dW, moved into the latent weights. */
-static void update_outputs(const void *context, struct bnn_share share)
-{
-    const struct backward *back = context;
-    const struct real_call *call = back->call;
-    const struct bnn_real_conv *r = call->r;
-    const struct bnn_block *b = &r->conv.block;
-    const struct real_pass own = bnn_real_pass(call->k, r, bnn_scratch_of(b, bnn_thread()));
-    const struct real_pass first = bnn_real_pass(call->k, r, bnn_scratch_of(b, 0));
-    const size_t inputs = b->inputs;
-    for (size_t o = share.first; o < share.end; o++) {
-        const size_t output = back->output * BNN_TILE + o, at = output * inputs;
-        for (int thread = 1; thread < call->conv.threads; thread++) {
-            const struct real_pass other = bnn_real_pass(call->k, r, bnn_scratch_of(b, thread));
-            for (size_t i = o * inputs; i < (o + 1) * inputs; i++) {
-                if (first.wide) first.wide[i] += other.wide[i];
-                else first.narrow[i] += other.narrow[i];
-            }
-        }
-        const double unit =
-            is_whole(r) ? (double)b->dy_scale->used / ((double)r->w_unit[output] * (double)(1 << bnn_real_conv_shift(inputs))) : 1.0;
-        for (size_t i = 0; i < inputs; i++)
-            own.row[i] = first.wide ? (float)((double)first.wide[o * inputs + i] * unit) : first.narrow[o * inputs + i];
-        const size_t moment = at * bnn_type_bytes(call->step->real.momentum_type);
-        call->k->update_real((char *)b->latent + at * bnn_type_bytes(b->latent_type), (char *)b->momentum1 + moment,
-                             (char *)b->momentum2 + moment, inputs, own.row, inputs, 1, inputs, (uint32_t)at,
-                             &call->step->real);
-    }
 }
 
 /* dW of all outputs, which move at once; or only the amax of dY. */
@@ -195,13 +139,11 @@ static float weight_gradients(const void *context, int measure)
     float largest = 0.0f;
     back.measure = measure;
     for (back.output = 0; back.output < bnn_words(b->outputs); back.output++) {
-        if (!measure) bnn_run(call->conv.threads, clear_own, call);
+        if (!measure) bnn_real_clear(call);
         const float amax = (float)bnn_max_of_shares(call->conv.threads, bnn_pieces(&call->r->conv, call->conv.batch),
                                                     weight_pieces, &back);
         largest = amax > largest ? amax : largest;
-        if (!measure)
-            TIMED(b, BNN_zone_update,
-                  bnn_for_shares(call->conv.threads, bnn_tile_width(b->outputs, back.output), update_outputs, &back));
+        if (!measure) bnn_real_update(call, back.output);
     }
     return largest;
 }

@@ -97,14 +97,6 @@ static void pass_over(struct forward *f, enum bnn_zone zone,
     bnn_for_shares(f->call.conv.threads, bnn_pieces(&f->call.r->conv, f->call.conv.batch), look_at_pieces, f);
 }
 
-/* Mean and spread of a channel, as bnn_channel_spread has them of integers. */
-static void follow_real(const struct bnn_block *b, size_t channel, double n, const struct conv_sums *all, int first)
-{
-    const double mean = b->mean[channel], variance = all->real[1][channel] / n - mean * mean;
-    const double spread = b->norm == BNN_norm_l2 ? (variance > 0.0 ? variance : 0.0) : all->real[2][channel] / n;
-    bnn_follow(b, channel, mean, spread, first);
-}
-
 static void measure(struct forward *f, int first)
 {
     const struct bnn_block *b = &f->call.r->conv.block;
@@ -118,10 +110,7 @@ static void measure(struct forward *f, int first)
         pass_over(f, BNN_zone_statistics, sum_deviations);
         f->all = bnn_conv_reduce_sums(&f->call.conv);
     }
-    for (size_t o = 0; o < b->outputs; o++) {
-        if (is_whole(f->call.r)) bnn_follow_statistics(b, o, n, f->all.whole[0][o], f->all.whole[is_l2 ? 1 : 2][o], first);
-        else follow_real(b, o, n, &f->all, first);
-    }
+    bnn_real_follow(b, is_whole(f->call.r), n, &f->all, first);
     if (!b->magnitude) return;
     memset(f->all.real[0], 0, b->outputs * sizeof *f->all.real[0]);
     pass_over(f, BNN_zone_statistics, sum_magnitudes);

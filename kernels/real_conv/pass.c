@@ -2,7 +2,7 @@
 #include "pass.h"
 
 /* Products of n bits and more lose the lowest. */
-enum { BITS = 17 };
+enum { BITS = 15 };
 
 struct real_call bnn_real_call(const struct bnn_kernels *k, const struct bnn_real_conv *r, size_t batch,
                                const struct bnn_block_step *step, int threads)
@@ -90,4 +90,17 @@ void bnn_real_put(const struct real_pass *s, struct bnn_stream_place place, cons
     }
     bnn_real_normalise((const float *)s->tile, scale, shift, place.rows, place.width, s->real);
     bnn_stream_put_f32(s->k, s->r->conv.block.gradient_type, s->real, place, NULL, out);
+}
+
+void bnn_real_follow(const struct bnn_block *b, int whole, double n, const struct conv_sums *all, int first)
+{
+    const int is_l2 = b->norm == BNN_norm_l2;
+    for (size_t o = 0; o < b->outputs; o++) {
+        if (whole) {
+            bnn_follow_statistics(b, o, n, all->whole[0][o], all->whole[is_l2 ? 1 : 2][o], first);
+            continue;
+        }
+        const double mean = b->mean[o], variance = all->real[1][o] / n - mean * mean;
+        bnn_follow(b, o, mean, is_l2 ? (variance > 0.0 ? variance : 0.0) : all->real[2][o] / n, first);
+    }
 }

@@ -53,12 +53,20 @@ void bnn_real_y(const struct real_pass *s, size_t tile);
 void bnn_real_put(const struct real_pass *s, struct bnn_stream_place place, const float *scale, const float *shift, void *out);
 void bnn_real_normalise(const float *y, const float *scale, const float *shift, size_t rows, size_t width, float *z);
 
+/* Statistics of all channels from their sums over n values: y, and y^2 or deviations, whole or real; of the latter b->mean is known. */
+void bnn_real_follow(const struct bnn_block *b, int whole, double n, const struct conv_sums *all, int first);
+
 /* X of a stream: by its own amax, which the running one follows; by r->amax[1], the sum that becomes 1. */
 void bnn_real_input(const struct real_call *call, int first);
 void bnn_real_round(const struct real_call *call);
 
 /* Weights as products take them. */
 void bnn_real_prepack(const struct real_call *call);
+
+/* dW of a tile of outputs: all threads' sums become 0; a thread adds dY^T * X of its rows; all of them move the weights. */
+void bnn_real_clear(const struct real_call *call);
+void bnn_real_add(const struct real_pass *s, size_t tile);
+void bnn_real_update(const struct real_call *call, size_t tile);
 
 
 #endif

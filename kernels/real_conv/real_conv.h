@@ -2,7 +2,7 @@
  *
  * With int8 gradients it multiplies integers: weights are rounded to int8, output channel by output channel, from their float
  * latents; a stream that comes in is rounded to int8 with one scale, after the mean of 2x2 positions if it is pooled.  y is shifted
- * right until it has at most 17 bits, which batch norm does not notice and which keeps all sums exact.  With gradients of
+ * right until it has at most 15 bits, which batch norm does not notice and which keeps all sums exact.  With gradients of
  * floats everything is float32.  Either way y and dY exist in tiles only and are computed again where they are needed.
  *
  *   forward    X; sums of y; z into the stream.     backward   sums of g and g*y; dW, 64 output channels at a time; dX into the

@@ -70,43 +70,55 @@ cdef class RealConv(Block):
 
     def __init__(self, *, Window window, size_t outputs, size_t batch, str norm, str latent, str gradient, stream,
                  bint adds, dict arrays, scratch, int threads, str isa):
-        cdef bnn_real_conv *r = &self.real
-        cdef bnn_block *b = &self.real.conv.block
-        cdef size_t channels = window.window.channels, inputs = window.taps * channels
-        cdef size_t rows = batch * <size_t>window.inputs
-        self.block = b
+        self.block = &self.real.conv.block
+        self.bind(&self.real, window, outputs, batch, norm, latent, gradient, stream, adds, arrays, scratch, threads, isa,
+                  window.positions)
+        self.bind_scratch(bnn_real_conv_scratch(&self.real))
+
+    cdef int bind(self, bnn_real_conv *r, Window window, size_t outputs, size_t batch, str norm, str latent, str gradient,
+                  stream, bint adds, dict arrays, scratch, int threads, str isa, size_t positions) except -1:
+        """All but the size of scratch; a stream of so many positions an image is made."""
+        cdef bnn_block *b = &r.conv.block
         self.arrays, self.scratch = arrays, scratch  # keep the memory alive
         self.batch, self.threads = batch, threads
         self.kernels = kernels_for(isa)
         r.conv.window = window.window
-        b.inputs, b.outputs = inputs, outputs
+        b.inputs, b.outputs = window.taps * window.window.channels, outputs
         self.bind_types(norm, "none", latent, gradient, "float32", False)
-        multiplied = "int8" if gradient == "int8" else "float32"
-        if stream is None:
-            b.x_i8 = <int8_t *>self.required("x_int8", "int8", (batch, rows // batch * channels))
-            self.bind_stream(gradient, rows, channels, batch * <size_t>window.positions, outputs, adds)
-        else:
-            r.stream_height, r.stream_width, r.pooled = stream
-            self.bind_stream(gradient, batch * r.stream_height * r.stream_width, channels,
-                             batch * <size_t>window.positions, outputs, adds)
-            x = self.required("X", multiplied, (rows, channels))
-            if multiplied == "int8":
-                r.x_i8 = <int8_t *>x
-                r.amax = <float *>self.required("amax", "float32", (2,))
-            else:
-                r.x_f32 = <float *>x
+        self.bind_source(r, window, gradient, stream, adds, batch * positions)
         r.conv.origins = <bnn_origin *>self.required("origins", "int32", (window.positions, 2))
-        self.rows_forward = self.required("W_rows", multiplied, (outputs, inputs))
-        self.rows_backward = self.required("W_rows_again", multiplied, (outputs, inputs))
-        self.columns_forward = self.required("W_columns", multiplied, (inputs, outputs))
-        self.columns_backward = self.required("W_columns_again", multiplied, (inputs, outputs))
-        r.w_unit = <float *>self.optional("W_unit", "float32", (outputs,))
-        b.latent = self.required("latent", _dtype(latent), (outputs, inputs))
-        b.momentum1 = self.required("momentum1", "float32", (outputs, inputs))
-        b.momentum2 = self.required("momentum2", "float32", (outputs, inputs))
+        self.bind_real_weights(r, latent, "int8" if gradient == "int8" else "float32")
         self.bind_norm(norm, outputs)
-        self.bind_scales()
-        self.bind_scratch(bnn_real_conv_scratch(r))
+        return self.bind_scales()
+
+    cdef int bind_source(self, bnn_real_conv *r, Window window, str gradient, stream, bint adds, size_t rows) except -1:
+        """What comes in, and the streams."""
+        cdef bnn_block *b = &r.conv.block
+        cdef size_t channels = window.window.channels, inputs = self.batch * <size_t>window.inputs
+        if stream is None:
+            b.x_i8 = <int8_t *>self.required("x_int8", "int8", (self.batch, <size_t>window.inputs * channels))
+            return self.bind_stream(gradient, inputs, channels, rows, b.outputs, adds)
+        r.stream_height, r.stream_width, r.pooled = stream
+        self.bind_stream(gradient, self.batch * r.stream_height * r.stream_width, channels, rows, b.outputs, adds)
+        if gradient == "int8":
+            r.x_i8 = <int8_t *>self.required("X", "int8", (inputs, channels))
+            r.amax = <float *>self.required("amax", "float32", (2,))
+        else:
+            r.x_f32 = <float *>self.required("X", "float32", (inputs, channels))
+        return 0
+
+    cdef int bind_real_weights(self, bnn_real_conv *r, str latent, str multiplied) except -1:
+        cdef bnn_block *b = &r.conv.block
+        shape, turned = (b.outputs, b.inputs), (b.inputs, b.outputs)
+        self.rows_forward = self.required("W_rows", multiplied, shape)
+        self.rows_backward = self.required("W_rows_again", multiplied, shape)
+        self.columns_forward = self.required("W_columns", multiplied, turned)
+        self.columns_backward = self.required("W_columns_again", multiplied, turned)
+        r.w_unit = <float *>self.optional("W_unit", "float32", (b.outputs,))
+        b.latent = self.required("latent", _dtype(latent), shape)
+        b.momentum1 = self.required("momentum1", "float32", shape)
+        b.momentum2 = self.required("momentum2", "float32", shape)
+        return 0
 
     cdef void run_forward(self, size_t batch, bint first_step) noexcept nogil:
         self.real.w_rows, self.real.w_columns = self.rows_forward, self.columns_forward

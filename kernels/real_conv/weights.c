@@ -1,4 +1,4 @@
-/* Latent weights to what products take. */
+/* Latent weights to what products take, and dW of 64 output channels at a time into them. */
 #include "../common/number.h"
 #include "pass.h"
 
@@ -38,4 +38,74 @@ void bnn_real_prepack(const struct real_call *call)
 {
     const struct bnn_block *b = &call->r->conv.block;
     TIMED(b, BNN_zone_pack, bnn_for_shares(call->conv.threads, b->outputs, prepack_outputs, call));
+}
+
+void bnn_real_add(const struct real_pass *s, size_t tile)
+{
+    const struct bnn_real_conv *r = s->r;
+    const size_t inputs = r->conv.block.inputs, stride = r->conv.block.outputs, base = tile * BNN_TILE;
+    const size_t outputs = bnn_tile_width(stride, tile);
+    if (!is_whole(r)) {
+        float *product = s->product;
+        s->k->gemm_f32((const float *)s->dy + base, outputs, 1, stride, s->patch, inputs, inputs, s->rows, product, inputs);
+        for (size_t i = 0; i < outputs * inputs; i++) s->narrow[i] += product[i];
+        return;
+    }
+    const int32_t *product = s->product;
+    s->k->transpose_i8((const int8_t *)s->dy + base, s->rows, outputs, stride, s->dy_t, BNN_CONV_ROWS);
+    s->k->gemm_i8_i8_i32(s->dy_t, outputs, BNN_CONV_ROWS, s->patch, inputs, inputs, s->rows, s->product, inputs, s->panel, 0);
+    for (size_t i = 0; i < outputs * inputs; i++) s->wide[i] += product[i];
+}
+
+static void clear_own(const void *context)
+{
+    const struct real_call *call = context;
+    const size_t count = BNN_TILE * call->r->conv.block.inputs;
+    const struct real_pass s = bnn_real_pass(call->k, call->r, bnn_scratch_of(&call->r->conv.block, bnn_thread()));
+    if (s.wide) memset(s.wide, 0, count * sizeof *s.wide);
+    if (s.narrow) memset(s.narrow, 0, count * sizeof *s.narrow);
+}
+
+void bnn_real_clear(const struct real_call *call) { bnn_run(call->conv.threads, clear_own, call); }
+
+/* A tile's rows that move. */
+struct update {
+    const struct real_call *call;
+    size_t tile;
+};
+
+static void update_outputs(const void *context, struct bnn_share share)
+{
+    const struct update *update = context;
+    const struct real_call *call = update->call;
+    const struct bnn_real_conv *r = call->r;
+    const struct bnn_block *b = &r->conv.block;
+    const struct real_pass own = bnn_real_pass(call->k, r, bnn_scratch_of(b, bnn_thread()));
+    const struct real_pass first = bnn_real_pass(call->k, r, bnn_scratch_of(b, 0));
+    const size_t inputs = b->inputs;
+    for (size_t o = share.first; o < share.end; o++) {
+        const size_t output = update->tile * BNN_TILE + o, at = output * inputs;
+        for (int thread = 1; thread < call->conv.threads; thread++) {
+            const struct real_pass other = bnn_real_pass(call->k, r, bnn_scratch_of(b, thread));
+            for (size_t i = o * inputs; i < (o + 1) * inputs; i++) {
+                if (first.wide) first.wide[i] += other.wide[i];
+                else first.narrow[i] += other.narrow[i];
+            }
+        }
+        const double one = is_whole(r) ? (double)r->w_unit[output] * (double)(1 << bnn_real_conv_shift(inputs)) : 1.0;
+        for (size_t i = 0; i < inputs; i++)
+            own.row[i] = first.wide ? (float)((double)first.wide[o * inputs + i] * ((double)b->dy_scale->used / one))
+                                    : first.narrow[o * inputs + i];
+        const size_t moment = at * bnn_type_bytes(call->step->real.momentum_type);
+        call->k->update_real((char *)b->latent + at * bnn_type_bytes(b->latent_type), (char *)b->momentum1 + moment,
+                             (char *)b->momentum2 + moment, inputs, own.row, inputs, 1, inputs, (uint32_t)at,
+                             &call->step->real);
+    }
+}
+
+void bnn_real_update(const struct real_call *call, size_t tile)
+{
+    const struct bnn_block *b = &call->r->conv.block;
+    TIMED(b, BNN_zone_update, bnn_for_shares(call->conv.threads, bnn_tile_width(b->outputs, tile), update_outputs,
+                                             &(struct update){call, tile}));
 }

@@ -19,6 +19,7 @@ ORDER = (
     {"block", "counting"},
     {"dense", "conv", "loss"},
     {"real_conv", "head"},
+    {"stem"},
     {"infer"},
 )
 BESIDE = {"batches", "trace", "limit"}
