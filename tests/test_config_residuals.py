@@ -117,6 +117,9 @@ SHAPES = [
      "8x8x8, its shortcut 4x4x8. Give the conv among its layers stride: 2 and padding: same"),
     (f"layers: [sign, {{conv: 4}}, batch_norm], shortcut: [{WIDER}]", "its layers give 8x8x4, its "
      "shortcut 8x8x8. Give the shortcut's conv channels: 4"),
+    (f"layers: [sign, {{conv: {{channels: 8, stride: 2, padding: valid}}}}, batch_norm], shortcut: "
+     f"[avg_pool, {WIDER}]", "its layers give 3x3x8, its shortcut 4x4x8. Give the conv among its "
+     "layers padding: same"),
     ("layers: [sign, {conv: {channels: 4, padding: valid}}, batch_norm]", "its layers give 6x6x4, "
      "its input is 8x8x4. Give the conv among its layers stride: 1 and padding: same"),
 ]  # fmt: skip
@@ -186,8 +189,8 @@ def test_of_an_odd_image_both_halves_are_named():
         build_graph(network.layers, (7, 7, 1))
     assert caught.value.layer == "layers[2]"
     assert caught.value.message == (
-        "its layers give 4x4x8, its shortcut 3x3x8. Give images whose height and width stay even "
-        "numbers up to here, or padding: same"
+        "its layers give 4x4x8, its shortcut 3x3x8. Give images whose height and width are even "
+        "numbers up to here"
     )
 
 

@@ -136,7 +136,10 @@ def _remedy(item: Residual, made: Size, addend: Size) -> str:
         if item.shortcut:
             return "Put avg_pool first in the shortcut"
         return f"Give it a shortcut of avg_pool, {conv} and batch_norm"
-    if all(-1 <= mine - other <= 1 for mine, other in zip(made, addend, strict=True)):
-        return "Give images whose height and width stay even numbers up to here, or padding: same"
+    differences = {mine - other for mine, other in zip(made[:2], addend[:2], strict=True)}
+    if differences <= {0, 1}:  # `same` rounds halves up, a pool rounds them down
+        return "Give images whose height and width are even numbers up to here"
+    if differences <= {0, -1}:
+        return "Give the conv among its layers padding: same"
     stride = 2 if item.shortcut and made[0] > addend[0] else 1
     return f"Give the conv among its layers stride: {stride} and padding: same"
