@@ -115,11 +115,7 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
 def _no_step(step: Fused) -> str:
     """Say of operations that no kernel trains, and what is nearest that one does."""
     kinds = ", ".join(each.kind for each in step.operations)
-    nearest = (
-        "conv and batch_norm alone" if step.kind == "stem"
-        else "a network without residuals and without 'weights: real'"
-    )
-    return f"{kinds} cannot be trained yet. Nearest that works: {nearest}"
+    return f"{kinds} have no kernel together yet. Nearest that works: conv and batch_norm alone"
 
 
 def _check_images(config: Config, step: FusedBinary, method: Method) -> None:
