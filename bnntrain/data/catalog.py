@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bnntrain.data.conversion import Progress
 from bnntrain.data.files import data_folder
-from bnntrain.data.flat import Dataset, Progress, convert, find_converted
+from bnntrain.data.flat import Dataset, convert, find_converted
 from bnntrain.data.places import locate
 from bnntrain.data.preprocessing import CHANNELS, PictureOptions
 from bnntrain.data.published import PUBLISHED, Published

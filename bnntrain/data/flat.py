@@ -43,7 +43,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bnntrain.data.files import cache_folder, part_file, reason, write_all
+from bnntrain.data.conversion import Progress, cache_path, made_once
+from bnntrain.data.files import reason, write_all
 from bnntrain.data.source import Shape, Source, SplitReader, stored_label_type
 from bnntrain.data.stream import CHUNK_BYTES
 from bnntrain.errors import DataError
@@ -52,9 +53,6 @@ MAGIC = b"BNNTFLAT"
 VERSIONS = {1: 2, 2: 3}
 """By bytes of a label. Others come when a reader makes other records of the same files: what is in
 caches is made again."""
-
-Progress = Callable[[str, str, int, int], None]
-"""Data set, split, records that are converted, records in all."""
 
 _FIXED = struct.Struct("<8sIIQIIIIIIII8x")
 _BLOCK = 4096
@@ -195,14 +193,8 @@ class _Header:
 
 
 def flat_path(source: Source, split: str) -> Path:
-    """Return where the converted form of a split belongs in the cache.
-
-    The path of the source and its variant are part of the name (as CRC-32), so that data sets of
-    one name in two folders, or one in two sizes, do not replace each other all the time.
-    """
-    key = zlib.crc32(source.variant.encode(), zlib.crc32(os.fsencode(source.files[0].absolute())))
-    readable = "".join(c if c.isalnum() else "-" for c in Path(source.name).stem)[:40]
-    return cache_folder() / "flat" / f"{readable}-{key:08x}.{split}.flat"
+    """Return where the converted form of a split belongs in the cache."""
+    return cache_path(source, split, "flat")
 
 
 def find_converted(source: Source, split: str) -> tuple[Split, list[str]] | None:
@@ -256,21 +248,11 @@ def convert(
     WriteError
         If the cache folder cannot be written; nothing half-written is left.
     """
-    found = find_converted(source, split)
-    if found is not None:
-        return found
-    remedy = "Free some space there or set BNNTRAIN_CACHE to a folder that can be written"
-    with part_file(flat_path(source, split), remedy) as part:
-        if find_converted(source, split) is None:
-            part.restart()
-            _write(part.fd, source, split, progress)
-            part.place()
-    found = find_converted(source, split)
-    if found is None:
-        raise DataError(
-            source.files[0], "the file changed while it was converted. Run the command again"
-        )
-    return found
+    return made_once(
+        flat_path(source, split), source,
+        find=lambda: find_converted(source, split),
+        write=lambda fd: _write(fd, source, split, progress),
+    )  # fmt: skip
 
 
 def _write(fd: int, source: Source, split: str, progress: Progress | None) -> None:

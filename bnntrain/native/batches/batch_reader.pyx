@@ -12,6 +12,7 @@ cdef extern from "batches/augment.h":
         int edge
         int mirror
     void bnn_augment_draw(bnn_augment *augment, uint64_t seed, uint64_t epoch) nogil
+    void bnn_augment_image(const bnn_augment *augment, uint32_t record, int8_t *x) nogil
 
 cdef extern from "batches/batch_reader.h":
     struct bnn_batch_reader:
@@ -39,6 +40,47 @@ cdef extern from "batches/batch_reader.h":
                                    uint16_t *labels, uint32_t *record) nogil
 
 cdef uint32_t LARGEST_SHIFT = 0x7FFFFFFF
+
+
+cdef class Augment:
+    """Random shift and mirror of images by record, as `BatchReader.augment` does it to what it reads.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height, width, channels of an image.
+    rows, columns : int
+        Largest shift in each direction.
+    edge : bool
+        Fill by repeating the edge, otherwise with 0.
+    mirror : bool
+        Mirror every second image on average, left to right.
+    seed, epoch : int
+        What to draw from.
+
+    Raises
+    ------
+    ValueError
+        A shift is too large.
+    """
+
+    cdef bnn_augment augment
+
+    def __init__(self, shape, *, uint32_t rows=0, uint32_t columns=0, bint edge=True, bint mirror=False,
+                 uint64_t seed=0, uint64_t epoch=0):
+        if rows > LARGEST_SHIFT or columns > LARGEST_SHIFT:
+            raise ValueError(f"{'rows' if rows > LARGEST_SHIFT else 'columns'}: at most {LARGEST_SHIFT}")
+        self.augment.height, self.augment.width, self.augment.channels = shape
+        self.augment.rows, self.augment.columns = rows, columns
+        self.augment.edge, self.augment.mirror = edge, mirror
+        bnn_augment_draw(&self.augment, seed, epoch)
+
+    def change(self, x, uint32_t record):
+        """Change one image, int8 [height * width * channels], in place, as that of a record."""
+        cdef size_t nbytes = self.augment.height * self.augment.width * self.augment.channels
+        cdef int8_t *pixels = <int8_t *>data(x, "int8", (nbytes,), True, "x")
+        with nogil:
+            bnn_augment_image(&self.augment, record, pixels)
 
 
 cdef class BatchReader:
@@ -93,41 +135,29 @@ cdef class BatchReader:
         self.reader.shuffle = key is not None
         self.reader.epoch_key = 0 if key is None else key
 
-    def augment(self, shape, *, uint32_t rows=0, uint32_t columns=0, bint edge=True, bint mirror=False,
-                uint64_t seed=0, uint64_t epoch=0):
+    def augment(self, shape, **options):
         """Shift and mirror the images that are read from now on, at random by record; None stops it.
 
         Parameters
         ----------
         shape : tuple of int or None
             Height, width, channels of an image.
-        rows, columns : int
-            Largest shift in each direction.
-        edge : bool
-            Fill by repeating the edge, otherwise with 0.
-        mirror : bool
-            Mirror every second image on average, left to right.
-        seed, epoch : int
-            What to draw from.
+        **options
+            As for `Augment`.
 
         Raises
         ------
         ValueError
             The shape is not that of the records, or a shift is too large.
         """
-        cdef size_t height, width, channels
+        cdef Augment change
         if shape is None:
             self.reader.augmented = False
             return
-        height, width, channels = shape
-        if height * width * channels != self.reader.image_bytes:
+        change = Augment(shape, **options)
+        if change.augment.height * change.augment.width * change.augment.channels != self.reader.image_bytes:
             raise ValueError(f"shape: {shape} is not {self.reader.image_bytes} bytes")
-        if rows > LARGEST_SHIFT or columns > LARGEST_SHIFT:
-            raise ValueError(f"{'rows' if rows > LARGEST_SHIFT else 'columns'}: at most {LARGEST_SHIFT}")
-        self.reader.augment.height, self.reader.augment.width, self.reader.augment.channels = height, width, channels
-        self.reader.augment.rows, self.reader.augment.columns = rows, columns
-        self.reader.augment.edge, self.reader.augment.mirror = edge, mirror
-        bnn_augment_draw(&self.reader.augment, seed, epoch)
+        self.reader.augment = change.augment
         self.reader.augmented = True
 
     def record(self, uint32_t position):

@@ -1,0 +1,86 @@
+"""How a data set is converted, whatever it becomes: once, into a file of the cache that is whole."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from bnntrain.data.files import cache_folder, part_file
+from bnntrain.data.source import Source
+from bnntrain.errors import DataError
+
+Found = TypeVar("Found")
+
+Progress = Callable[[str, str, int, int], None]
+"""Data set, split, records that are converted, records in all."""
+
+REMEDY = "Free some space there or set BNNTRAIN_CACHE to a folder that can be written"
+"""What can be done about a cache that takes no file."""
+
+
+def cache_path(source: Source, split: str, form: str) -> Path:
+    """Return where a converted split belongs in the cache.
+
+    The path of the source and its variant are part of the name (as CRC-32), so that data sets of
+    one name in two folders, or one in two sizes, do not replace each other all the time.
+
+    Parameters
+    ----------
+    source : Source
+        What is converted.
+    split : str
+        ``train`` or ``test``.
+    form : str
+        What it becomes: the name of a folder, and the suffix.
+    """
+    key = zlib.crc32(source.variant.encode(), zlib.crc32(os.fsencode(source.files[0].absolute())))
+    readable = "".join(c if c.isalnum() else "-" for c in Path(source.name).stem)[:40]
+    return cache_folder() / form / f"{readable}-{key:08x}.{split}.{form}"
+
+
+def made_once(
+    target: Path,
+    source: Source,
+    find: Callable[[], Found | None],
+    write: Callable[[int], None],
+) -> Found:
+    """Return a conversion that is there, or make it.
+
+    The file appears whole or not at all; of two processes that convert at once, one waits and uses
+    the other's work.
+
+    Parameters
+    ----------
+    target : Path
+        The file.
+    source : Source
+        What it is made from.
+    find : callable
+        Returns the conversion if it is whole and up to date, else None.
+    write : callable
+        Writes it to a file descriptor.
+
+    Raises
+    ------
+    DataError
+        The source is faulty, or changes while it is read.
+    WriteError
+        The cache folder cannot be written; nothing half-written is left.
+    """
+    found = find()
+    if found is not None:
+        return found
+    with part_file(target, REMEDY) as part:
+        if find() is None:
+            part.restart()
+            write(part.fd)
+            part.place()
+    found = find()
+    if found is None:
+        raise DataError(
+            source.files[0], "the file changed while it was converted. Run the command again"
+        )
+    return found
