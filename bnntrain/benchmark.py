@@ -129,8 +129,9 @@ def bench_step(prepared: Prepared, steps: int = 200, warmup: int = 20) -> dict[s
     program = make_program(prepared, isa)
     program.initialise()
     readers = BatchReaders(
-        dataset, config.data.validation_fraction, config.train.seed, config.data.augment
-    )
+        dataset, config.data.validation_fraction, config.train.seed, config.data.augment,
+        prepared.decoding,
+    )  # fmt: skip
     try:
         readers.shuffle(0)
         stepper = _Stepper(program, readers.train, dataset.train.path, config.train.learning_rate)

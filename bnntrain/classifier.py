@@ -153,6 +153,7 @@ class Classifier:
         from bnntrain.changes import check_data
         from bnntrain.data.batches import BatchReaders
         from bnntrain.data.catalog import open_dataset
+        from bnntrain.data.decoding import plan_decoding
         from bnntrain.evaluation import read
 
         if split not in SPLITS:
@@ -161,7 +162,13 @@ class Classifier:
         with self.source.naming_the_data() if name is None else contextlib.nullcontext():
             name = data.dataset if name is None else os.fspath(name)
             dataset = open_dataset(name, PictureOptions.of(data))
-        readers = BatchReaders(dataset, data.validation_fraction, self.head.seed)
+        plan = self.network.plan
+        decoding = plan_decoding(
+            data.records, dataset.shape, plan.batch_size, data.workers, plan.threads
+        )
+        readers = BatchReaders(
+            dataset, data.validation_fraction, self.head.seed, decoding=decoding
+        )
         try:
             reader = getattr(readers, split)
             if not reader.count:

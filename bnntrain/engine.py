@@ -20,7 +20,7 @@ from bnntrain.config import origin_of, record_config
 from bnntrain.data.batches import BatchReaders
 from bnntrain.data.catalog import open_dataset
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
-from bnntrain.errors import BnntrainError, Interrupted
+from bnntrain.errors import BnntrainError, Interrupted, WorkerError
 from bnntrain.evaluation import Evaluator, make_program, read
 from bnntrain.isa import selected_isa
 from bnntrain.meters import PeakMeter, rss_bytes
@@ -84,9 +84,11 @@ class Trainer:
             self.dataset = open_dataset(
                 config.data.dataset, PictureOptions.of(config.data), observer.converting
             )
+        self.decoding = prepared.decoding
         self.readers = BatchReaders(
-            self.dataset, config.data.validation_fraction, config.train.seed, config.data.augment
-        )
+            self.dataset, config.data.validation_fraction, config.train.seed, config.data.augment,
+            self.decoding,
+        )  # fmt: skip
         self.steps = self.readers.train.count // plan.batch_size
         self.rate = LearningRate(
             config.train.learning_rate, config.train.schedule, config.train.epochs, self.steps
@@ -152,8 +154,11 @@ class Trainer:
         self.recording.idle_before(stop)
         while progress.epoch < self.config.train.epochs:
             self.recording.begin_epoch(is_whole=progress.step == 0)
-            self._train_epoch(stop)
-            self._end_epoch()
+            try:
+                self._train_epoch(stop)
+                self._end_epoch()
+            except WorkerError as error:
+                raise self._without_worker(error) from None
             self.recording.end_epoch()
         return self._finish(stop)
 
@@ -190,6 +195,12 @@ class Trainer:
             self.seconds += elapsed
             progress.batch_seconds.append(elapsed)
             self.observer.batch(loss / batch)
+
+    def _without_worker(self, error: WorkerError) -> WorkerError:
+        """Save what has been learnt; the weights do not depend on who decodes."""
+        self.checkpoints.save(self.live)
+        remedy = f"Continue with 'bnntrain fit --resume {self.folder.path}'"
+        return WorkerError(*error.args[:-1], f"{error.args[-1]}. A checkpoint is saved. {remedy}")
 
     def _diverged(self, what: str) -> BnntrainError:
         remedy = "Lower it, or use --method efficient"
@@ -332,10 +343,21 @@ class Trainer:
             ),
             "seconds_total": progress.seconds_total + progress.seconds,
             "seconds_wall": progress.wall,
+            "decoding": self._decoded(),
             "weights_sha256": None,
             "extended": self.checkpoints.extended,
             "config": record_config(config),
         } | self._best_fields() | self._recorded()
+
+    def _decoded(self) -> dict[str, object] | None:
+        """Return what ``run.json`` says of pictures that this process has had decoded."""
+        if self.decoding is None:
+            return None
+        waited = self.readers.waited
+        return self.decoding.to_json() | {
+            "workers": self.readers.workers, "waiting_seconds": waited,
+            "waiting_share": waited / self.seconds if self.seconds else None,
+        }  # fmt: skip
 
     def _best_fields(self) -> dict[str, object]:
         """Return what ``run.json`` says of the choice of the best epoch."""

@@ -142,6 +142,12 @@ class WriteError(BnntrainError):
         self.message = message
 
 
+class WorkerError(BnntrainError):
+    """A process that decodes pictures has ended, or could not be started."""
+
+    exit_code = 1
+
+
 class Interrupted(BnntrainError):  # noqa: N818  (the command line prints the name)
     """A run that was asked to stop and did, after saving a checkpoint."""
 

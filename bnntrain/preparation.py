@@ -10,6 +10,7 @@ import msgspec
 from bnntrain.compatibility import fit_graph, naming_the_key, train_count, with_classes
 from bnntrain.config import Config, Reference, load_config
 from bnntrain.data.catalog import Description, describe
+from bnntrain.data.decoding import Decoding, plan_decoding
 from bnntrain.data.preprocessing import PictureOptions, Preprocessing
 from bnntrain.graph import Graph
 from bnntrain.inference import as_packed, plan_evaluation
@@ -61,6 +62,12 @@ class Prepared:
     def method(self) -> Method:
         """Row of the run, but for layers with cells of their own."""
         return self.methods.run
+
+    @property
+    def decoding(self) -> Decoding | None:
+        """Who decodes pictures beside training; None where none are decoded."""
+        data, plan = self.config.data, self.plan
+        return plan_decoding(data.records, self.shape, plan.batch_size, data.workers, plan.threads)
 
     @property
     def preprocessing(self) -> Preprocessing:

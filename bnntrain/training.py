@@ -212,4 +212,5 @@ def _plan_record(prepared: Prepared) -> dict[str, object]:
     return {
         "batch_size": plan.batch_size, "method": prepared.method.name,
         "total_bytes": plan.total_bytes, "buffers": plan.to_json(),
+        **({"decoding": prepared.decoding.to_json()} if prepared.decoding else {}),
     }

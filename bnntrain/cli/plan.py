@@ -7,6 +7,7 @@ import click
 from bnntrain.cli import options
 from bnntrain.cli.measured import echo_measured, is_run, measured_json
 from bnntrain.cli.output import echo_json, echo_table
+from bnntrain.data.decoding import Decoding
 from bnntrain.errors import UsageError
 from bnntrain.footprint import Footprint, footprints, printed, training_samples
 from bnntrain.limits import available_bytes
@@ -102,6 +103,7 @@ def _report(prepared: Prepared, columns: list[Footprint]) -> dict[str, object]:
         "total_bytes": prepared.plan.total_bytes,
         "shared_bytes": prepared.plan.shared_bytes,
         "buffers": prepared.plan.to_json(),
+        "decoding": prepared.decoding.to_json() if prepared.decoding else None,
     }
 
 
@@ -161,6 +163,17 @@ def _echo_columns(
     if row is not None:
         click.echo(f"           their table prints {row.text} for this model and batch")
     click.echo(f"ours: every byte of training; this run allocates {prepared.plan.total_bytes:,}")
+    if prepared.decoding is not None:
+        click.echo(_beside(prepared.decoding))
+
+
+def _beside(decoding: Decoding) -> str:
+    """Say who decodes pictures, and what that takes."""
+    if not decoding.most_workers:
+        return "pictures: decoded by the process that trains"
+    number = plural(decoding.workers, "worker")
+    more = f", {decoding.most_workers} at most" if decoding.most_workers > decoding.workers else ""
+    return f"pictures: decoded by {number}{more}, {size_text(decoding.buffer_bytes)} between"
 
 
 def _cell(size: int, decimals: int) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,6 @@ from bnntrain.config.models import read_model, write_model
 from bnntrain.config.plain import plain
 from bnntrain.config.schema import (
     MODEL_FORMS,
-    RECORDING_FORM,
     Config,
     ConfigFile,
     Data,
@@ -26,6 +25,7 @@ from bnntrain.config.schema import (
     Model,
     Side,
 )
+from bnntrain.config.together import check_meters, check_together
 from bnntrain.errors import ConfigError
 
 Reference = str | os.PathLike[str] | Mapping[str, object] | Config
@@ -35,9 +35,11 @@ _DICT = "dict"
 # Keys that came later: at their default they leave a digest as it was, so that runs from before
 # can still be resumed.
 _LATER_DATA_KEYS = (
-    "augment", "image_size", "resize", "channels", "test_fraction", "test_seed",
+    "augment", "image_size", "resize", "channels", "test_fraction", "test_seed", "records",
 )  # fmt: skip
+_LATER_AUGMENT_KEYS = ("crop_area", "crop_aspect", "colour")
 _DATA_DEFAULTS = msgspec.to_builtins(Data("any"))
+_AUGMENT_DEFAULTS = {key: _DATA_DEFAULTS["augment"].pop(key) for key in _LATER_AUGMENT_KEYS}
 # `schedule: cosine` is short for `schedule: {kind: cosine}`.
 _SHORTHAND = {"train.schedule": "kind", "train.optimizer": "name"}
 
@@ -91,7 +93,7 @@ def load_config(
     file = read_struct(ConfigFile, raw, where, "")
     name = file.name or name_of(source)
     model = _load_model(file.model, name, where, Path() if "model" in given else folder)
-    _check_together(file, where)
+    check_together(file, where)
     return Config(
         name=name,
         model=model,
@@ -141,7 +143,7 @@ def load_meters(
     _read_address(raw)
     where = Where(OVERRIDE, frozenset(given), _MetersAlone)
     meters = read_struct(_MetersAlone, raw, where, "").meters
-    _check_meters(meters, where)
+    check_meters(meters, where)
     return meters
 
 
@@ -194,18 +196,28 @@ def record_config(config: Config) -> dict[str, object]:
 def config_digest(config: Config) -> str:
     """Return the SHA-256 (hex) of all that may influence the trained weights.
 
-    Names, the file, the meters and the number of threads do not.
+    Names, the file, the meters, the numbers of threads and of processes do not.
     """
     values = _plain(config)
     del values["meters"]
     del values["name"], values["model"]["name"], values["train"]["threads"]
-    for name in _LATER_DATA_KEYS:
-        if values["data"].get(name) == _DATA_DEFAULTS.get(name):
-            values["data"].pop(name, None)
+    del values["data"]["enlarge"]
+    values["data"].pop("workers", None)
+    _drop_defaults(values["data"]["augment"], _LATER_AUGMENT_KEYS, _AUGMENT_DEFAULTS)
+    _drop_defaults(values["data"], _LATER_DATA_KEYS, _DATA_DEFAULTS)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     import hashlib  # of 3.5 MiB, and classifying needs no digest
 
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _drop_defaults(
+    section: dict[str, object], names: Iterable[str], defaults: Mapping[str, object]
+) -> None:
+    """Leave out values that are the defaults; what is None is not there at all."""
+    for name in names:
+        if section.get(name) == defaults.get(name):
+            section.pop(name, None)
 
 
 def _plain(config: Config) -> dict[str, object]:
@@ -213,7 +225,8 @@ def _plain(config: Config) -> dict[str, object]:
         name: msgspec.to_builtins(getattr(config, name))
         for name in ("data", "train", "representation", "meters")
     }
-    for section in (values["data"], values["meters"], values["train"]["optimizer"]):
+    data = values["data"]
+    for section in (data, data["augment"], values["meters"], values["train"]["optimizer"]):
         for name in [name for name, value in section.items() if value is None]:
             del section[name]
     head = {"name": config.name, "method": config.method, "model": write_model(config.model)}
@@ -319,33 +332,3 @@ def _load_model(given: object, name: str, where: Where, folder: Path) -> Model:
         message = f"{show(raw)} is not a model. Give a mapping with the key layers"
         raise ConfigError(source, "", message)
     return read_model(raw, name_of(source), Where(source), "")
-
-
-def _check_together(file: ConfigFile, where: Where) -> None:
-    """Refuse values that are good alone and meaningless together."""
-    schedule, epochs = file.train.schedule, file.train.epochs
-    if schedule.warmup_epochs > epochs:
-        message = f"{schedule.warmup_epochs:g} is longer than the run. Give at most {epochs}"
-        raise where.error("train.schedule.warmup_epochs", f"{message} (train.epochs)")
-    if schedule.kind == "plateau" and file.data.validation_fraction == 0:
-        message = "plateau needs a validation split. Set data.validation_fraction above 0"
-        raise where.error("train.schedule.kind", message)
-    augment = file.data.augment
-    if augment.shift and augment.crop_padding:
-        message = f"a crop is a shift, and shift is {augment.shift:g} already. Give one of the two"
-        raise where.error("data.augment.crop_padding", message)
-    _check_meters(file.meters, where)
-
-
-def _check_meters(meters: Meters, where: Where) -> None:
-    if meters.energy == "replay" and meters.file is None:
-        raise where.error("meters.file", f"missing. replay plays a file: give {RECORDING_FORM}")
-    if meters.memory_backend == "built-in":
-        for key, is_default in (
-            ("memory_kind", meters.memory_kind == "rss"),
-            ("memory_children", not meters.memory_children),
-        ):
-            if not is_default:
-                message = "the built-in reader knows rss of this process alone"
-                remedy = "Set meters.memory_backend: memory-profiler"
-                raise where.error(f"meters.{key}", f"{message}. {remedy}")

@@ -90,12 +90,23 @@ class Augment(_Section):
         What comes in from outside: ``edge`` repeats the edge, ``zero`` is the middle of the range.
     flip : bool
         Mirror one image in two, left to right.
+    crop_area : float or None
+        Of encoded records a part is taken at random, of at least this share of the picture's area;
+        None takes the one that evaluation takes.
+    crop_aspect : float
+        How much wider or narrower than a sample that part may be.
+    colour : float
+        Largest change of brightness, contrast and saturation of encoded records, each by a factor
+        in 1 - colour ... 1 + colour.
     """
 
     shift: BelowOne = 0.0
     crop_padding: Annotated[int, Meta(ge=0, le=128)] = 0
     fill: Literal["edge", "zero"] = "edge"
     flip: bool = False
+    crop_area: Positive | None = None
+    crop_aspect: Annotated[float, Meta(ge=1, le=4)] = 4 / 3
+    colour: Fraction = 0.0
 
 
 class Data(_Section):
@@ -109,24 +120,36 @@ class Data(_Section):
         Height and width that pictures of any size are brought to; None: they have one size. A file
         may give one number for both.
     resize : str
-        How: ``crop`` keeps the centre of the sample's proportions, ``pad`` all of the picture with
-        grey beside it, ``stretch`` all of it without its proportions.
+        How: ``crop`` keeps the centre of the sample's proportions, ``centre`` the middle of that,
+        seven eighths of its sides, ``pad`` all of the picture with grey beside it, ``stretch`` all
+        of it without its proportions.
     channels : str or None
         ``grey`` or ``rgb``; None: what the pictures are.
     test_fraction : float
         Share of each class that tests where a set of pictures has no test part.
     test_seed : int
         Draws that share, whatever the run's seed.
+    records : str
+        What pictures are converted to: ``pixels`` of samples, or the ``encoded`` files as they are,
+        which are decoded beside training.
+    workers : int or None
+        Processes that decode encoded records; 0 decodes in the process that trains, None takes as
+        many as help on the processors that training leaves. Of no influence on the weights.
+    enlarge : bool
+        Whether encoded records may be smaller than `image_size`. Those of pixels may.
     """
 
     dataset: Annotated[str, Meta(min_length=1, extra={"allowed": DATASET_FORMS})]
     validation_fraction: Annotated[float, Meta(ge=0, lt=0.9)] = 0.1
     augment: Augment = Augment()
     image_size: Annotated[tuple[Side, Side], Meta(extra={"allowed": SIZE_FORM})] | None = None
-    resize: Literal["crop", "pad", "stretch"] = "crop"
+    resize: Literal["crop", "centre", "pad", "stretch"] = "crop"
     channels: Literal["grey", "rgb"] | None = None
     test_fraction: Annotated[float, Meta(gt=0, lt=0.9)] = 0.2
     test_seed: Seed = 0
+    records: Literal["pixels", "encoded"] = "pixels"
+    workers: Annotated[int, Meta(ge=0, le=64)] | None = None
+    enlarge: bool = False
 
 
 class Train(_Section):

@@ -11,7 +11,7 @@ import difflib
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bnntrain.data.conversion import Progress
@@ -99,6 +99,8 @@ def open_dataset(
         If the flat form cannot be written to the cache folder.
     """
     source = find_source(name, options)
+    if options.records == "encoded":
+        return _open_encoded(name, source, options, progress)
     train, classes = convert(source, "train", progress)
     test, _ = convert(source, "test", progress)
     if train.shape != test.shape:
@@ -109,6 +111,17 @@ def open_dataset(
         )
     _check_options(name, options, train.shape)
     return Dataset(name, train.shape, classes, train, test)
+
+
+def _open_encoded(
+    name: str, source: Source, options: PictureOptions, progress: Progress | None
+) -> Dataset:
+    from bnntrain.data.encoded import as_samples, encode  # of size, as is Pillow
+
+    (train, classes), (test, _) = (encode(source, split, progress) for split in SPLITS)
+    wanted = as_samples([train, test], source, options)
+    train, test = (replace(split, wanted=wanted) for split in (train, test))
+    return Dataset(name, wanted.shape, classes, train, test, "encoded")
 
 
 def describe(name: str, options: PictureOptions = AS_THEY_ARE) -> Description:
@@ -135,6 +148,14 @@ def _described(name: str, options: PictureOptions) -> Description:
     if published is not None and not locate(name).found:
         return _as_published(published)
     source = find_source(name, options)
+    if options.records == "encoded":
+        from bnntrain.data.encoded import as_samples, find_encoded
+
+        found = [find_encoded(source, split) for split in SPLITS]
+        if None not in found:
+            (train, classes), (test, _) = found
+            shape = as_samples([train, test], source, options).shape
+            return Description(shape, classes, train.count, test.count)
     train, test = (find_converted(source, split) for split in SPLITS)
     if train is not None and test is not None:
         return Description(train[0].shape, train[1], train[0].count, test[0].count)
@@ -176,8 +197,17 @@ def find_source(name: str, options: PictureOptions = AS_THEY_ARE) -> Source:
     Raises
     ------
     DataError
-        If the name is unknown (with the nearest known one) or files are missing.
+        If the name is unknown (with the nearest known one), files are missing, or they are no
+        pictures where records are to be encoded ones.
     """
+    source = _find_source(name, options)
+    if options.records == "encoded" and not hasattr(source, "open_members"):
+        message = "holds pixels, and only pictures have encoded records"
+        raise DataError(name, f"{message}. Leave out data.records")
+    return source
+
+
+def _find_source(name: str, options: PictureOptions) -> Source:
     if name in PUBLISHED:
         place = locate(name)
         if place.missing:

@@ -1,4 +1,4 @@
-"""How a data set is converted, whatever it becomes: once, into a file of the cache that is whole."""
+"""How a data set is converted, whatever it becomes: once, into a whole file of the cache."""
 
 from __future__ import annotations
 

@@ -15,24 +15,24 @@ Data sets and ``predict`` both come through `decode`, so that one file gives one
 from __future__ import annotations
 
 import io
-import math
+from collections.abc import Callable
 from typing import IO
 
 import numpy as np
 
-from bnntrain.data.decode_size import ORIENTATION, PictureError, check_size
-from bnntrain.data.picture_open import AGAIN, BITS, check_pixels, guarded, opened
+from bnntrain.data.decode_size import ORIENTATION, PictureError, check_size, fits
+from bnntrain.data.picture_open import AGAIN, check_pixels, guarded, opened
 from bnntrain.data.preprocessing import Preprocessing
+from bnntrain.data.scaling import GAP, Box, Place, Size, place_by, scaled
 
 _MODES = {1: "L", 3: "RGB"}
-_WHITE = (255, 255, 255, 255)
 # What a network takes for zero, and what `data.augment.fill: zero` brings in.
 _MIDDLE = 128
 _TRANSPOSING = (5, 6, 7, 8)
-_WHITE_IS_ZERO = 262
-_BAND_PIXELS = 1 << 18
-# A picture shrinks to twice its size at the least by means of whole squares, then exactly.
-_GAP = 2
+_JPEG_SCALES = (8, 4, 2, 1)
+
+Choice = Callable[[Size, Size], Box]
+"""Which part of a picture of one size becomes a sample of another."""
 
 
 class PictureSizeError(PictureError):
@@ -77,11 +77,74 @@ def decode(data: bytes, wanted: Preprocessing) -> np.ndarray:
         raise PictureError(f"is empty (0 bytes). {AGAIN}")
     with opened(io.BytesIO(data), len(data)) as picture:
         if wanted.resize != "exact" and hasattr(picture, "draft"):
-            side = _GAP * max(wanted.shape[:2])
+            side = GAP * max(wanted.shape[:2])
             picture.draft(None, (side, side))
         check_size(picture, len(data))
         picture.load()
         return _sample(picture, wanted)
+
+
+def decode_part(data: bytes, wanted: Preprocessing, choose: Choice) -> np.ndarray:
+    """Decode a part of a picture.
+
+    Parameters
+    ----------
+    data : bytes
+        Contents of its file.
+    wanted : Preprocessing
+        Size and channels of the sample; the part is stretched to it.
+    choose : callable
+        Asked for the part, given width and height of the picture and of the sample, both as the
+        picture lies in its file: whoever looks at it may have to turn it.
+
+    Returns
+    -------
+    ndarray of uint8 [height, width, channels]
+
+    Raises
+    ------
+    PictureError, ImportError
+        As `decode`. A picture that `decode` takes is never too large: if it has to be, a JPEG is
+        decoded at less than twice the sample's size.
+    """
+    least = 1
+    while True:
+        with opened(io.BytesIO(data), len(data)) as picture:
+            full = None
+            if picture.format == "JPEG":
+                full, target = picture.size, _lying(picture, wanted)
+                scale = max(least, _jpeg_scale(choose(full, target), target))
+                picture.draft(None, (max(1, full[0] // scale), max(1, full[1] // scale)))
+                if scale < _JPEG_SCALES[0] and not fits(picture, len(data)):
+                    least = 2 * scale
+                    continue
+            check_size(picture, len(data))
+            picture.load()
+            return _sample(picture, wanted, _place_of(choose, full))
+
+
+def _lying(picture: object, wanted: Preprocessing) -> Size:
+    """Return the size of a sample, turned as a picture lies."""
+    height, width, _ = wanted.shape
+    return (height, width) if _orientation(picture) in _TRANSPOSING else (width, height)
+
+
+def _jpeg_scale(box: Box, target: Size) -> int:
+    """Return how many times smaller a part may be decoded."""
+    spare = min((box[2] - box[0]) / target[0], (box[3] - box[1]) / target[1]) / GAP
+    return next((scale for scale in _JPEG_SCALES if scale <= spare), 1)
+
+
+def _place_of(choose: Choice, full: Size | None) -> Place:
+    """Return what takes a part that was chosen in the `full` picture from a smaller one."""
+
+    def place(size: Size, target: Size) -> tuple[Box, Size]:
+        across, down = (now / before for now, before in zip(size, full or size, strict=True))
+        left, top, right, bottom = choose(full or size, target)
+        box = (left * across, top * down, right * across, bottom * down)
+        return (*box[:2], min(box[2], size[0]), min(box[3], size[1])), target
+
+    return place
 
 
 def look(file: IO[bytes]) -> tuple[tuple[int, int], bool]:
@@ -175,8 +238,8 @@ def _orientation(picture: object) -> int:
         return 1
 
 
-def _sample(picture: object, wanted: Preprocessing) -> np.ndarray:
-    """Return a decoded picture as a sample."""
+def _sample(picture: object, wanted: Preprocessing, place: Place | None = None) -> np.ndarray:
+    """Return a decoded picture as a sample; `place` instead of what `wanted` says of the part."""
     from PIL import Image
 
     turns = {
@@ -194,10 +257,11 @@ def _sample(picture: object, wanted: Preprocessing) -> np.ndarray:
         _check_exact(size, wanted)
     else:
         _check_exact(size[::-1], wanted)
-    box, inner = _place(size, (width, height), wanted.resize)
-    sample = _scaled(picture, box, inner).convert(_MODES[channels])
-    if inner != (width, height):
-        whole = Image.new(sample.mode, (width, height), (_MIDDLE,) * channels)
+    target = (width, height)
+    box, inner = place(size, target) if place else place_by(wanted.resize, size, target)
+    sample = scaled(picture, box, inner).convert(_MODES[channels])
+    if inner != target:
+        whole = Image.new(sample.mode, target, (_MIDDLE,) * channels)
         whole.paste(sample, ((width - inner[0]) // 2, (height - inner[1]) // 2))
         sample = whole
     if orientation in turns:
@@ -217,78 +281,3 @@ def _check_channels(wanted: Preprocessing) -> None:
 def _check_exact(found: tuple[int, int], wanted: Preprocessing) -> None:
     if wanted.resize == "exact" and tuple(found) != tuple(wanted.shape[:2]):
         raise PictureSizeError((found[0], found[1]), wanted.shape)
-
-
-Box = tuple[float, float, float, float]
-
-
-def _place(size: tuple[int, int], target: tuple[int, int], resize: str) -> tuple[Box, tuple]:
-    """Return which part of a picture is scaled to which size; sizes are width and height."""
-    width, height = size
-    whole = (0.0, 0.0, float(width), float(height))
-    if resize == "pad":
-        scale = min(target[0] / width, target[1] / height)
-        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return whole, (min(inner[0], target[0]), min(inner[1], target[1]))
-    if resize == "crop":
-        scale = max(target[0] / width, target[1] / height)
-        across, down = min(width, target[0] / scale), min(height, target[1] / scale)
-        left, top = (width - across) / 2, (height - down) / 2
-        return (left, top, left + across, top + down), target
-    return whole, target
-
-
-def _scaled(picture: object, box: Box, size: tuple[int, int]) -> object:
-    """Return part of a picture in another size, of mode L or RGB.
-
-    Band by band it becomes grey or RGB and shrinks by whole squares, as long as it stays twice as
-    large as `size`: no copy of a large picture is made. The rest of the way is averages too, so
-    thin strokes survive.
-    """
-    from PIL import Image
-
-    (left, top), (right, bottom) = map(math.floor, box[:2]), map(math.ceil, box[2:])
-    across = max(1, (right - left) // (_GAP * size[0]))
-    down = max(1, (bottom - top) // (_GAP * size[1]))
-    rows = max(1, _BAND_PIXELS // (right - left) // down) * down
-    small = None
-    for first in range(top, bottom, rows):
-        band = picture.crop((left, first, right, min(first + rows, bottom)))
-        band = _plain(band, picture).reduce((across, down))
-        if small is None:
-            height = -(-(bottom - top) // down)
-            small = Image.new(band.mode, (band.width, height))
-        small.paste(band, (0, (first - top) // down))
-    rest = (
-        (box[0] - left) / across, (box[1] - top) / down,
-        min((box[2] - left) / across, small.width), min((box[3] - top) / down, small.height),
-    )  # fmt: skip
-    if size == small.size and rest == (0, 0, *size):
-        return small
-    return small.resize(size, Image.Resampling.BILINEAR, box=rest)
-
-
-def _plain(band: object, picture: object) -> object:
-    """Return some rows of a picture as grey or RGB of 8 bits, on white where they are clear."""
-    from PIL import Image
-
-    if band.mode.startswith("I"):
-        return Image.fromarray(_upper_bits(np.asarray(band), picture))
-    is_grey = band.mode in ("1", "L", "LA", "La")
-    if band.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        band = band.convert("LA").convert("RGBA") if band.mode == "La" else band.convert("RGBA")
-        band = Image.alpha_composite(Image.new("RGBA", band.size, _WHITE), band)
-    return band.convert("L" if is_grey else "RGB")
-
-
-def _upper_bits(values: np.ndarray, picture: object) -> np.ndarray:
-    """Return grey of 16 or 12 bits as uint8."""
-    tags = picture.tag_v2 if picture.format == "TIFF" else {}
-    shift = max(tags.get(BITS, (16,))) - 8
-    grey = np.clip(values >> shift, 0, 255).astype(np.uint8)
-    if tags.get(_WHITE_IS_ZERO) == 0:
-        grey = 255 - grey
-    clear = picture.info.get("transparency")
-    if isinstance(clear, int):
-        grey[values == clear] = 255
-    return grey

@@ -19,6 +19,14 @@ class PictureError(Exception):
 
 def check_size(picture: object, nbytes: int) -> None:
     """Refuse a picture that would take too much memory, before any is taken."""
+    if not fits(picture, nbytes):
+        width, height = picture.size
+        scale = _scale(picture)
+        raise too_large(f"{height * scale}x{width * scale}", nbytes)
+
+
+def fits(picture: object, nbytes: int) -> bool:
+    """Whether a picture in a file of `nbytes` can be decoded within the limit."""
     width, height = picture.size
     need = width * height * _bytes_per_pixel(picture)
     if picture.format == "TIFF":
@@ -26,9 +34,7 @@ def check_size(picture: object, nbytes: int) -> None:
     if picture.info.get("progressive"):
         # All coefficients of the full size are kept, two bytes each.
         need += 2 * _coefficients(picture)
-    if nbytes + need > LARGEST_PICTURE_BYTES:
-        scale = _scale(picture)
-        raise too_large(f"{height * scale}x{width * scale}", nbytes)
+    return nbytes + need <= LARGEST_PICTURE_BYTES
 
 
 def _bytes_per_pixel(picture: object) -> int:

@@ -40,6 +40,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -48,6 +49,9 @@ from bnntrain.data.files import reason, write_all
 from bnntrain.data.source import Shape, Source, SplitReader, stored_label_type
 from bnntrain.data.stream import CHUNK_BYTES
 from bnntrain.errors import DataError
+
+if TYPE_CHECKING:
+    from bnntrain.data.encoded import EncodedSplit
 
 MAGIC = b"BNNTFLAT"
 VERSIONS = {1: 2, 2: 3}
@@ -173,14 +177,18 @@ class Dataset:
         Height, width, channels.
     classes : list of str
         Names of the classes, by label.
-    train, test : Split
+    train, test : Split or EncodedSplit
+        Records of pixels, or encoded ones.
+    records : str
+        ``pixels`` or ``encoded``.
     """
 
     name: str
     shape: Shape
     classes: list[str]
-    train: Split
-    test: Split
+    train: Split | EncodedSplit
+    test: Split | EncodedSplit
+    records: str = "pixels"
 
 
 @dataclass(frozen=True)

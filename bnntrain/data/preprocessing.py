@@ -11,7 +11,7 @@ from typing import Literal
 
 from bnntrain.data.source import Shape
 
-Resize = Literal["crop", "pad", "stretch", "exact"]
+Resize = Literal["crop", "centre", "pad", "stretch", "exact"]
 
 CHANNELS = {"grey": 1, "rgb": 3}
 """Channels of a picture by their name in a configuration."""
@@ -27,8 +27,10 @@ class Preprocessing:
         Height, width and channels (1 or 3) of a sample.
     resize : str
         What happens to a picture of another size. ``crop``: the largest centred piece of the
-        sample's proportions is scaled. ``pad``: the whole is scaled to fit inside, the rest is
-        middle grey. ``stretch``: the whole is scaled, proportions are lost. ``exact``: refused.
+        sample's proportions is scaled. ``centre``: seven eighths of that piece's sides, from its
+        middle: a shorter side of 256 from which 224 are cut. ``pad``: the whole is scaled to fit
+        inside, the rest is middle grey. ``stretch``: the whole is scaled, proportions are lost.
+        ``exact``: refused.
     """
 
     shape: Shape
@@ -70,6 +72,10 @@ class PictureOptions:
     test_seed : int
         Draws that share. It is not the seed of a run, so runs of several seeds are tested on the
         same pictures.
+    records : str
+        What a data set is converted to: ``pixels`` of samples, or the ``encoded`` files.
+    enlarge : bool
+        Whether encoded records may be smaller than a sample.
     """
 
     image_size: tuple[int, int] | None = None
@@ -77,17 +83,22 @@ class PictureOptions:
     channels: str | None = None
     test_fraction: float = 0.2
     test_seed: int = 0
+    records: Literal["pixels", "encoded"] = "pixels"
+    enlarge: bool = False
 
     @classmethod
     def of(cls, data: object) -> PictureOptions:
         """Take them from the section ``data`` of a configuration."""
         return cls(
-            data.image_size, data.resize, data.channels, data.test_fraction, data.test_seed
-        )
+            data.image_size, data.resize, data.channels, data.test_fraction, data.test_seed,
+            data.records, data.enlarge,
+        )  # fmt: skip
 
     def text(self) -> str:
-        """Return all of it as text: conversions that differ in it are kept apart."""
+        """Return what a conversion depends on as text: those that differ in it are kept apart."""
+        part = f"{self.test_fraction!r} {self.test_seed}"
+        if self.records == "encoded":  # samples are made of it later, of any size
+            return f"encoded {part}"
         size = "x".join(map(str, self.image_size)) if self.image_size else "own size"
         how = self.resize if self.image_size else "exact"
-        part = f"{self.test_fraction!r} {self.test_seed}"
         return f"{size} {how} {self.channels or 'own channels'} {part}"
