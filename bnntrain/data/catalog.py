@@ -116,7 +116,7 @@ def open_dataset(
 def _open_encoded(
     name: str, source: Source, options: PictureOptions, progress: Progress | None
 ) -> Dataset:
-    from bnntrain.data.encoded import as_samples, encode  # of size, as is Pillow
+    from bnntrain.data.encode import as_samples, encode  # of size, as is Pillow
 
     (train, classes), (test, _) = (encode(source, split, progress) for split in SPLITS)
     wanted = as_samples([train, test], source, options)
@@ -149,7 +149,7 @@ def _described(name: str, options: PictureOptions) -> Description:
         return _as_published(published)
     source = find_source(name, options)
     if options.records == "encoded":
-        from bnntrain.data.encoded import as_samples, find_encoded
+        from bnntrain.data.encode import as_samples, find_encoded
 
         found = [find_encoded(source, split) for split in SPLITS]
         if None not in found:

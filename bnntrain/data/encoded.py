@@ -1,5 +1,7 @@
 """Encoded records: the files of a picture data set as they are, one behind the other, by an index.
 
+What is here reads them; ``encode.py`` makes them.
+
 ::
 
     offset  type       field
@@ -32,36 +34,31 @@ when it is read. The CRC-32 of the index covers all there is: runs know their da
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnntrain.data.conversion import Progress, cache_path, made_once
-from bnntrain.data.decode import PictureError, decode, look
-from bnntrain.data.files import reason, write_all
-from bnntrain.data.picture_files import Album
-from bnntrain.data.pictures import PictureSource
-from bnntrain.data.preprocessing import CHANNELS, PictureOptions, Preprocessing
-from bnntrain.data.source import LARGEST_IMAGE_BYTES
-from bnntrain.data.stream import CHUNK_BYTES
+from bnntrain.data.files import reason
+from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError
 
 MAGIC, VERSION = b"BNNTPICS", 1
 
-_FIXED = struct.Struct("<8sIIQQIIII")
-_ENTRY = struct.Struct("<QIIHH")
-_BLOCK = 4096
-_CRC_FIELD = slice(44, 48)
-_LARGEST_HEADER = 1 << 24
-_PIECE = CHUNK_BYTES // _ENTRY.size * _ENTRY.size
+FIXED = struct.Struct("<8sIIQQIIII")
+"""Bytes 0 to 47."""
+
+ENTRY = struct.Struct("<QIIHH")
+"""A picture in the index."""
+
+CRC_FIELD = slice(44, 48)
+LARGEST_HEADER = 1 << 24
+PIECE_BYTES = (1 << 18) // ENTRY.size * ENTRY.size
+"""The index is written and checked in such pieces."""
+
 _AGAIN = "Delete it; it is converted again from the source"
-# Whether a picture can be decoded does not depend on the size it is brought to.
-_ANY_SAMPLE = Preprocessing((32, 32, 3))
 
 
 class DamagedRecordError(Exception):
@@ -129,7 +126,7 @@ class EncodedSplit:
                 self.path, f"converted data cannot be read: {reason(error)}. Run the command again"
             ) from None
         try:
-            header = _read_header(fd, self.path)
+            header = read_header(fd, self.path)
             if header is None or header.split.header_crc != self.header_crc:
                 message = "the converted data were changed after they were opened"
                 raise DataError(self.path, f"{message}. Run the command again")
@@ -142,9 +139,9 @@ class EncodedSplit:
         return fd
 
     def _index_crc(self, fd: int) -> int:
-        crc, at, end = 0, self.offset, self.offset + self.count * _ENTRY.size
+        crc, at, end = 0, self.offset, self.offset + self.count * ENTRY.size
         while at < end:
-            piece = os.pread(fd, min(_PIECE, end - at), at)
+            piece = os.pread(fd, min(PIECE_BYTES, end - at), at)
             crc = zlib.crc32(piece, crc)
             at += len(piece) or end
         return crc
@@ -168,7 +165,19 @@ class EncodedSplit:
 
 
 @dataclass(frozen=True)
-class _Header:
+class Header:
+    """Decoded header of a valid file.
+
+    Attributes
+    ----------
+    split : EncodedSplit
+        What it tells of the records.
+    classes : list of str
+        Names of the classes, by label.
+    source : list of list
+        Identity of the source, see `Source.identity`.
+    """
+
     split: EncodedSplit
     classes: list[str]
     source: list[list]
@@ -198,10 +207,10 @@ def read_record(fd: int, offset: int, record: int) -> tuple[bytes, int]:
     OSError
         It cannot be read.
     """
-    entry = os.pread(fd, _ENTRY.size, offset + record * _ENTRY.size)
-    if len(entry) < _ENTRY.size:
+    entry = os.pread(fd, ENTRY.size, offset + record * ENTRY.size)
+    if len(entry) < ENTRY.size:
         raise DamagedRecordError(f"ends before record {record}")
-    at, nbytes, crc, label, _ = _ENTRY.unpack(entry)
+    at, nbytes, crc, label, _ = ENTRY.unpack(entry)
     data = os.pread(fd, nbytes, at)
     if len(data) < nbytes:
         raise DamagedRecordError(f"ends before record {record}")
@@ -210,140 +219,19 @@ def read_record(fd: int, offset: int, record: int) -> tuple[bytes, int]:
     return data, label
 
 
-def find_encoded(source: PictureSource, split: str) -> tuple[EncodedSplit, list[str]] | None:
-    """Return the encoded records of a split and its class names, if they are up to date.
-
-    Raises
-    ------
-    DataError
-        If the source cannot be looked at.
-    """
-    path = cache_path(source, split, "encoded")
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        header = _read_header(fd, path)
-    finally:
-        os.close(fd)
-    if header is None or header.source != source.identity():
-        return None
-    return header.split, header.classes
-
-
-def encode(
-    source: PictureSource, split: str, progress: Progress | None = None
-) -> tuple[EncodedSplit, list[str]]:
-    """Return the encoded records of a split, making them if needed (see `flat.convert`)."""
-    return made_once(
-        cache_path(source, split, "encoded"), source,
-        find=lambda: find_encoded(source, split),
-        write=lambda fd: _write(fd, source, split, progress),
-    )  # fmt: skip
-
-
-def as_samples(
-    splits: list[EncodedSplit], source: PictureSource, options: PictureOptions
-) -> Preprocessing:
-    """Return how the pictures of a data set become samples.
-
-    Raises
-    ------
-    DataError
-        A picture is smaller than a sample, or a sample is too large.
-    """
-    height, width = options.image_size
-    is_grey = all(split.is_grey for split in splits)
-    channels = CHANNELS.get(options.channels) or (1 if is_grey else 3)
-    if height * width * channels > LARGEST_IMAGE_BYTES:
-        raise DataError(
-            source.files[0], f"samples of {height}x{width}, expected at most "
-            f"{LARGEST_IMAGE_BYTES // channels} pixels. Set data.image_size, e.g. to 224",
-        )  # fmt: skip
-    for split in splits:
-        found_height, found_width, name = split.smallest
-        if not options.enlarge and min(found_height, found_width) < min(height, width):
-            raise DataError(
-                source.files[0], f"{name}: {found_height}x{found_width} pixels, smaller than "
-                f"data.image_size {height}x{width}. Take it out, set data.image_size to "
-                f"{min(found_height, found_width)} or less, or set data.enlarge: true",
-            )  # fmt: skip
-    return Preprocessing((height, width, channels), options.resize)
-
-
-def _write(fd: int, source: PictureSource, split: str, progress: Progress | None) -> None:
-    """Write a whole file; the header goes last, so that nothing unfinished has one."""
-    identity = source.identity()
-    with source.open_members() as (album, classes, members):
-        count = sum(map(len, members[split]))
-        room = {"name": source.name, "split": split, "classes": classes, "source": identity}
-        # What is not known yet takes no more than a block.
-        header_bytes = (len(_json(room)) // _BLOCK + 3) * _BLOCK
-        if header_bytes > _LARGEST_HEADER:
-            raise DataError(
-                source.files[0], f"the names of its {len(classes)} classes take more than "
-                f"{_LARGEST_HEADER} bytes. Give them shorter names",
-            )  # fmt: skip
-        end, at, crc = header_bytes + count * _ENTRY.size, header_bytes, 0
-        smallest, is_grey, entries = None, True, bytearray()
-        for done, (label, image) in enumerate(_images(members[split]), 1):
-            data, (height, width), has_grey = _checked(album, image)
-            is_grey = is_grey and has_grey
-            if smallest is None or min(height, width) < min(smallest[:2]):
-                smallest = height, width, album.name(image)
-            os.lseek(fd, end, os.SEEK_SET)
-            write_all(fd, memoryview(data))
-            entries += _ENTRY.pack(end, len(data), zlib.crc32(data), label, 0)
-            end += len(data)
-            if len(entries) >= _PIECE or done == count:
-                os.lseek(fd, at, os.SEEK_SET)
-                write_all(fd, memoryview(bytes(entries)))
-                crc, at = zlib.crc32(entries, crc), at + len(entries)
-                entries.clear()
-            if progress is not None:
-                progress(source.name, split, done, count)
-    height, width, name = smallest
-    shown = os.fsencode(name).decode("utf-8", "backslashreplace")[:512]
-    text = _json(room | {"grey": is_grey, "smallest": [height, width, shown]})
-    fields = (MAGIC, VERSION, header_bytes, count, end, len(classes), len(text), crc)
-    fixed = bytearray(_FIXED.pack(*fields, 0))
-    fixed[_CRC_FIELD] = struct.pack("<I", zlib.crc32(text, zlib.crc32(fixed)))
-    os.lseek(fd, 0, os.SEEK_SET)
-    write_all(fd, memoryview(bytes(fixed) + text))
-
-
-def _json(about: dict[str, object]) -> bytes:
-    return json.dumps(about, separators=(",", ":")).encode()
-
-
-def _images(members: list[list[bytes]]) -> Iterator[tuple[int, bytes]]:
-    return ((label, image) for label, images in enumerate(members) for image in images)
-
-
-def _checked(album: Album, image: bytes) -> tuple[bytes, tuple[int, int], bool]:
-    """Return the file of a picture, its height and width, and whether it is grey."""
-    data = album.read(image)
-    try:
-        decode(data, _ANY_SAMPLE)
-        return data, *look(io.BytesIO(data))
-    except PictureError as error:
-        raise DataError(album.path, f"{album.name(image)}: {error}") from None
-
-
-def _read_header(fd: int, path: Path) -> _Header | None:
+def read_header(fd: int, path: Path) -> Header | None:
     """Return the header of an open file, or None if it is not a whole and valid one."""
-    fixed = os.pread(fd, _FIXED.size, 0)
-    if len(fixed) < _FIXED.size:
+    fixed = os.pread(fd, FIXED.size, 0)
+    if len(fixed) < FIXED.size:
         return None
     magic, version, header_bytes, count, file_bytes, _, json_bytes, index_crc, header_crc = (
-        _FIXED.unpack(fixed)
+        FIXED.unpack(fixed)
     )
-    if magic != MAGIC or version != VERSION or json_bytes > _LARGEST_HEADER:
+    if magic != MAGIC or version != VERSION or json_bytes > LARGEST_HEADER:
         return None
-    text = os.pread(fd, json_bytes, _FIXED.size)
+    text = os.pread(fd, json_bytes, FIXED.size)
     blank = bytearray(fixed)
-    blank[_CRC_FIELD] = bytes(4)
+    blank[CRC_FIELD] = bytes(4)
     if zlib.crc32(text, zlib.crc32(blank)) != header_crc or os.fstat(fd).st_size != file_bytes:
         return None
     about = json.loads(text)
@@ -351,4 +239,4 @@ def _read_header(fd: int, path: Path) -> _Header | None:
         path, header_bytes, count, file_bytes, header_crc, index_crc, about["grey"],
         tuple(about["smallest"]),
     )  # fmt: skip
-    return _Header(split, about["classes"], about["source"])
+    return Header(split, about["classes"], about["source"])
