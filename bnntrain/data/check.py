@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from bnntrain.data.catalog import find_source
+from bnntrain.data.catalog import AS_THEY_ARE, find_source
 from bnntrain.data.flat import find_converted, records_crc
 from bnntrain.data.picture_frames import first_counts
 from bnntrain.data.pictures import PictureSource
@@ -31,11 +33,11 @@ def check(name: str) -> dict:
     dict
         ``name``; ``shape`` [height, width, channels]; ``classes`` (names); ``train`` and ``test``,
         each {``count``, ``labels``: number of images of each class, ``converted``: whether its flat
-        form is in the cache}; of pictures also ``sizes`` (the smallest and the largest, ``shape``
-        is None where they differ) and ``bad``, a list of {``file``, ``error``}; ``files``: a list
-        of {``path``, ``bytes``, ``sha256`` of the decompressed contents where the published one is
-        known, else null}; perhaps ``notes``, a list of sentences on what is good and yet worth
-        knowing.
+        form is in the cache, of pictures ``encoded``: whether their encoded records are}; of
+        pictures also ``sizes`` (the smallest and the largest, ``shape`` is None where they differ)
+        and ``bad``, a list of {``file``, ``error``}; ``files``: a list of {``path``, ``bytes``,
+        ``sha256`` of the decompressed contents where the published one is known, else null};
+        perhaps ``notes``, a list of sentences on what is good and yet worth knowing.
 
     Raises
     ------
@@ -78,8 +80,19 @@ def _check_pictures(name: str, source: PictureSource) -> dict:
         labels = found.counts[split]
         report[split] = {
             "count": sum(labels), "labels": labels, "converted": _check_converted(source, split),
+            "encoded": _check_encoded(name, split),
         }  # fmt: skip
     return report | _check_files(source)
+
+
+def _check_encoded(name: str, split: str) -> bool:
+    from bnntrain.data.encode import find_encoded
+
+    found = find_encoded(find_source(name, replace(AS_THEY_ARE, records="encoded")), split)
+    if found is None:
+        return False
+    found[0].check()
+    return True
 
 
 def _check_converted(source: Source, split: str) -> bool:
