@@ -132,6 +132,8 @@ class Trainer:
             return self._run(stop)
         except Interrupted:
             raise
+        except WorkerError as error:
+            raise self._without_worker(error) from None
         except BnntrainError:
             with contextlib.suppress(BnntrainError):  # e.g. the disk is still full
                 self.folder.write_summary(self.summary("failed"))
@@ -154,11 +156,8 @@ class Trainer:
         self.recording.idle_before(stop)
         while progress.epoch < self.config.train.epochs:
             self.recording.begin_epoch(is_whole=progress.step == 0)
-            try:
-                self._train_epoch(stop)
-                self._end_epoch()
-            except WorkerError as error:
-                raise self._without_worker(error) from None
+            self._train_epoch(stop)
+            self._end_epoch()
             self.recording.end_epoch()
         return self._finish(stop)
 
@@ -197,8 +196,10 @@ class Trainer:
             self.observer.batch(loss / batch)
 
     def _without_worker(self, error: WorkerError) -> WorkerError:
-        """Save what has been learnt; the weights do not depend on who decodes."""
-        self.checkpoints.save(self.live)
+        """Save what has been learnt: the weights do not depend on who decodes."""
+        if self.progress.epoch < self.config.train.epochs:  # else that has been done
+            self.checkpoints.save(self.live)
+        self.folder.write_summary(self.summary("failed"))
         remedy = f"Continue with 'bnntrain fit --resume {self.folder.path}'"
         return WorkerError(*error.args[:-1], f"{error.args[-1]}. A checkpoint is saved. {remedy}")
 

@@ -19,6 +19,7 @@ from bnntrain.records import is_run
 from bnntrain.text import duration, plural
 
 _NOTICED = 0.1
+_WAITED = 0.05
 
 
 @click.command()
@@ -130,6 +131,9 @@ def time_lines(s: dict) -> list[str]:
         also.append(f"mean {1e3 * mean:.2f} ms per batch")
     if wall is not None and wall - trained > _NOTICED * trained:
         also.append(f"{duration(wall)} with evaluation and checkpoints")
+    share = (s.get("decoding") or {}).get("waiting_share")
+    if share is not None and share > _WAITED:
+        also.append(f"{share:.0%} waiting for pictures")
     return [*lines, f"      {', '.join(also)}"] if also else lines
 
 
