@@ -164,8 +164,9 @@ class Classifier:
             dataset = open_dataset(name, PictureOptions.of(data))
         plan = self.network.plan
         decoding = plan_decoding(
-            data.records, dataset.shape, plan.batch_size, data.workers, plan.threads
-        )
+            data.records, dataset.shape, plan.batch_size, data.workers, plan.threads,
+            available_threads(),
+        )  # fmt: skip
         readers = BatchReaders(
             dataset, data.validation_fraction, self.head.seed, decoding=decoding
         )

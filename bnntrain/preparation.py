@@ -67,7 +67,10 @@ class Prepared:
     def decoding(self) -> Decoding | None:
         """Who decodes pictures beside training; None where none are decoded."""
         data, plan = self.config.data, self.plan
-        return plan_decoding(data.records, self.shape, plan.batch_size, data.workers, plan.threads)
+        return plan_decoding(
+            data.records, self.shape, plan.batch_size, data.workers, plan.threads,
+            available_threads(),
+        )  # fmt: skip
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -350,7 +350,7 @@ TOGETHER = {
 }
 NEUTRAL = {
     "name": "other", "model.name": "other", "train.threads": 2,
-    "data.workers": 2, "data.enlarge": True,
+    "data.workers": 2, "data.enlarge": True, "data.classes": 5,
     "meters.memory": False, "meters.memory_backend": "built-in", "meters.memory_kind": "pss",
     "meters.memory_children": True, "meters.memory_interval": 1.0, "meters.energy": "rapl",
     "meters.interval": 0.1, "meters.idle": 60, "meters.bus": 2, "meters.address": 0x41,

@@ -201,8 +201,8 @@ def config_digest(config: Config) -> str:
     values = _plain(config)
     del values["meters"]
     del values["name"], values["model"]["name"], values["train"]["threads"]
-    del values["data"]["enlarge"]
-    values["data"].pop("workers", None)
+    for name in ("classes", "enlarge", "workers"):
+        values["data"].pop(name, None)
     _drop_defaults(values["data"]["augment"], _LATER_AUGMENT_KEYS, _AUGMENT_DEFAULTS)
     _drop_defaults(values["data"], _LATER_DATA_KEYS, _DATA_DEFAULTS)
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -135,6 +135,9 @@ class Data(_Section):
     workers : int or None
         Processes that decode encoded records; 0 decodes in the process that trains, None takes as
         many as help on the processors that training leaves. Of no influence on the weights.
+    classes : int or None
+        How many there are: planned with while the data are not there. Data of another number are
+        refused.
     enlarge : bool
         Whether encoded records may be smaller than `image_size`. Those of pixels may.
     """
@@ -149,6 +152,7 @@ class Data(_Section):
     test_seed: Seed = 0
     records: Literal["pixels", "encoded"] = "pixels"
     workers: Annotated[int, Meta(ge=0, le=64)] | None = None
+    classes: Annotated[int, Meta(ge=2, le=65_536)] | None = None
     enlarge: bool = False
 
 

@@ -27,6 +27,8 @@ from bnntrain.paths import is_file, is_folder
 AS_THEY_ARE = PictureOptions()
 """Pictures of one size, with the share of test pictures that a configuration has by default."""
 
+_UNKNOWN_COUNT = 1_000_000
+
 
 @dataclass(frozen=True)
 class Description:
@@ -109,7 +111,7 @@ def open_dataset(
             f"test images of {_text(test.shape)}, expected {_text(train.shape)} as in the training "
             "set. Save both with one shape",
         )
-    _check_options(name, options, train.shape)
+    _check_options(name, options, train.shape, len(classes))
     return Dataset(name, train.shape, classes, train, test)
 
 
@@ -121,6 +123,7 @@ def _open_encoded(
     (train, classes), (test, _) = (encode(source, split, progress) for split in SPLITS)
     wanted = as_samples([train, test], source, options)
     train, test = (replace(split, wanted=wanted) for split in (train, test))
+    _check_options(name, options, wanted.shape, len(classes))
     return Dataset(name, wanted.shape, classes, train, test, "encoded")
 
 
@@ -131,15 +134,21 @@ def describe(name: str, options: PictureOptions = AS_THEY_ARE) -> Description:
     ----------
     name, options
         As for `open_dataset`. Files that are there are believed more than the published facts, and
-        their converted form, where it is up to date, is enough.
+        their converted form, where it is up to date, is enough. Where a path is missing, size and
+        classes of the options are enough too; counts are made up then.
 
     Raises
     ------
     DataError
         If the name is unknown or the files that are there are faulty.
     """
-    description = _described(name, options)
-    _check_options(name, options, description.shape)
+    try:
+        description = _described(name, options)
+    except DataError as error:
+        if not (error.is_missing and options.classes and options.image_size):
+            raise
+        return _as_configured(options)
+    _check_options(name, options, description.shape, len(description.classes))
     return description
 
 
@@ -177,8 +186,21 @@ def _as_published(published: Published) -> Description:
     )
 
 
-def _check_options(name: str, options: PictureOptions, shape: Shape) -> None:
-    """Refuse a size or channels that the images have not; pictures get them when they are read."""
+def _as_configured(options: PictureOptions) -> Description:
+    """Return what a configuration says of pictures that are not there; their number it does not."""
+    shape = (*options.image_size, CHANNELS.get(options.channels, 3))
+    names = [str(number) for number in range(options.classes)]
+    return Description(shape, names, _UNKNOWN_COUNT, _UNKNOWN_COUNT)
+
+
+def _check_options(name: str, options: PictureOptions, shape: Shape, classes: int) -> None:
+    """Refuse a size or channels that the images have not; pictures get them when they are read.
+
+    The number of classes too, where it is known beforehand.
+    """
+    if options.classes not in (None, classes):
+        message = f"has {classes} classes, and data.classes is {options.classes}"
+        raise DataError(name, f"{message}. Give {classes}, or leave it out")
     channels = CHANNELS.get(options.channels, shape[2])
     for key, wanted, found in (
         ("image_size", options.image_size or shape[:2], shape[:2]),

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from bnntrain.data.decoder_protocol import Room
 from bnntrain.data.source import Shape, image_bytes_of
-from bnntrain.limits import available_threads
 
 # Another process is started when so many batches in a row were waited for so large a share.
 _PATIENCE = 16
@@ -43,7 +42,7 @@ class Decoding:
 
 
 def plan_decoding(
-    records: str, shape: Shape, batch_size: int, workers: int | None, threads: int
+    records: str, shape: Shape, batch_size: int, workers: int | None, threads: int, processors: int
 ) -> Decoding | None:
     """Return who decodes, None where records are pixels.
 
@@ -58,14 +57,13 @@ def plan_decoding(
     workers : int or None
         As configured. None: one, and others as long as they help, on the processors that `threads`
         leave; on a single processor none.
-    threads : int
-        What trains.
+    threads, processors : int
+        What trains, and how many can run at a time.
     """
     if records != "encoded":
         return None
     first = most = workers
     if workers is None:
-        processors = available_threads()
         first, most = min(1, processors - 1), max(min(1, processors - 1), processors - threads)
     room = Room(batch_size, image_bytes_of(shape))
     return Decoding(batch_size, first, most, room.bytes if most else 0)

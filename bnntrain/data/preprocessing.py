@@ -76,6 +76,8 @@ class PictureOptions:
         What a data set is converted to: ``pixels`` of samples, or the ``encoded`` files.
     enlarge : bool
         Whether encoded records may be smaller than a sample.
+    classes : int or None
+        As many the data set must have, and is taken to have while it is not there.
     """
 
     image_size: tuple[int, int] | None = None
@@ -85,13 +87,14 @@ class PictureOptions:
     test_seed: int = 0
     records: Literal["pixels", "encoded"] = "pixels"
     enlarge: bool = False
+    classes: int | None = None
 
     @classmethod
     def of(cls, data: object) -> PictureOptions:
         """Take them from the section ``data`` of a configuration."""
         return cls(
             data.image_size, data.resize, data.channels, data.test_fraction, data.test_seed,
-            data.records, data.enlarge,
+            data.records, data.enlarge, data.classes,
         )  # fmt: skip
 
     def text(self) -> str:

@@ -186,3 +186,20 @@ def test_faults_of_pictures_are_one_line_before_training(program, options, tmp_p
     (folder / "bee" / "001.jpg").unlink()
     (folder / "dog").mkdir()
     assert "dog: empty class folder" in line()
+
+
+def test_plan_needs_no_pictures_where_their_size_and_classes_are_given(program, photos):
+    given = ["photos", "-s", "data.image_size=96", "-s", "data.classes=1000", "--batch-size=4096"]
+    missing = program.json("plan", *given, "-s", "data.dataset=./not_there")
+    assert missing["batch_size"] == 4096
+    (pixels,) = (each for each in missing["buffers"] if each["name"] == "batch.x")
+    assert pixels["bytes"] == 4096 * 96 * 96 * 3
+    summary = program.json("summary", *given, "-s", "data.dataset=./not_there")
+    assert summary["layers"][-1]["output_shape"] == [1000]
+    for verb in ("plan", "fit"):
+        line = program.error(verb, *given, "-s", f"data.dataset={photos}")
+        assert "has 3 classes, and data.classes is 1000. Give 3, or leave it out" in line
+    line = program.error("fit", *given, "-s", "data.dataset=./not_there")
+    assert "no such folder" in line
+    line = program.error("plan", "photos", "-s", "data.dataset=./not_there")
+    assert "no such folder" in line

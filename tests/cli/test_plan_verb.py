@@ -7,7 +7,7 @@ import pytest
 MIB = 1 << 20
 KEYS = {
     "name", "batch_size", "threads", "published", "plan", "roles", "method", "total_bytes",
-    "shared_bytes", "published_printed", "buffers", "memory_limit_bytes", "ram_bytes",
+    "shared_bytes", "published_printed", "buffers", "decoding", "memory_limit_bytes", "ram_bytes",
     "largest_batch",
 }  # fmt: skip
 BUFFER_KEYS = {

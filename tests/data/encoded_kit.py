@@ -38,10 +38,10 @@ def write_pictures(folder: Path, each: int = 12, size: tuple[int, int] = (40, 30
     return folder
 
 
-def readers(name: object, workers: int, batch: int = 5, seed: int = 3, augment=CHANGED):
+def readers(name, workers, batch=5, seed=3, augment=CHANGED, processors=1):
     """Return open readers of a folder's encoded records, decoded by so many processes."""
     dataset = open_dataset(str(name), OPTIONS)
-    decoding = plan_decoding("encoded", dataset.shape, batch, workers, 1)
+    decoding = plan_decoding("encoded", dataset.shape, batch, workers, 1, processors)
     return BatchReaders(dataset, 0.2, seed, augment, decoding)
 
 

@@ -82,7 +82,9 @@ def test_pictures_of_300_classes(place, packed):
     assert [dataset.test.read(index)[1] for index in (0, 255, 256, 299)] == [0, 255, 256, 299]
     report = check(name)
     assert report["bad"] == []
-    assert report["test"] == {"count": 300, "labels": [1] * 300, "converted": True}
+    assert report["test"] == {
+        "count": 300, "labels": [1] * 300, "converted": True, "encoded": False,
+    }  # fmt: skip
 
 
 def test_arrays_of_1000_classes(kit, place):

@@ -214,12 +214,11 @@ def test_messages_say_what_they_were_given(split, epoch, row):
         (0, 1, 4, (0, 0)), (3, 4, 1, (3, 3)),
     ],
 )  # fmt: skip
-def test_how_many_decode(monkeypatch, workers, threads, processors, expected):
-    monkeypatch.setattr("bnntrain.data.decoding.available_threads", lambda: processors)
-    found = plan_decoding("encoded", (224, 224, 3), 16, workers, threads)
+def test_how_many_decode(workers, threads, processors, expected):
+    found = plan_decoding("encoded", (224, 224, 3), 16, workers, threads, processors)
     assert (found.workers, found.most_workers) == expected
     assert found.buffer_bytes == (16 * (150_528 + 2 + 4) if expected[1] else 0)
-    assert plan_decoding("pixels", (224, 224, 3), 16, workers, threads) is None
+    assert plan_decoding("pixels", (224, 224, 3), 16, workers, threads, processors) is None
 
 
 def test_another_process_is_asked_for_after_lasting_waits_only():
@@ -232,9 +231,8 @@ def test_another_process_is_asked_for_after_lasting_waits_only():
 
 
 def test_more_processes_are_started_while_they_help(photos, monkeypatch):
-    monkeypatch.setattr("bnntrain.data.decoding.available_threads", lambda: 3)
     monkeypatch.setattr(Demand, "add", lambda *_: True)
-    expected, reader = readers(photos, 0), readers(photos, None)
+    expected, reader = readers(photos, 0), readers(photos, None, processors=3)
     try:
         assert reader.workers == 1
         for mine, theirs in zip(
