@@ -13,7 +13,7 @@ from bnntrain import kernels
 from bnntrain.arena import Arena
 from bnntrain.config import Optimizer
 from bnntrain.plan import Plan
-from bnntrain.steps import GRADIENT_LIMITS, Step
+from bnntrain.steps import GRADIENT_LIMITS, SECOND, Step
 
 if TYPE_CHECKING:
     from bnntrain.native import Trace
@@ -94,7 +94,7 @@ class Program:
     def initialise(self) -> None:
         """Draw weights, set gamma to 1 and beta, moments and statistics to 0."""
         for name, view in self.arena.persistent().items():
-            view[...] = 1 if name.endswith((".gamma", ".running_spread")) else 0
+            view[...] = 1 if _tensor_of(name) in ("gamma", "running_spread") else 0
         for number, step in enumerate(self.steps):
             key = kernels.key(self.seed, kernels.STREAM_INIT, number, 0)
             latent = self.arena.views[f"{step.name}.latent"].reshape(-1)
@@ -151,7 +151,7 @@ class Program:
     def inference_state(self) -> dict[str, np.ndarray]:
         """Views of what evaluation depends on, by buffer name."""
         views = self.arena.persistent()
-        return {name: view for name, view in views.items() if name.split(".")[-1] in _INFERENCE}
+        return {name: view for name, view in views.items() if _tensor_of(name) in _INFERENCE}
 
     def weights_sha256(self) -> str:
         """Hash names, types, shapes and bytes of `inference_state`, in the order of the steps."""
@@ -160,6 +160,11 @@ class Program:
             digest.update(f"{name} {view.dtype} {view.shape}\n".encode())
             digest.update(view)
         return digest.hexdigest()
+
+
+def _tensor_of(name: str) -> str:
+    """Return what a buffer holds, whichever norm of a step it belongs to."""
+    return name.split(".")[-1].removeprefix(SECOND)
 
 
 _REAL_RULE = {

@@ -8,14 +8,14 @@ from bnntrain import kernels
 from bnntrain.graph import Fused, Item, ShapeError, Size, build_graph
 from bnntrain.inference.binary import PackedBinary
 from bnntrain.inference.layers import PackedLayer, Tensor
-from bnntrain.inference.residual import PackedHead, PackedRealConv, PackedResidual
+from bnntrain.inference.residual import PackedHead, PackedRealConv, PackedResidual, PackedStem
 from bnntrain.steps import Order, find_streams
 
 _MOST_POSITIONS = 1 << 24  # of an image; more than any memory here has room for
 
 _KINDS: dict[str, type[PackedLayer]] = {
     "dense": PackedBinary, "conv": PackedBinary, "residual": PackedResidual,
-    "real_conv": PackedRealConv, "head": PackedHead,
+    "real_conv": PackedRealConv, "stem": PackedStem, "head": PackedHead,
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from bnntrain.inference.channel import fold_norm
 from bnntrain.inference.layers import PackedLayer
 from bnntrain.layer_methods import LayerMethods
 from bnntrain.method import Method
-from bnntrain.steps import TYPES
+from bnntrain.steps import SECOND, TYPES
 
 # Bytes of latent weights that are looked at together.
 _PIECE = 1 << 16
@@ -101,13 +101,24 @@ def pack(
             bias = _taken(state, f"{layer.name}.bias", channels, digest)
             into[f"{layer.name}.bias"][...] = bias
             continue
-        names = ("gamma", "beta", "running_mean", "running_spread")
-        norm = {
-            name: _taken(state, f"{layer.name}.{name}", channels, digest)
-            for name in (names[1:] if method.norm == "l1-binary" else names)
-        }
-        for name, values in fold_norm(layer, method, norm).items():
-            into[f"{layer.name}.{name}"][...] = values
+        for prefix in norms_of(layer):
+            norm = {
+                name: _taken(state, f"{layer.name}.{prefix}{name}", channels, digest)
+                for name in _norm_names(method)
+            }
+            for name, values in fold_norm(layer, method, norm).items():
+                into[f"{layer.name}.{prefix}{name}"][...] = values
+
+
+def norms_of(layer: PackedLayer) -> list[str]:
+    """Return what names of a layer's norms begin with: a stem has one or two."""
+    names = {tensor.name.split(".")[-1] for tensor in layer.tensors}
+    return ["", SECOND] if f"{SECOND}scale" in names else [""]
+
+
+def _norm_names(method: Method) -> list[str]:
+    gamma = [] if method.norm == "l1-binary" else ["gamma"]
+    return [*gamma, "beta", "running_mean", "running_spread"]
 
 
 def state_names(layer: PackedLayer, method: Method) -> list[str]:
@@ -117,8 +128,9 @@ def state_names(layer: PackedLayer, method: Method) -> list[str]:
     found.append("latent")
     if "bias" in tensors:
         return [*found, "bias"]
-    gamma = [] if method.norm == "l1-binary" else ["gamma"]
-    return [*found, *gamma, "beta", "running_mean", "running_spread"]
+    return found + [
+        prefix + name for prefix in norms_of(layer) for name in _norm_names(method)
+    ]
 
 
 def _title(name: str, dtype: str, shape: tuple[int, ...]) -> bytes:

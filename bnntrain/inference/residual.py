@@ -7,6 +7,7 @@ Tensors:
   reads a stream in int8 ``amax`` (float32 [2]): the running amax of its inputs' sums, and the sum
   that is 1 in int8
 * of both ``scale``, ``shift`` (float32 [O])
+* of a stem those of a real convolution, and ``second_scale``, ``second_shift`` of a second norm
 * of the head ``weights`` (float32 [I, O]) and ``bias`` (float32 [O])
 """
 
@@ -18,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnntrain import kernels
-from bnntrain.graph import FusedHead, FusedRealConv, FusedResidual
+from bnntrain.graph import FusedHead, FusedRealConv, FusedResidual, FusedStem
 from bnntrain.graph import Tensor as Value
 from bnntrain.inference.binary import SCORES
 from bnntrain.inference.layers import SCALING, PackedLayer, Tensor
-from bnntrain.steps import TYPES, Buffer, Types
+from bnntrain.steps import SECOND, TYPES, Buffer, Types
 
 Views = Mapping[str, np.ndarray]
 
@@ -137,6 +138,51 @@ class PackedRealConv(StreamLayer):
         if not self.reads_stream:
             return own | {"x": x}
         return own | {"stream_size": (*self.fused.input.size[:2], self.fused.pooled)}
+
+
+@dataclass(frozen=True)
+class PackedStem(PackedRealConv):
+    """A stem."""
+
+    fused: FusedStem
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Its tensors, see the module."""
+        found = super().tensors
+        if self.fused.has_second_norm:
+            shape = (self.channels,)
+            found += [Tensor(f"{self.name}.{SECOND}{name}", "float32", shape) for name in SCALING]
+        return found
+
+    def lasting(self, last: int) -> list[Buffer]:
+        """Return what is made when a network is loaded."""
+        shape = (self.channels,)
+        return super().lasting(last) + [
+            Buffer(f"{self.name}.{tensor}", "statistics", self.name, shape, "float64", 0, last)
+            for tensor in ("mean", "inverse")
+        ]
+
+    def activations(self, time: int, batch: int) -> list[Buffer]:
+        """Return the pooled products."""
+        height, width, channels = self.fused.output.size
+        dtype = "int16" if self.types.multiplied == "int8" else "float32"
+        shape = (batch * height * width, channels)
+        return [Buffer(f"{self.name}.pooled", "X", self.name, shape, dtype, time, time)]
+
+    def scratch_bytes(self, batch: int) -> int:
+        """Bytes of scratch that one thread needs."""
+        return kernels.stem_scratch_bytes(
+            self.window(), self.channels, self.fused.output.size[1], gradient=self.gradient
+        )
+
+    def bound(self, views: Views, x: np.ndarray | None) -> dict[str, object]:
+        """Return the arguments of `kernels.Inference` for this layer."""
+        tensors = ("pooled", "mean", "inverse", *(SECOND + name for name in SCALING))
+        own = {tensor: views.get(f"{self.name}.{tensor}") for tensor in tensors}
+        own["mean"][...], own["inverse"][...] = 0, 1
+        pooling = (*self.fused.output.size[:2], *self.fused.pool_padding)
+        return super().bound(views, x) | own | {"pooling": pooling, "relu": self.fused.has_relu}
 
 
 @dataclass(frozen=True)

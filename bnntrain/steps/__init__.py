@@ -10,6 +10,7 @@ from bnntrain.steps.conv import ConvStep, shared_buffers, window_of
 from bnntrain.steps.dense import DenseStep
 from bnntrain.steps.network import has_step, make_steps
 from bnntrain.steps.order import READ, Order
+from bnntrain.steps.stem import SECOND
 from bnntrain.steps.step import GRADIENT_LIMITS, Step
 from bnntrain.steps.streams import TYPES, Stream, Types, find_streams
 
@@ -17,6 +18,7 @@ __all__ = [
     "GRADIENT_LIMITS",
     "READ",
     "ROLES",
+    "SECOND",
     "TYPES",
     "WORD_BITS",
     "Buffer",

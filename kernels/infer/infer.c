@@ -7,6 +7,7 @@ static size_t scratch_of(const struct bnn_infer_layer *layer, size_t batch)
     case BNN_infer_conv: return bnn_infer_conv_scratch(layer);
     case BNN_infer_residual: return bnn_infer_residual_scratch(layer);
     case BNN_infer_real_conv: return bnn_infer_real_conv_scratch(layer);
+    case BNN_infer_stem: return bnn_stem_scratch(&layer->stem);
     default: return 0;
     }
 }
@@ -25,6 +26,7 @@ void bnn_infer(const struct bnn_inference *infer, size_t batch)
         case BNN_infer_conv: bnn_infer_conv(infer, layer, batch); break;
         case BNN_infer_residual: bnn_infer_residual(infer, layer, batch); break;
         case BNN_infer_real_conv: bnn_infer_real_conv(infer, layer, batch); break;
+        case BNN_infer_stem: bnn_infer_stem(infer, layer, batch); break;
         default: bnn_infer_head(infer, layer, batch);
         }
     }

@@ -11,9 +11,10 @@
 
 #include "../dispatch/dispatch.h"
 #include "../conv/window.h"
-#include "../real_conv/real_conv.h"
+#include "../stem/stem.h"
 
-enum bnn_infer_kind { BNN_infer_dense, BNN_infer_conv, BNN_infer_residual, BNN_infer_real_conv, BNN_infer_head };
+enum bnn_infer_kind { BNN_infer_dense, BNN_infer_conv, BNN_infer_residual, BNN_infer_real_conv, BNN_infer_stem,
+                      BNN_infer_head };
 
 struct bnn_infer_layer {
     enum bnn_infer_kind kind;
@@ -43,7 +44,8 @@ struct bnn_infer_layer {
     uint64_t *signs;           /* residual: room for x_u1 */
     /* Real layers: weights [I][O], int8 or float32 by the type of the stream, of a head always the latter. */
     const void *real_weights;
-    struct bnn_real_conv real; /* what real_conv/ has to know of such a layer */
+    struct bnn_stem stem;      /* what stem/, or real_conv/ of its convolution, has to know of such a layer */
+    struct bnn_block second;   /* the stem's second norm */
     float *features;           /* head: [B][I] */
     const float *bias;
     size_t positions;

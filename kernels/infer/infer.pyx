@@ -8,6 +8,7 @@ cdef extern from "infer/infer.h":
         BNN_infer_conv
         BNN_infer_residual
         BNN_infer_real_conv
+        BNN_infer_stem
         BNN_infer_head
     struct bnn_infer_layer:
         bnn_infer_kind kind
@@ -33,7 +34,8 @@ cdef extern from "infer/infer.h":
         void *stream_out
         uint64_t *signs
         const void *real_weights
-        bnn_real_conv real
+        bnn_stem stem
+        bnn_block second
         float *features
         const float *bias
         size_t positions
@@ -50,7 +52,7 @@ cdef extern from "infer/infer.h":
 
 
 _KINDS = {"dense": BNN_infer_dense, "conv": BNN_infer_conv, "residual": BNN_infer_residual,
-          "real_conv": BNN_infer_real_conv, "head": BNN_infer_head}
+          "real_conv": BNN_infer_real_conv, "stem": BNN_infer_stem, "head": BNN_infer_head}
 
 
 def inference_scratch_bytes(size_t inputs, size_t batch, bint first, Window window=None, str kind="conv"):
@@ -142,6 +144,8 @@ cdef int _bind(bnn_infer_layer *layer, dict given, size_t batch) except -1:
         return _bind_residual(layer, given, batch)
     if layer.kind == BNN_infer_real_conv:
         return _bind_real_conv(layer, given, batch)
+    if layer.kind == BNN_infer_stem:
+        return _bind_stem(layer, given, batch)
     if layer.kind == BNN_infer_head:
         return _bind_head(layer, given, batch)
     return _bind_layer(layer, given, batch)
@@ -216,8 +220,44 @@ cdef int _bind_residual(bnn_infer_layer *layer, dict given, size_t batch) except
 cdef int _bind_real_conv(bnn_infer_layer *layer, dict given, size_t batch) except -1:
     """A real convolution: ``x`` are pixels, or room for what is made of a ``stream``."""
     cdef Window window = given["window"]
-    cdef bnn_real_conv *r = &layer.real
-    cdef bnn_block *b = &layer.real.conv.block
+    _bind_product(layer, given, batch)
+    places = (batch * <size_t>window.positions, layer.outputs)
+    layer.stream_out = data(given["out"], given["type"], places, True, "out")
+    return _bind_scaling(layer, given)
+
+
+cdef int _bind_stem(bnn_infer_layer *layer, dict given, size_t batch) except -1:
+    """A stem: ``scale`` and ``shift`` of its norms stand for what they are made of, with a mean of 0 and so on."""
+    cdef bnn_stem *s = &layer.stem
+    cdef bnn_block *b = &layer.stem.real.conv.block
+    cdef str type = given["type"]
+    _bind_product(layer, given, batch)
+    s.pooled_height, s.pooled_width, s.pad_top, s.pad_left = given["pooling"]
+    s.relu = given["relu"]
+    places = (batch * s.pooled_height * s.pooled_width, layer.outputs)
+    b.stream.out = data(given["out"], type, places, True, "out")
+    s.pooled = data(given["pooled"], "int16" if type == "int16" else "float32", places, True, "pooled")
+    _bind_norm(b, given, layer.outputs, "")
+    if given.get("second_scale") is not None:
+        _bind_norm(&layer.second, given, layer.outputs, "second_")
+        s.second = &layer.second
+    return 0
+
+
+cdef int _bind_norm(bnn_block *b, dict given, size_t outputs, str prefix) except -1:
+    b.outputs = outputs
+    b.gamma = <float *>data(given[prefix + "scale"], "float32", (outputs,), False, "scale")
+    b.beta = <float *>data(given[prefix + "shift"], "float32", (outputs,), False, "shift")
+    b.mean = <double *>data(given["mean"], "float64", (outputs,), False, "mean")
+    b.inverse = <double *>data(given["inverse"], "float64", (outputs,), False, "inverse")
+    return 0
+
+
+cdef int _bind_product(bnn_infer_layer *layer, dict given, size_t batch) except -1:
+    """What a real convolution and a stem have in common."""
+    cdef Window window = given["window"]
+    cdef bnn_real_conv *r = &layer.stem.real
+    cdef bnn_block *b = &layer.stem.real.conv.block
     cdef size_t channels = window.window.channels, rows = batch * <size_t>window.inputs
     cdef str type = given["type"], multiplied = given["weights"].dtype.name
     layer.inputs, layer.outputs = given["inputs"], given["outputs"]
@@ -239,8 +279,7 @@ cdef int _bind_real_conv(bnn_infer_layer *layer, dict given, size_t batch) excep
             r.amax = <float *>data(given["amax"], "float32", (2,), False, "amax")
         else:
             r.x_f32 = <float *>made
-    layer.stream_out = data(given["out"], type, (batch * <size_t>window.positions, layer.outputs), True, "out")
-    return _bind_scaling(layer, given)
+    return 0
 
 
 cdef int _bind_head(bnn_infer_layer *layer, dict given, size_t batch) except -1:

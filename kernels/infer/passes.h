@@ -22,6 +22,8 @@ void bnn_infer_residual(const struct bnn_inference *infer, const struct bnn_infe
 size_t bnn_infer_real_conv_scratch(const struct bnn_infer_layer *layer);
 void bnn_infer_real_conv(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
 
+void bnn_infer_stem(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
+
 void bnn_infer_head(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch);
 
 #endif

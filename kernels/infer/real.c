@@ -1,4 +1,4 @@
-/* Layers with real weights: convolutions that begin a stream, and the head. */
+/* Layers with real weights: what begins a stream, and the head. */
 #include "../head/head.h"
 #include "../real_conv/pass.h"
 #include "passes.h"
@@ -12,13 +12,13 @@ struct call {
 /* The layer's own, as a training step has it. */
 static struct bnn_real_conv real_of(const struct bnn_inference *infer, const struct bnn_infer_layer *l)
 {
-    struct bnn_real_conv r = l->real;
+    struct bnn_real_conv r = l->stem.real;
     struct bnn_block *b = &r.conv.block;
     b->scratch = infer->scratch, b->scratch_stride = infer->stride;
     return r;
 }
 
-size_t bnn_infer_real_conv_scratch(const struct bnn_infer_layer *layer) { return bnn_real_conv_scratch(&layer->real); }
+size_t bnn_infer_real_conv_scratch(const struct bnn_infer_layer *layer) { return bnn_real_conv_scratch(&layer->stem.real); }
 
 static void put_pieces(const void *context, struct bnn_share pieces)
 {
@@ -46,6 +46,13 @@ void bnn_infer_real_conv(const struct bnn_inference *infer, const struct bnn_inf
     const struct real_call real = bnn_real_call(infer->kernels, &r, batch, NULL, infer->threads);
     if (layer->stream_in) bnn_real_round(&real);
     bnn_for_shares(infer->threads, bnn_pieces(&r.conv, batch), put_pieces, &call);
+}
+
+void bnn_infer_stem(const struct bnn_inference *infer, const struct bnn_infer_layer *layer, size_t batch)
+{
+    struct bnn_stem stem = layer->stem;
+    stem.real = real_of(infer, layer);
+    bnn_stem_apply(infer->kernels, &stem, batch, infer->threads);
 }
 
 static void sum_image(const void *context, size_t image)

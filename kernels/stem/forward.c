@@ -225,3 +225,10 @@ void bnn_stem_forward(const struct bnn_kernels *k, const struct bnn_stem *stem, 
     if (stem->second) measure_second(&call, first);
     pooled_pass(&call, put);
 }
+
+void bnn_stem_apply(const struct bnn_kernels *k, const struct bnn_stem *stem, size_t batch, int threads)
+{
+    struct stem_call call = bnn_stem_call(k, stem, batch, NULL, threads);
+    bnn_stem_keep(&call, 0);
+    pooled_pass(&call, put);
+}

@@ -35,6 +35,8 @@ struct bnn_stem {
 size_t bnn_stem_scratch(const struct bnn_stem *stem);
 
 void bnn_stem_forward(const struct bnn_kernels *k, const struct bnn_stem *stem, size_t batch, int first, int threads);
+/* By the norms as they are, of which statistics stay as well. */
+void bnn_stem_apply(const struct bnn_kernels *k, const struct bnn_stem *stem, size_t batch, int threads);
 void bnn_stem_backward(const struct bnn_kernels *k, const struct bnn_stem *stem, size_t batch,
                        const struct bnn_block_step *step, int threads);
 
