@@ -135,10 +135,10 @@ def input_gradient(geometry: Geometry, dy: np.ndarray, signs: np.ndarray) -> np.
 
 def weight_gradient(geometry: Geometry, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return dW [output][fan-in], summed over samples and positions."""
-    return _flat(dy).T @ _flat(patches(geometry, x))
+    return flat(dy).T @ flat(patches(geometry, x))
 
 
-def _flat(tensor: np.ndarray) -> np.ndarray:
+def flat(tensor: np.ndarray) -> np.ndarray:
     """One row per sample and position."""
     return tensor.reshape(-1, tensor.shape[-1])
 
@@ -244,7 +244,7 @@ def normalise_block(layer: Layer, y: np.ndarray, argmax: np.ndarray | None = Non
         seen = pick(y, argmax)
     if pool == "average_before_norm":
         seen = windows(y).sum(axis=3)
-    normalised = reference.normalise(layer.norm, _flat(seen), layer.gamma, layer.beta)
+    normalised = reference.normalise(layer.norm, flat(seen), layer.gamma, layer.beta)
     z = normalised.z.reshape(seen.shape)
     if pool in ("before_sign", "after_sign"):
         if argmax is None:
@@ -278,7 +278,7 @@ def norm_gradient(
     geometry = state.geometry
     if geometry.pool in ("before_sign", "after_sign"):
         g = spread(g, state.argmax, geometry.product)
-    found = reference.norm_backward(state.normalised, _flat(g))
+    found = reference.norm_backward(state.normalised, flat(g))
     dy, size = found.dy.reshape(g.shape), found.size.reshape(g.shape)
     if geometry.pool == "before_norm":
         dy = spread(dy, state.argmax, geometry.product)
