@@ -238,8 +238,8 @@ def check_weight_gradient(
 
 
 def check_parameters(t: Trace, rows: int, step: int, rate: float) -> None:
-    """Check Adam's step of gamma and beta on the mean gradient."""
-    for name in ("gamma", "beta"):
+    """Check Adam's step of gamma and beta, or of a bias, on the mean gradient."""
+    for name in ("gamma", "beta", "bias"):
         if name not in t.state:
             continue
         w, m, v = (t.state[f"{name}{suffix}"].astype(float) for suffix in ("", "_adam1", "_adam2"))

@@ -63,7 +63,7 @@ class State:
     """A convolution's forward pass.
 
     `read` is the tensor that comes in, `operand` what is multiplied, both [batch][row][column]
-    [channel], like `y`; `normalised` the batch norm of all its rows, `out` the tensor that it makes.
+    [channel]; `normalised` the batch norm of all its rows, `out` the tensor that it makes.
     """
 
     layer: Conv
@@ -98,7 +98,9 @@ def operand_of(layer: Conv, r: np.ndarray) -> np.ndarray:
     return reference.sign(r) if layer.is_binary else means(r, layer.side)
 
 
-def convolved(layer: Conv, read: np.ndarray, operand: np.ndarray, addend: np.ndarray | None) -> State:
+def convolved(
+    layer: Conv, read: np.ndarray, operand: np.ndarray, addend: np.ndarray | None
+) -> State:
     """Run a convolution on its operand."""
     y = conv.convolve(layer.geometry, operand, layer.weights)
     return normalised(layer, read, operand, y, addend)

@@ -1,0 +1,98 @@
+"""How far float32 sums of a real convolution may be off, and what comes of it in batch norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import checks
+import conv_reference as conv
+import numpy as np
+import reference
+import residual_reference as residual
+from checks import close
+from harness import Trace
+from rounding import U
+
+
+@dataclass(frozen=True)
+class RealErrors:
+    """Bounds of what float32 products err by; all 0 of exact ones.
+
+    `y` and `z` [rows][channels] are those of the product and of the normalised values, `mean` and
+    `inverse` [channels] of the batch's statistics, the latter relative.
+    """
+
+    y: np.ndarray
+    mean: np.ndarray
+    inverse: np.ndarray
+    z: np.ndarray
+    is_none: bool = False
+
+    @classmethod
+    def none(cls) -> RealErrors:
+        """Return those of exact products."""
+        zero = np.zeros(1)
+        return cls(zero, zero, zero, zero, True)
+
+    @classmethod
+    def of(cls, state: residual.State) -> RealErrors:
+        """Return those of a convolution whose terms are added in any order."""
+        layer, n = state.layer, state.normalised
+        size = conv.convolve(layer.geometry, np.abs(state.operand), np.abs(layer.weights))
+        y = conv.flat(layer.geometry.fan_in * U * size)
+        mean = y.mean(axis=0) + 1e-15 * np.abs(n.mean)
+        deviation = y + mean
+        if n.kind == "l2":
+            spread = 2 * (np.abs(n.y - n.mean) * deviation).mean(axis=0) + 1e-15 * n.mean**2
+            inverse = 0.5 * n.inverse**2 * spread
+        else:
+            inverse = n.inverse * deviation.mean(axis=0)
+        z = np.abs(n.gamma * n.inverse) * deviation + np.abs(n.z - n.beta) * inverse
+        return cls(y, mean, inverse, z)
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """Of y - mean."""
+        return self.y + self.mean
+
+    def check_statistics(self, t: Trace, n: reference.Normalised, first_step: bool) -> None:
+        """Check the statistics of the batch and the running ones, as `checks.check_statistics`."""
+        close(t.kept["mean"], n.mean, self.mean)
+        close(t.kept["inverse"], n.inverse, (self.inverse + 1e-14) * n.inverse)
+        if "magnitude" in t.kept:
+            bound = (checks.z_bound(n) + self.z).mean(axis=0)
+            close(t.kept["magnitude"], np.abs(n.z).mean(axis=0), bound)
+        spread_error = 2 * (n.spread + reference.NORM_EPSILON) * self.inverse
+        for tensor, value, error in (
+            ("running_mean", n.mean, self.mean), ("running_spread", n.spread, spread_error)
+        ):  # fmt: skip
+            former = t.state[tensor].astype(float)
+            wanted = value if first_step else 0.9 * former + 0.1 * value
+            close(t.later[tensor], wanted, 4 * U * (np.abs(former) + np.abs(value)) + error)
+
+    def check_parameter_gradients(
+        self, t: Trace, n: reference.Normalised, g: np.ndarray
+    ) -> np.ndarray:
+        """Check dbeta and dgamma; return the bound of dY."""
+        wanted = reference.norm_backward(n, g)
+        total, count = np.abs(g).sum(axis=0), len(g)
+        close(t.made["d_beta"], wanted.dbeta, 2 * U * np.abs(wanted.dbeta) + 1e-14 * total)
+        unit = np.abs((n.y - n.mean) * n.inverse)
+        unit_error = n.inverse * self.deviation + unit * self.inverse
+        if n.kind == "l1-binary":
+            # A sign that rounding decides would be another number.
+            assert np.all(np.abs(n.z) > checks.z_bound(n) + self.z)
+            slope_error = self.z.mean(axis=0) * np.abs((g * reference.sign(n.z)).mean(axis=0))
+            factor, factor_error = 1.0, 0.0
+        else:
+            error = (np.abs(g) * unit_error).sum(axis=0)
+            bound = error + 1e-13 * (np.abs(g) * unit).sum(axis=0)
+            close(t.made["d_gamma"], wanted.dgamma, bound + 2 * U * np.abs(wanted.dgamma))
+            slope_error = error / count
+            factor, factor_error = (unit, unit_error) if n.kind == "l2" else (2.0, 0.0)
+            if n.kind == "l1":
+                assert np.all(np.abs(n.y - n.mean) > self.deviation)
+            factor_error = factor_error * np.abs(wanted.dgamma) / count
+        gain = np.abs(n.gamma * n.inverse)
+        off = gain * (factor * slope_error + factor_error) + np.abs(wanted.dy) * self.inverse
+        return off + 6 * U * wanted.size
