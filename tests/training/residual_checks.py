@@ -246,7 +246,8 @@ class StepCheck:
         if not begins or is_known:
             assert after[0] == (before[1] if begins else before[0])
         else:
-            close(after[0] * OF_FIRST, largest, 1e-5 * largest)
+            wanted = largest / OF_FIRST or 1.0
+            close(after[0], wanted, 1e-5 * wanted)
         amax = np.abs(one.after.astype(float))[touched].max() * after[0] / OF_STEP
         wanted = amax if begins else max(amax, float(before[1]))
         close(after[1], wanted, 4 * U * wanted)

@@ -80,19 +80,21 @@ class RealErrors:
         unit = np.abs((n.y - n.mean) * n.inverse)
         unit_error = n.inverse * self.deviation + unit * self.inverse
         if n.kind == "l1-binary":
-            # A sign that rounding decides would be another number.
-            assert np.all(np.abs(n.z) > checks.z_bound(n) + self.z)
-            slope_error = self.z.mean(axis=0) * np.abs((g * reference.sign(n.z)).mean(axis=0))
-            factor, factor_error = 1.0, 0.0
+            # Rounding may decide about signs of values that are almost 0.
+            odd = 2.0 * (np.abs(n.z) <= checks.z_bound(n) + self.z)
+            magnitude = np.abs(n.z).mean(axis=0)
+            mean = np.abs((g * reference.sign(n.z)).mean(axis=0))
+            slope, factor, factor_error = magnitude * mean, 1.0, odd
+            slope_error = self.z.mean(axis=0) * mean + magnitude * (np.abs(g) * odd).mean(axis=0)
         else:
             error = (np.abs(g) * unit_error).sum(axis=0)
             bound = error + 1e-13 * (np.abs(g) * unit).sum(axis=0)
             close(t.made["d_gamma"], wanted.dgamma, bound + 2 * U * np.abs(wanted.dgamma))
-            slope_error = error / count
-            factor, factor_error = (unit, unit_error) if n.kind == "l2" else (2.0, 0.0)
-            if n.kind == "l1":
-                assert np.all(np.abs(n.y - n.mean) > self.deviation)
-            factor_error = factor_error * np.abs(wanted.dgamma) / count
+            slope, slope_error = np.abs(wanted.dgamma) / count, error / count
+            odd = 2.0 * (np.abs(n.y - n.mean) <= self.deviation)
+            factor, factor_error = (
+                (unit, unit_error) if n.kind == "l2" else (2.0, odd + odd.mean(axis=0))
+            )
         gain = np.abs(n.gamma * n.inverse)
-        off = gain * (factor * slope_error + factor_error) + np.abs(wanted.dy) * self.inverse
-        return off + 6 * U * wanted.size
+        off = gain * ((factor + factor_error) * slope_error + factor_error * slope)
+        return off + np.abs(wanted.dy) * self.inverse + 6 * U * wanted.size

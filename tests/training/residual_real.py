@@ -103,7 +103,7 @@ def check_real_update(
     w, m, v = (t.state[name].astype(float) for name in ("latent", "momentum1", "momentum2"))
     g, error = dw / rows, bound / rows
     wanted = reference.adam(w, m, v, g, rate, *ADAM, step + 1)
-    off = (1 - beta1) * error + 16 * U * (np.abs(m) + np.abs(g))
+    off = (1 - beta1) * error + 16 * U * (np.abs(m) + np.abs(g)) + 1e-38
     close(t.later["momentum1"], wanted[1], off)
     off = (1 - beta2) * (2 * np.abs(g) + error) * error + 1e-4 * (1 - beta2) * g**2
     close(t.later["momentum2"], wanted[2], off + 4 * U * v + 1e-38)
