@@ -1,6 +1,7 @@
 """A few steps on the digits that ship in the package, or on another data set, without a run folder.
 
-`CONV_NETS` are convolutional networks for them, small enough that a step takes milliseconds.
+`CONV_NETS` are convolutional networks for them and `RESIDUAL_NETS` residual ones, small enough that
+a step takes milliseconds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 
 from harness import conv_layers, persistent_bytes
+from residual_kit import half, layers_of, same
 
 from bnntrain import api, kernels
 from bnntrain.data.batches import BatchReaders
@@ -35,12 +37,19 @@ CONV_NETS = {
         dense=(10,),
     ),
 }
+# Shortcuts of every kind: none, to half the size, to other channels. A rate at which ten steps learn.
+RESIDUAL_NETS = {
+    "residual": layers_of(
+        {"channels": 20}, same(20), half(70), same(70), same(36), relu=True, classes=10
+    ),
+}
+RESIDUAL_RATE = 5e-3
 AUGMENT = {"data.augment.shift": 0.15, "data.augment.flip": True, "data.augment.fill": "zero"}
 
 
 def conv_net(name: str) -> dict[str, object]:
-    """Return the override that puts one of `CONV_NETS` into a configuration."""
-    return {"model": {"name": name, "layers": CONV_NETS[name]}}
+    """Return the override that puts a network of these into a configuration."""
+    return {"model": {"name": name, "layers": (CONV_NETS | RESIDUAL_NETS)[name]}}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ METHODS = ("standard", "wang2021", "efficient")
 
 def golden_cases() -> dict[str, dict[str, object]]:
     """Return the overrides of the digits configuration by name, see `digits_run.digits_steps`."""
-    from digits_run import CONV_NETS, conv_net
+    from digits_run import CONV_NETS, RESIDUAL_NETS, RESIDUAL_RATE, conv_net
 
     dense = {method: {"method": method} for method in METHODS}
     dense["efficient, 8 bits"] = {"representation__gradient_bits": 8}
@@ -30,7 +30,12 @@ def golden_cases() -> dict[str, dict[str, object]]:
         for net in CONV_NETS
         for method in METHODS
     }
-    return dense | conv
+    residual = {
+        f"conv {net}, {method}": {"method": method, "rate": RESIDUAL_RATE} | conv_net(net)
+        for net in RESIDUAL_NETS
+        for method in METHODS
+    }
+    return dense | conv | residual
 
 
 def main() -> None:

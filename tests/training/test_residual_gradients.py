@@ -131,8 +131,8 @@ def in_real_units(one: Seen, layer: residual.Conv, read: np.ndarray) -> residual
 
 # Least cosine with the unquantised gradient through the whole network: of the gradients of streams,
 # of dgamma, of dbeta and of the real convolutions' dW. Measured over two seeds and the networks
-# here: 0.9991, 0.9992, 0.985, 0.9973 (8 bits), 0.9876, 0.984, 0.963, 0.9937 (6 bits), 0.9940, 0.986,
-# 0.980, 0.9970 (6 bits to nearest). dbeta sums what batch norm has made cancel.
+# here: 0.9991, 0.9992, 0.985, 0.9973 (8 bits), 0.9876, 0.984, 0.963, 0.9937 (6), 0.9940, 0.986,
+# 0.980, 0.9970 (6 to nearest). dbeta sums what batch norm has made cancel.
 BOUNDS = [
     ({"gradient_bits": 8}, 0.998, 0.998, 0.98, 0.995),
     ({"gradient_bits": 8, "norm": "l1"}, 0.998, 0.998, 0.975, 0.995),
