@@ -37,7 +37,7 @@ CONV_NETS = {
         dense=(10,),
     ),
 }
-# Shortcuts of every kind: none, to half the size, to other channels. A rate at which ten steps learn.
+# Shortcuts of every kind: none, to half the size, to other channels; and a rate that they learn at.
 RESIDUAL_NETS = {
     "residual": layers_of(
         {"channels": 20}, same(20), half(70), same(70), same(36), relu=True, classes=10
