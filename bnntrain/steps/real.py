@@ -93,9 +93,8 @@ class RealConvStep(RealStep):
         for when, end in ((self.forward, ""), (self.backward, "_again")):
             found.append(self._buffer(f"W_rows{end}", "W", shape, dtype, when))
             found.append(self._buffer(f"W_columns{end}", "W", shape[::-1], dtype, when))
-        if dtype == "int8":
-            uses = self.forward, self.backward
-            found.append(self._buffer("W_unit", "W", shape[:1], "float32", *uses))
+            if dtype == "int8":
+                found.append(self._buffer(f"W_unit{end}", "W", shape[:1], "float32", when))
         return [*super()._weight_buffers(), *found]
 
     def _scale_buffers(self) -> list[Buffer]:
@@ -135,7 +134,7 @@ class RealConvStep(RealStep):
 
 _REAL_CONV = (
     "X", "amax", "origins", "W_rows", "W_rows_again", "W_columns", "W_columns_again", "W_unit",
-    "dY_scale",
+    "W_unit_again", "dY_scale",
 )  # fmt: skip
 
 

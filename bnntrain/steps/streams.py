@@ -136,19 +136,24 @@ class Stream:
         order = self.order
         if not retains_stream(method):
             uses = [order.forward(each) for each in (*self.fused, *self.readers)]
-            uses += [order.backward(each) for each in self.readers if reads_again(each)]
+            uses += [order.backward(each) for each in self.readers if reads_again(each, method)]
             return [(f"{self.name}.stream", "X", uses)]
         found = []
         for one in self.fused:
             readers = order.readers(one.output)
             uses = [order.forward(each) for each in (one, *readers)]
-            uses += [order.backward(each) for each in readers if each.input == one.output]
+            uses += [
+                order.backward(each) for each in readers
+                if each.input == one.output and reads_again(each, method)
+            ]
             found.append((f"{one.name}.stream", "X", uses))
         return found
 
 
-def reads_again(fused: Fused) -> bool:
-    """Whether a step reads a stream in its backward pass, where its signs are kept as bits."""
+def reads_again(fused: Fused, method: Method) -> bool:
+    """Whether a step reads a stream in its backward pass: for signs that are not kept as bits."""
+    if fused.kind == "residual":
+        return retains_stream(method)
     return fused.kind == "head" and fused.has_relu
 
 

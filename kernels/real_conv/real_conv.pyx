@@ -63,10 +63,13 @@ cdef class RealConv(Block):
     """
 
     cdef bnn_real_conv real
+    cdef bnn_real_conv *bound  # that of a subclass
     cdef void *rows_forward
     cdef void *rows_backward
     cdef void *columns_forward
     cdef void *columns_backward
+    cdef float *unit_forward
+    cdef float *unit_backward
 
     def __init__(self, *, Window window, size_t outputs, size_t batch, str norm, str latent, str gradient, stream,
                  bint adds, dict arrays, scratch, int threads, str isa):
@@ -79,6 +82,7 @@ cdef class RealConv(Block):
                   stream, bint adds, dict arrays, scratch, int threads, str isa, size_t positions) except -1:
         """All but the size of scratch; a stream of so many positions an image is made."""
         cdef bnn_block *b = &r.conv.block
+        self.bound = r
         self.arrays, self.scratch = arrays, scratch  # keep the memory alive
         self.batch, self.threads = batch, threads
         self.kernels = kernels_for(isa)
@@ -114,18 +118,29 @@ cdef class RealConv(Block):
         self.rows_backward = self.required("W_rows_again", multiplied, shape)
         self.columns_forward = self.required("W_columns", multiplied, turned)
         self.columns_backward = self.required("W_columns_again", multiplied, turned)
-        r.w_unit = <float *>self.optional("W_unit", "float32", (b.outputs,))
+        if multiplied == "int8":
+            self.unit_forward = <float *>self.required("W_unit", "float32", (b.outputs,))
+            self.unit_backward = <float *>self.required("W_unit_again", "float32", (b.outputs,))
         b.latent = self.required("latent", _dtype(latent), shape)
         b.momentum1 = self.required("momentum1", "float32", shape)
         b.momentum2 = self.required("momentum2", "float32", shape)
         return 0
 
+    cdef void turn_forward(self) noexcept nogil:
+        """Use the weights as the forward pass multiplies them."""
+        cdef bnn_real_conv *r = self.bound
+        r.w_rows, r.w_columns, r.w_unit = self.rows_forward, self.columns_forward, self.unit_forward
+
+    cdef void turn_backward(self) noexcept nogil:
+        cdef bnn_real_conv *r = self.bound
+        r.w_rows, r.w_columns, r.w_unit = self.rows_backward, self.columns_backward, self.unit_backward
+
     cdef void run_forward(self, size_t batch, bint first_step) noexcept nogil:
-        self.real.w_rows, self.real.w_columns = self.rows_forward, self.columns_forward
+        self.turn_forward()
         bnn_real_conv_forward(self.kernels, &self.real, batch, first_step, self.threads)
 
     cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
-        self.real.w_rows, self.real.w_columns = self.rows_backward, self.columns_backward
+        self.turn_backward()
         bnn_real_conv_backward(self.kernels, &self.real, batch, step, self.threads)
 
     cdef void run_update(self, const bnn_block_step *step) noexcept nogil:

@@ -76,13 +76,13 @@ cdef class Stem(RealConv):
         self.bind_scratch(bnn_stem_scratch(s))
 
     cdef void run_forward(self, size_t batch, bint first_step) noexcept nogil:
-        cdef bnn_real_conv *r = &self.stem.real
-        r.w_rows, r.w_columns, self.stem.pooled = self.rows_forward, self.columns_forward, self.pooled_forward
+        self.turn_forward()
+        self.stem.pooled = self.pooled_forward
         bnn_stem_forward(self.kernels, &self.stem, batch, first_step, self.threads)
 
     cdef void run_backward(self, size_t batch, const bnn_block_step *step) noexcept nogil:
-        cdef bnn_real_conv *r = &self.stem.real
-        r.w_rows, r.w_columns, self.stem.pooled = self.rows_backward, self.columns_backward, self.pooled_backward
+        self.turn_backward()
+        self.stem.pooled = self.pooled_backward
         bnn_stem_backward(self.kernels, &self.stem, batch, step, self.threads)
 
     cdef void run_update(self, const bnn_block_step *step) noexcept nogil:
