@@ -83,7 +83,8 @@ class Program:
             _update_of(step, number, optimizer, seed) for number, step in enumerate(self.steps)
         ]
         self.native = kernels.Program(
-            blocks=self.blocks, updates=self.updates, loss=self.loss
+            blocks=self.blocks, updates=self.updates, loss=self.loss,
+            backward=self.steps[0].order.backward_places,
         )
 
     @property

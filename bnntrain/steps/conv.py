@@ -41,6 +41,9 @@ def window_of(fused: Fused) -> kernels.Window:
 class ConvStep(Step):
     """A convolution step of a network, see `Step`."""
 
+    shares_gradient = True
+    """Whether it works on gradients where all such steps do, see `shared_buffers`."""
+
     def __init__(self, fused: Fused, *further: object) -> None:
         super().__init__(fused, *further)
         self.window = window_of(fused)
@@ -56,11 +59,6 @@ class ConvStep(Step):
     def gradient_values(self) -> int:
         """Values per sample of the largest of g, dY and dX."""
         return max(self.norm_values, 0 if self.is_first else self.inputs)
-
-    @property
-    def gradient_uses(self) -> list[int]:
-        """When it works on the gradients that convolution steps share, or is handed them there."""
-        return [self.backward, *self.order.gradient_writes(self.fused.output)]
 
     @property
     def _limit(self) -> int:
@@ -153,16 +151,12 @@ class ConvStep(Step):
 
     def bind(self, views: Mapping[str, np.ndarray], isa: str, threads: int) -> kernels.Block:
         """Connect to the arena, see `Step.bind`."""
-        batch, region = views["batch.x"].shape[0], views[GRADIENT]
-        arrays = self._shared_arrays(views)
+        batch = views["batch.x"].shape[0]
+        arrays = self._shared_arrays(views) | self._gradient_arrays(views)
         own = ("origins", "neighbours", "tap_sums", "tap_sums_again", "argmax", "window_gradient")
         for tensor in (*own, "tables", "lookup"):
             arrays[tensor] = views.get(f"{self.name}.{tensor}")
         arrays["out_flat"] = views.get(f"{self.name}.X_flat")
-        arrays["gradient"] = region
-        arrays["y_forward"] = self._kept(views.get(KEPT_Y), 0, batch)
-        # In the backward pass y may stand behind dY until dX takes the room of both.
-        arrays["y_backward"] = self._kept(region, batch * self.norm_values, batch)
         self.window.origins(arrays["origins"])
         if not self.is_first:
             self.window.neighbours(arrays["neighbours"])
@@ -178,6 +172,16 @@ class ConvStep(Step):
             isa=isa,
             **self._binding(),
         )
+
+    def _gradient_arrays(self, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+        """Return where gradients are worked on, and y from one pass to the next."""
+        batch, region = views["batch.x"].shape[0], views[GRADIENT]
+        # In the backward pass y may stand behind dY until dX takes the room of both.
+        return {
+            "gradient": region,
+            "y_forward": self._kept(views.get(KEPT_Y), 0, batch),
+            "y_backward": self._kept(region, batch * self.norm_values, batch),
+        }
 
     def _binding(self) -> dict[str, object]:
         """Return further arguments of the native step."""
@@ -224,12 +228,13 @@ def shared_buffers(steps: Sequence[Step], batch: int) -> list[Buffer]:
         The gradients' region, and, of the same size at most, room for y in the forward pass. Which
         step's y fits is decided here: those whose 16-bit copy is no larger than the region.
     """
-    convs = [step for step in steps if isinstance(step, ConvStep)]
+    convs = [step for step in steps if isinstance(step, ConvStep) and step.shares_gradient]
     if not convs:
         return []
     dtype = convs[0].method.gradient
     values = batch * max(step.gradient_values for step in convs)
-    uses = [when for step in convs for when in step.gradient_uses]
+    uses = [step.backward for step in convs]
+    uses += [when for step in convs for when in step.order.gradient_writes(step.fused.output)]
     found = [Buffer(GRADIENT, "dX/Y", "all", (values,), dtype, min(uses), max(uses))]
     sizes = [batch * step.kept_bytes() for step in convs]
     kept = max((size for size in sizes if size <= values * _BYTES[dtype]), default=0)

@@ -1,7 +1,9 @@
 """When things happen in a training step, and hence how long its tensors live.
 
 A time is a small integer: 0 reads the batch, then come the forward passes of the steps, the loss,
-the backward passes from the last step to the first, and the update of stored weight gradients.
+the backward passes from the last step to the first, and the update of stored weight gradients. One
+pair goes back in the order in which it came: what a real shortcut retains is gone before the
+convolution beside it needs room for its gradients.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ class Order:
     def __init__(self, fused: Sequence[Fused]) -> None:
         self._fused = list(fused)
         self._places = {step.name: place for place, step in enumerate(fused)}
+        self._turns = {place: turn for turn, place in enumerate(_backward(self._fused))}
         self.loss = 1 + len(self._fused)
         self.end = 2 + 2 * len(self._fused)
 
@@ -40,7 +43,12 @@ class Order:
 
     def backward(self, step: Fused) -> int:
         """Return when its backward pass runs."""
-        return self.end - self.forward(step)
+        return self.loss + 1 + self._turns[self._places[step.name]]
+
+    @property
+    def backward_places(self) -> list[int]:
+        """Places of the steps in the order of their backward passes."""
+        return list(self._turns)
 
     def readers(self, tensor: Tensor) -> list[Fused]:
         """Return the steps that read a tensor."""
@@ -54,3 +62,15 @@ class Order:
     def gradient_writes(self, tensor: Tensor) -> list[int]:
         """Return when parts of a tensor's gradient arrive: from its readers, or from the loss."""
         return [self.backward(step) for step in self.readers(tensor)] or [self.loss]
+
+
+def _backward(fused: Sequence[Fused]) -> list[int]:
+    """Return the places of steps in the order in which they go back."""
+    places = list(reversed(range(len(fused))))
+    for turn in range(len(places) - 1):
+        beside, shortcut = (fused[place] for place in places[turn : turn + 2])
+        if shortcut.kind == "real_conv" and beside.kind == "residual" and (
+            beside.addend == shortcut.output and beside.input == shortcut.input
+        ):
+            places[turn : turn + 2] = reversed(places[turn : turn + 2])
+    return places

@@ -21,15 +21,16 @@ from bnntrain.steps.streams import retains_stream
 class ResidualStep(ConvStep):
     """A residual convolution step of a network, see `Step`."""
 
-    @property
-    def gradient_values(self) -> int:
-        """Values per sample of dY, as dX goes to the stream's gradient."""
-        return self.norm_values
+    shares_gradient = False
 
     @property
-    def gradient_uses(self) -> list[int]:
-        """Return when it works on the gradients that convolution steps share."""
-        return [self.backward]
+    def _keeps_y(self) -> bool:
+        """Whether y of a pass is kept for the next one.
+
+        As large as the stream that it goes into; where that is the largest of all, room for y would
+        make the whole arena larger.
+        """
+        return self.kept_bytes() > 0 and 2 * self.outgoing_stream.values <= self.largest_stream
 
     @property
     def _mask(self) -> str:
@@ -50,6 +51,17 @@ class ResidualStep(ConvStep):
             self._buffer("mask", "masks", (rows, columns), "bit", *uses),
             *found,
         ]
+
+    def _gradient_buffers(self, batch: int, threads: int) -> list[Buffer]:
+        shape = batch * self.window.norm_positions, self.channels
+        dtype, found = self.method.gradient, super()._gradient_buffers(batch, threads)
+        found.append(self._buffer("dY", "dY", shape, dtype, self.backward))
+        if self._keeps_y:
+            found.append(self._buffer("y_again", "dX/Y", shape, "int16", self.backward))
+            # Where the image is halved both streams are there in the forward pass.
+            if self.fused.is_identity:
+                found.append(self._buffer("y", "dX/Y", shape, "int16", self.forward))
+        return found
 
     def _scale_buffers(self) -> list[Buffer]:
         return [self._persistent("dY_scale", "statistics", (2,), "float32")]
@@ -76,6 +88,13 @@ class ResidualStep(ConvStep):
             "dY_scale": views.get(f"{self.name}.dY_scale"),
         }
         return arrays
+
+    def _gradient_arrays(self, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
+        return {
+            "gradient": views[f"{self.name}.dY"].reshape(-1),
+            "y_forward": views.get(f"{self.name}.y"),
+            "y_backward": views.get(f"{self.name}.y_again"),
+        }
 
     def _binding(self) -> dict[str, object]:
         return {"adds": not self.incoming_stream.begins_gradient(self.fused)}

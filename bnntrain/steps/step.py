@@ -66,6 +66,7 @@ class Step:
         self.name, self.product = fused.name, fused.product
         self.incoming_stream = streams.get(fused.input.name)
         self.outgoing_stream = streams.get(fused.output.name)
+        self.largest_stream = max((each.values for each in streams.values()), default=0)
         self.is_first = fused.reads_pixels
         self.is_last = not order.readers(fused.output)
         self.has_gamma = method.norm != "l1-binary"

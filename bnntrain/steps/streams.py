@@ -92,13 +92,18 @@ class Stream:
 
     def begins_gradient(self, reader: Fused) -> bool:
         """Whether a reader is the first of all to write to the gradient."""
-        return reader == max(self.readers, key=self.order.forward)
+        return reader == min(self.readers, key=self.order.backward)
 
     def place(self, tensor: Tensor, method: Method) -> str:
         """Return the name of the buffer that a tensor lies in."""
         if not retains_stream(method):
             return f"{self.name}.stream"
         return f"{self.fused[self.tensors.index(tensor)].name}.stream"
+
+    @property
+    def values(self) -> int:
+        """Values per sample."""
+        return self.tensors[0].values
 
     @property
     def gradient(self) -> str:

@@ -14,6 +14,8 @@ cdef class Program:
         One for each block.
     loss : Loss
         Reads what the last block writes.
+    backward : sequence of int
+        Places of the blocks in the order of their backward passes.
     """
 
     cdef tuple blocks, updates
@@ -21,17 +23,23 @@ cdef class Program:
     cdef size_t count
     cdef void **block
     cdef void **of_block
+    cdef size_t *turns
     cdef double loss_time
 
-    def __init__(self, *, blocks, updates, Loss loss):
+    def __init__(self, *, blocks, updates, Loss loss, backward):
         self.blocks, self.updates, self.loss = tuple(blocks), tuple(updates), loss
         self.count = len(self.blocks)
         if <size_t>len(self.updates) != self.count:
             raise ValueError(f"updates: expected {self.count}, got {len(self.updates)}")
         self.block = <void **>calloc(self.count, sizeof(void *))
         self.of_block = <void **>calloc(self.count, sizeof(void *))
-        if self.block == NULL or self.of_block == NULL:
+        self.turns = <size_t *>calloc(self.count, sizeof(size_t))
+        if self.block == NULL or self.of_block == NULL or self.turns == NULL:
             raise MemoryError
+        if sorted(backward) != list(range(self.count)):
+            raise ValueError("backward: expected every block's place once")
+        for turn, place in enumerate(backward):
+            self.turns[turn] = place
         # Borrowed from the tuples: without the GIL no reference can be counted.
         for place in range(self.count):
             self.block[place] = <void *>(<Block?>self.blocks[place])
@@ -40,6 +48,7 @@ cdef class Program:
     def __dealloc__(self):
         free(self.block)
         free(self.of_block)
+        free(self.turns)
 
     def train(self, size_t rows, uint64_t number, double learning_rate, trace=None):
         """Take step `number`, counted from 0 over the run, on the first `rows` samples.
@@ -57,7 +66,7 @@ cdef class Program:
             Loss summed over the samples, and how many of them were correct before the update.
         """
         cdef bnn_loss_result result
-        cdef size_t i
+        cdef size_t i, turn
         cdef bint is_traced = trace is not None
         self.check(rows)
         with nogil:
@@ -70,9 +79,10 @@ cdef class Program:
             if is_traced:
                 with gil:
                     trace.begin("backward")
-            for i in range(self.count, 0, -1):
-                (<BlockStep>self.of_block[i - 1]).prepare(number, learning_rate, rows)
-                (<Block>self.block[i - 1]).run_backward(rows, &(<BlockStep>self.of_block[i - 1]).step)
+            for turn in range(self.count):
+                i = self.turns[turn]
+                (<BlockStep>self.of_block[i]).prepare(number, learning_rate, rows)
+                (<Block>self.block[i]).run_backward(rows, &(<BlockStep>self.of_block[i]).step)
             if is_traced:
                 with gil:
                     trace.begin("update")

@@ -395,7 +395,7 @@ def train_by_pass(
     for step, block, _ in passes:
         run(step, "forward", block.forward, rows, number == 0)
     result = run(None, "loss", program.loss, rows)
-    for step, block, update in reversed(passes):
+    for step, block, update in sorted(passes, key=lambda one: one[0].backward):
         update.set(number, rate, rows)
         run(step, "backward", block.backward, rows, update)
     for step, block, update in passes:
