@@ -19,13 +19,13 @@ from residual_kit import Seen
 from residual_units import ONE, in_units
 from rounding import U
 
-BITS, LARGEST_TERM = 17, 127 * 128
+BITS, LARGEST_TERM = 15, 127 * 128
 ADAM = (0.9, 0.999, 1e-7)
 """Of all real layers: decays of the moments, and epsilon."""
 
 
 def shift_of(fan_in: int) -> int:
-    """Return by how much products of int8 are shifted right to have at most 17 bits."""
+    """Return by how much products of int8 are shifted right to have at most 15 bits."""
     shift = 0
     while fan_in * LARGEST_TERM >> shift >= 2**BITS:
         shift += 1

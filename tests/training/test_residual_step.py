@@ -82,7 +82,7 @@ def test_many_classes_and_few(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_images_of_many_channels(method):
-    # Sums of more than 17 bits, which are shifted.
+    # Sums of many bits, which are shifted.
     blocks = same(30), half(20), half(40)
     run_checked(config_of(method, {"channels": 30, "kernel": 5}, *blocks), (8, 8, 7))
 
