@@ -200,7 +200,7 @@ class Recorder(Watcher):
             if tensor in own:
                 trace.made[tensor] = own[tensor].copy()
         if step.fused.kind == "residual":
-            region = self._views["conv.gradient"]
+            region = own["dY"].reshape(-1)
             trace.dy = region[: rows * step.norm_values].reshape(-1, step.channels).copy()
             if trace.made.get("dW", np.empty(0)).dtype == np.uint64:
                 bits = unpack(trace.made["dW"], step.fan_in // step.product.taps)
