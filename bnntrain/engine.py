@@ -135,9 +135,12 @@ class Trainer:
         except WorkerError as error:
             raise self._without_worker(error) from None
         except BnntrainError:
-            with contextlib.suppress(BnntrainError):  # e.g. the disk is still full
-                self.folder.write_summary(self.summary("failed"))
+            self._record_failure()
             raise
+
+    def _record_failure(self) -> None:
+        with contextlib.suppress(BnntrainError):  # e.g. the disk is still full
+            self.folder.write_summary(self.summary("failed"))
 
     def _run(self, stop: threading.Event) -> dict[str, object]:
         progress = self.progress
@@ -199,7 +202,7 @@ class Trainer:
         """Save what has been learnt: the weights do not depend on who decodes."""
         if self.progress.epoch < self.config.train.epochs:  # else that has been done
             self.checkpoints.save(self.live)
-        self.folder.write_summary(self.summary("failed"))
+        self._record_failure()
         remedy = f"Continue with 'bnntrain fit --resume {self.folder.path}'"
         return WorkerError(*error.args[:-1], f"{error.args[-1]}. A checkpoint is saved. {remedy}")
 

@@ -122,6 +122,18 @@ def test_the_part_that_is_chosen_is_the_part_that_is_decoded(size, options, data
     assert np.all(np.diff(sample[..., 0].mean(0)) > -2)
 
 
+def test_a_picture_that_is_too_large_to_decode_as_a_whole_still_gives_a_small_part():
+    """25 megapixels in colour: at half its size, though the part is then less than a sample."""
+    file = io.BytesIO()
+    small = np.zeros((42, 60, 3), np.uint8)
+    small[21:] = 200
+    Image.fromarray(small).resize((6000, 4200), Image.Resampling.NEAREST).save(file, "JPEG")
+    wanted = Preprocessing((224, 224, 3))
+    for top, value in ((100, 0), (3000, 200)):
+        sample = decode_part(file.getvalue(), wanted, lambda *_, top=top: (9, top, 309, top + 300))
+        assert np.abs(sample.astype(int) - value).max() <= 2
+
+
 def test_a_turned_picture_is_turned_behind_its_part():
     """Orientation 6: what lies left in the file stands above."""
     exif = Image.Exif()
