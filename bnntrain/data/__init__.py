@@ -4,7 +4,7 @@
 
     source files --(idx, npz, cifar, svhn, pictures)--> flat file in the cache
     flat file --(Split, batches)--> batch buffer, training images shifted and mirrored
-    pictures --(encode)--> encoded records --(decoders, sampler)--> batch buffer, random parts
+    pictures --(encode)--> encoded records --(sampler, workers)--> batch buffer, random parts
     published sets --(fetch)--> data folder --(places)--> the best form of a set
     order: which record is read at which position of which epoch
 

@@ -24,10 +24,11 @@ from bnntrain.data.order import (
 from bnntrain.data.source import Shape
 
 if TYPE_CHECKING:
-    from bnntrain.data.decoders import OwnDecoder, Workers
     from bnntrain.data.decoding import Decoding
     from bnntrain.data.encoded import EncodedSplit
+    from bnntrain.data.own_decoder import OwnDecoder
     from bnntrain.data.sampler import Changes
+    from bnntrain.data.workers import Workers
 
 
 class Augment(Protocol):
@@ -114,14 +115,17 @@ class BatchReaders:
     def _decode(
         self, dataset: Dataset, n_train: int, n_val: int, decoding: Decoding | None
     ) -> None:
-        from bnntrain.data.decoders import OwnDecoder, Workers  # of size, as is Pillow
-        from bnntrain.data.encoded_batches import EncodedReader
+        from bnntrain.data.encoded_batches import EncodedReader  # records of pixels need none of it
 
         splits, seed = (dataset.train, dataset.test), self._seed
         changes = changes_of(self._augment, self._shape, seed)
         if decoding is None or not decoding.workers:
+            from bnntrain.data.own_decoder import OwnDecoder
+
             self._decoder = OwnDecoder(splits, self._files, changes)
         else:
+            from bnntrain.data.workers import Workers
+
             self._decoder = Workers(splits, self._files, changes, decoding)
         total = n_train + n_val
         self.train = EncodedReader(

@@ -23,7 +23,6 @@ from bnntrain.data.decoder_protocol import (
     Task,
 )
 from bnntrain.data.encoded import DamagedRecordError
-from bnntrain.data.files import reason
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.data.sampler import Changes, Sampler
 
@@ -48,7 +47,6 @@ def main(setup: Mapping[str, object]) -> None:
 
 
 def _done(task: Task, sampler: Sampler, memory: int, room: Room) -> Answer:
-    record = None
     try:
         at = room.records + task.row * RECORD_BYTES
         records = np.frombuffer(os.pread(memory, task.rows * RECORD_BYTES, at), "<u4").tolist()
@@ -59,8 +57,6 @@ def _done(task: Task, sampler: Sampler, memory: int, room: Room) -> Answer:
             os.pwrite(memory, stored, room.labels + row * LABEL_BYTES)
     except DamagedRecordError as error:
         return Answer(task.row, True, str(error))
-    except OSError as error:
-        return Answer(task.row, True, f"record {record} cannot be read: {reason(error)}")
     except BaseException as error:  # whatever it is, the run must hear of it
         return Answer(task.row, False, f"{type(error).__name__}: {error}")
     return Answer(task.row)

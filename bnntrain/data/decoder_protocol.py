@@ -54,6 +54,30 @@ class Room:
 
 
 @dataclass(frozen=True)
+class Request:
+    """Samples that are wanted.
+
+    Attributes
+    ----------
+    split : int
+        Number of the file that they are in.
+    epoch : int
+        Of training, or `sampler.UNCHANGED`.
+    records : bytes
+        Their numbers, u32 each, the lower bytes first.
+    """
+
+    split: int
+    epoch: int
+    records: bytes
+
+    @property
+    def rows(self) -> int:
+        """Number of samples."""
+        return len(self.records) // RECORD_BYTES
+
+
+@dataclass(frozen=True)
 class Task:
     """Samples to make, for the rows from `row` on.
 

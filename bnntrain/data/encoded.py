@@ -158,7 +158,7 @@ class EncodedSplit:
         try:
             for record in range(self.count):
                 read_record(fd, self.offset, record)
-        except (DamagedRecordError, OSError) as error:
+        except DamagedRecordError as error:
             raise damaged(self.path, error) from None
         finally:
             os.close(fd)
@@ -203,15 +203,17 @@ def read_record(fd: int, offset: int, record: int) -> tuple[bytes, int]:
     Raises
     ------
     DamagedRecordError
-        It is not what was converted.
-    OSError
-        It cannot be read.
+        It cannot be read, or is not what was converted.
     """
-    entry = os.pread(fd, ENTRY.size, offset + record * ENTRY.size)
-    if len(entry) < ENTRY.size:
-        raise DamagedRecordError(f"ends before record {record}")
-    at, nbytes, crc, label, _ = ENTRY.unpack(entry)
-    data = os.pread(fd, nbytes, at)
+    try:
+        entry = os.pread(fd, ENTRY.size, offset + record * ENTRY.size)
+        if len(entry) < ENTRY.size:
+            raise DamagedRecordError(f"ends before record {record}")
+        at, nbytes, crc, label, _ = ENTRY.unpack(entry)
+        data = os.pread(fd, nbytes, at)
+    except OSError as error:
+        message = f"record {record} cannot be read: {reason(error)}"
+        raise DamagedRecordError(message) from None
     if len(data) < nbytes:
         raise DamagedRecordError(f"ends before record {record}")
     if zlib.crc32(data) != crc:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnntrain.data.decoders import OwnDecoder, Request, Workers
+from bnntrain.data.decoder_protocol import Request
 from bnntrain.data.sampler import UNCHANGED
+
+if TYPE_CHECKING:
+    from bnntrain.data.own_decoder import OwnDecoder
+    from bnntrain.data.workers import Workers
 
 Order = Callable[[np.ndarray, int], np.ndarray]
 """Numbers of the records at some positions of an epoch."""

@@ -94,9 +94,8 @@ class Sampler:
         Raises
         ------
         DamagedRecordError
-            The record is not what was converted, or Pillow does not take it any more.
-        OSError
-            It cannot be read.
+            The record cannot be read or is not what was converted, or Pillow does not take it any
+            more.
         """
         data, label = read_record(*self._files[split], record)
         try:

@@ -1,8 +1,8 @@
-"""Who makes the samples of a batch of encoded records: this process, or others beside it.
+"""Processes that make the samples of encoded records beside the one that trains.
 
-Others work ahead: while the network trains on a batch they decode the next one into memory that
-they share with this process. It has room for one batch; whose task is done waits until that was
-taken out. Which samples stand in a batch does not depend on how many there are.
+They work ahead: while the network trains on a batch they decode the next one into memory that they
+share with this process. It has room for one batch; whose task is done waits until that was taken
+out. Which samples stand in a batch does not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -16,23 +16,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import NoReturn
 
 import numpy as np
 
-from bnntrain.data.decoder_protocol import (
-    LARGEST_MESSAGE,
-    MOST_TASKS,
-    RECORD_BYTES,
-    Answer,
-    Room,
-    Task,
-)
+from bnntrain.data.decoder_protocol import LARGEST_MESSAGE, MOST_TASKS, Answer, Request, Room, Task
 from bnntrain.data.decoding import Decoding, Demand
-from bnntrain.data.encoded import DamagedRecordError, EncodedSplit, damaged
+from bnntrain.data.encoded import EncodedSplit, damaged
 from bnntrain.data.files import reason
-from bnntrain.data.sampler import Changes, Sampler
+from bnntrain.data.sampler import Changes
 from bnntrain.data.source import image_bytes_of
 from bnntrain.errors import WorkerError
 
@@ -41,92 +34,6 @@ _PROGRAM = (
     "from bnntrain.data.decoder_process import main; main(setup)"
 )
 _PATIENCE_S = 5.0
-
-
-@dataclass(frozen=True)
-class Request:
-    """Samples that are wanted.
-
-    Attributes
-    ----------
-    split : int
-        Number of the file that they are in.
-    epoch : int
-        Of training, or `sampler.UNCHANGED`.
-    records : bytes
-        Their numbers, u32 each, the lower bytes first.
-    """
-
-    split: int
-    epoch: int
-    records: bytes
-
-    @property
-    def rows(self) -> int:
-        """Number of samples."""
-        return len(self.records) // RECORD_BYTES
-
-
-class OwnDecoder:
-    """Makes samples when they are asked for, in this process.
-
-    Parameters
-    ----------
-    splits : sequence of EncodedSplit
-        Their files, by number.
-    files : sequence of int
-        File descriptors of these; they stay the caller's.
-    changes : Changes
-        To training samples.
-    """
-
-    def __init__(
-        self, splits: Sequence[EncodedSplit], files: Sequence[int], changes: Changes
-    ) -> None:
-        self._splits = splits
-        pairs = [(fd, split.offset) for fd, split in zip(files, splits, strict=True)]
-        self._sampler = Sampler(pairs, splits[0].wanted, changes)
-
-    workers = 0
-
-    def read(
-        self, request: Request, _following: Request | None, x: np.ndarray, labels: np.ndarray
-    ) -> float:
-        """Make the samples of a request.
-
-        Parameters
-        ----------
-        request, following : Request
-            What is wanted, and what will be wanted next, as far as known.
-        x : ndarray of int8 [rows, height * width * channels]
-            Is overwritten.
-        labels : ndarray of uint16 [rows]
-            Is overwritten.
-
-        Returns
-        -------
-        float
-            Seconds that were waited for pictures.
-
-        Raises
-        ------
-        DataError
-            Records are damaged.
-        """
-        start = time.perf_counter()
-        records = np.frombuffer(request.records, "<u4").tolist()
-        try:
-            for row, record in enumerate(records):
-                x[row], labels[row] = self._sampler.sample(request.split, record, request.epoch)
-        except OSError as error:
-            fault = f"record {record} cannot be read: {reason(error)}"
-            raise damaged(self._splits[request.split].path, fault) from None
-        except DamagedRecordError as error:
-            raise damaged(self._splits[request.split].path, error) from None
-        return time.perf_counter() - start
-
-    def close(self) -> None:
-        """Nothing is left to be closed."""
 
 
 class Workers:
@@ -142,7 +49,7 @@ class Workers:
     Raises
     ------
     WorkerError
-        The system starts no process.
+        The system gives no memory, or starts no process.
     """
 
     def __init__(
@@ -170,11 +77,21 @@ class Workers:
             "files": [(fd, split.offset) for fd, split in zip(files, splits, strict=True)],
         })  # fmt: skip
         try:
+            self._reserve()
             for _ in range(decoding.workers):
                 self._start()
         except BaseException:
             self.close()
             raise
+
+    def _reserve(self) -> None:
+        """Have the memory now: later on the lack of it would end whoever writes there."""
+        try:
+            os.posix_fallocate(self._memory, 0, self._room.bytes)
+        except OSError as error:
+            need = f"{self._room.bytes:,} bytes of decoded pictures"
+            message = f"the system does not give the {need} ({reason(error)})"
+            raise WorkerError("data.workers", f"{message}. Give a smaller batch, or 0") from None
 
     @property
     def workers(self) -> int:
@@ -219,12 +136,19 @@ class Workers:
         waited = time.perf_counter() - start
         if self._demand.add(waited, start - self._returned) and self.workers < self._most:
             self._start()
-        os.preadv(self._memory, [memoryview(x).cast("B")], 0)
-        os.preadv(self._memory, [memoryview(labels).cast("B")], self._room.labels)
+        self._take(x, 0)
+        self._take(labels, self._room.labels)
         if following is not None:
             self._give(following)
         self._returned = time.perf_counter()
         return waited
+
+    def _take(self, into: np.ndarray, at: int) -> None:
+        """Read from the memory; the system gives 2 GiB at a time."""
+        view = memoryview(into).cast("B")
+        while view:
+            taken = os.preadv(self._memory, [view], at)
+            view, at = view[taken:], at + taken
 
     def _give(self, request: Request) -> None:
         """Give out the tasks of a request."""
