@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 import psutil
 import pytest
@@ -86,18 +85,23 @@ def test_evaluate_and_predict_take_the_middle(program, options, photos, whole):
 
 
 def begun(program, options, folder, epochs, **keywords):
-    """Start a run and return it when it has ended an epoch."""
+    """Start a run and return it when it has ended an epoch and says so."""
     command = program.command(
-        "fit", *options, "--run-dir", folder, "-q", "--epochs", epochs, "-s", "data.workers=2"
+        "fit", *options, "--run-dir", folder, "--epochs", epochs, "-s", "data.workers=2"
     )
     child = subprocess.Popen(
         command, cwd=program.cwd, env=program.environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **keywords,
     )  # fmt: skip
-    while not (folder / "checkpoint" / "last.npz").exists():
-        assert child.poll() is None, child.communicate()
-        time.sleep(0.01)
+    assert child.stderr.readline().startswith("epoch ")
     return child
+
+
+def ended(child):
+    """Return exit code, standard output, and the lines of standard error but for epochs."""
+    out, err = child.communicate()
+    lines = [line for line in err.splitlines() if not line.startswith("epoch ")]
+    return child.returncode, out, lines
 
 
 def test_a_killed_worker_costs_one_line_and_nothing_else(program, options, whole):
@@ -105,9 +109,8 @@ def test_a_killed_worker_costs_one_line_and_nothing_else(program, options, whole
     child = begun(program, options, folder, 2000)
     # The first of the two: whoever waits for what it had taken must not wait for ever.
     psutil.Process(child.pid).children()[0].kill()
-    out, err = child.communicate()
-    assert (child.returncode, out) == (1, "")
-    (line,) = err.splitlines()
+    code, out, (line,) = ended(child)
+    assert (code, out) == (1, "")
     assert line.startswith("WorkerError: data.workers: a process that decodes pictures was ended")
     assert "A checkpoint is saved. Continue with 'bnntrain fit --resume" in line
     assert summary(folder)["status"] == "failed"
@@ -119,9 +122,9 @@ def test_ctrl_c_saves_a_checkpoint_and_leaves_nobody(program, options, whole):
     folder = program.cwd / "encoded_stopped"
     child = begun(program, options, folder, 2000, start_new_session=True)
     os.killpg(child.pid, signal.SIGINT)
-    _, err = child.communicate()
-    assert child.returncode == 130
-    assert err.startswith("Interrupted: ")
+    code, _, (line,) = ended(child)
+    assert code == 130
+    assert line.startswith("Interrupted: ")
     assert workers(program) == []
 
 
