@@ -27,10 +27,11 @@ class ResidualStep(ConvStep):
     def _keeps_y(self) -> bool:
         """Whether y of a pass is kept for the next one.
 
-        As large as the stream that it goes into; where that is the largest of all, room for y would
-        make the whole arena larger.
+        It is as large as the stream that it goes into. Where that is the largest of all, or where
+        two streams are there at once, room for y would make the whole arena larger.
         """
-        return self.kept_bytes() > 0 and 2 * self.outgoing_stream.values <= self.largest_stream
+        is_small = 2 * self.outgoing_stream.values <= self.largest_stream
+        return self.kept_bytes() > 0 and is_small and self.fused.is_identity
 
     @property
     def _mask(self) -> str:
@@ -57,10 +58,8 @@ class ResidualStep(ConvStep):
         dtype, found = self.method.gradient, super()._gradient_buffers(batch, threads)
         found.append(self._buffer("dY", "dY", shape, dtype, self.backward))
         if self._keeps_y:
-            found.append(self._buffer("y_again", "dX/Y", shape, "int16", self.backward))
-            # Where the image is halved both streams are there in the forward pass.
-            if self.fused.is_identity:
-                found.append(self._buffer("y", "dX/Y", shape, "int16", self.forward))
+            for tensor, when in (("y", self.forward), ("y_again", self.backward)):
+                found.append(self._buffer(tensor, "dX/Y", shape, "int16", when))
         return found
 
     def _scale_buffers(self) -> list[Buffer]:
