@@ -194,20 +194,26 @@ cdef class Block:
             return 0
         b.g_scale = <bnn_scale *>self.required("g_scale", "float32", (2,))
         b.dy_scale = <bnn_scale *>self.required("dY_scale", "float32", (2,))
-        b.dx_scale = <bnn_scale *>self.optional("dX_scale", "float32", (2,))
+        if b.stream.g_in != NULL:
+            b.dx_scale = <bnn_scale *>self.required("dX_scale", "float32", (2,))
+        else:
+            b.dx_scale = <bnn_scale *>self.optional("dX_scale", "float32", (2,))
         return 0
 
-    cdef int bind_stream(self, str gradient, size_t inputs, size_t channels, size_t rows, size_t outputs,
-                         bint adds) except -1:
-        """What a step has of streams, where there are any: [inputs, channels] that it reads, [rows, outputs] that it makes."""
+    cdef int bind_stream(self, str gradient, size_t inputs, size_t channels, size_t rows, size_t outputs, bint adds,
+                         bint reads, bint makes) except -1:
+        """What a step has of streams: [inputs, channels] of one that it reads, [rows, outputs] of one that it makes."""
         cdef bnn_residual_stream *s = &self.block.stream
         dtype = _STREAMS[gradient]
-        s.input = self.optional("stream_in", dtype, (inputs, channels))
-        s.mask = <uint64_t *>self.optional("stream_mask", "uint64", (inputs, (channels + 63) // 64))
-        s.addend = self.optional("stream_addend", dtype, (rows, outputs))
-        s.out = self.optional("stream_out", dtype, (rows, outputs))
-        s.g_out = self.optional("stream_d_out", dtype, (rows, outputs))
-        s.g_in = self.optional("stream_d_in", dtype, (inputs, channels))
+        if reads:
+            s.input = self.required("stream_in", dtype, (inputs, channels))
+            s.g_in = self.required("stream_d_in", dtype, (inputs, channels))
+            s.mask = <uint64_t *>self.optional("stream_mask", "uint64", (inputs, (channels + 63) // 64))
+        if makes:
+            s.out = self.required("stream_out", dtype, (rows, outputs))
+            s.g_out = self.required("stream_d_out", dtype, (rows, outputs))
+        if reads and makes:
+            s.addend = self.optional("stream_addend", dtype, (rows, outputs))
         s.adds = adds
         if dtype == "int16" and s.addend != NULL and s.addend != s.out:
             raise ValueError("stream_addend: an int16 stream is added to in place")

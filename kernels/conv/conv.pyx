@@ -236,7 +236,11 @@ cdef class Conv(Block):
         self.bind_norm(norm, outputs)
         rows = batch * <size_t>window.out_positions
         self.bind_outputs(rows, outputs)
-        self.bind_stream(gradient, batch * <size_t>window.inputs, channels, rows, outputs, adds)
+        if any(arrays.get(name) is not None for name in ("stream_in", "stream_out")):
+            self.bind_stream(gradient, batch * <size_t>window.inputs, channels, rows, outputs, adds, True, True)
+            self.required("stream_addend", _STREAMS[gradient], (rows, outputs))
+            if b.x_f32 == NULL:
+                self.required("stream_mask", "uint64", (batch * <size_t>window.inputs, (channels + 63) // 64))
         self.bind_scales()
         self.bind_working_memory(window, gradient, limit, first)
 

@@ -62,7 +62,7 @@ cdef class Head(Block):
         self.kernels = kernels_for(isa)
         b.inputs, b.outputs, h.positions, h.relu = inputs, outputs, positions, relu
         b.latent_type, b.gradient_type = _TYPES[latent], _TYPES[gradient]
-        self.bind_stream(gradient, batch * positions, inputs, 0, outputs, False)
+        self.bind_stream(gradient, batch * positions, inputs, 0, outputs, False, True, False)
         b.latent = self.required("latent", _dtype(latent), (outputs, inputs))
         b.momentum1 = self.required("momentum1", "float32", (outputs, inputs))
         b.momentum2 = self.required("momentum2", "float32", (outputs, inputs))

@@ -74,12 +74,13 @@ cdef class RealConv(Block):
     def __init__(self, *, Window window, size_t outputs, size_t batch, str norm, str latent, str gradient, stream,
                  bint adds, dict arrays, scratch, int threads, str isa):
         self.block = &self.real.conv.block
-        self.bind(&self.real, window, outputs, batch, norm, latent, gradient, stream, adds, arrays, scratch, threads, isa,
-                  window.positions)
+        self.bind(&self.real, window, outputs, batch, norm, latent, gradient, stream, adds, arrays, scratch, threads,
+                  isa, window.positions)
         self.bind_scratch(bnn_real_conv_scratch(&self.real))
 
-    cdef int bind(self, bnn_real_conv *r, Window window, size_t outputs, size_t batch, str norm, str latent, str gradient,
-                  stream, bint adds, dict arrays, scratch, int threads, str isa, size_t positions) except -1:
+    cdef int bind(self, bnn_real_conv *r, Window window, size_t outputs, size_t batch, str norm, str latent,
+                  str gradient, stream, bint adds, dict arrays, scratch, int threads, str isa,
+                  size_t positions) except -1:
         """All but the size of scratch; a stream of so many positions an image is made."""
         cdef bnn_block *b = &r.conv.block
         self.bound = r
@@ -101,9 +102,10 @@ cdef class RealConv(Block):
         cdef size_t channels = window.window.channels, inputs = self.batch * <size_t>window.inputs
         if stream is None:
             b.x_i8 = <int8_t *>self.required("x_int8", "int8", (self.batch, <size_t>window.inputs * channels))
-            return self.bind_stream(gradient, inputs, channels, rows, b.outputs, adds)
+            return self.bind_stream(gradient, inputs, channels, rows, b.outputs, adds, False, True)
         r.stream_height, r.stream_width, r.pooled = stream
-        self.bind_stream(gradient, self.batch * r.stream_height * r.stream_width, channels, rows, b.outputs, adds)
+        self.bind_stream(gradient, self.batch * r.stream_height * r.stream_width, channels, rows, b.outputs, adds, True,
+                         True)
         if gradient == "int8":
             r.x_i8 = <int8_t *>self.required("X", "int8", (inputs, channels))
             r.amax = <float *>self.required("amax", "float32", (2,))
