@@ -83,10 +83,9 @@ class StepCheck:
         self._begun: set[str] = set()  # gradients of streams
 
     def run(self) -> None:
-        """Check all layers, backwards: who writes first to a gradient begins it."""
+        """Check all layers, as they go back: who writes first to a gradient begins it."""
         layers = {layer.name: layer for layer in reference_of(self.seen)}
-        for number in range(len(self.seen) - 1, -1, -1):
-            one = self.seen[number]
+        for number, one in sorted(enumerate(self.seen), key=lambda each: each[1].step.backward):
             check = self._check_head if one.step.is_last else self._check_conv
             check(number, one, layers[one.name])
 

@@ -220,25 +220,31 @@ def layer_backward(state: State | HeadState, g: np.ndarray) -> Gradient:
     return (head_backward if isinstance(state, HeadState) else conv_backward)(state, g)
 
 
-def backward(states: States, g: np.ndarray) -> tuple[dict[str, Gradient], dict[str, np.ndarray]]:
-    """Propagate g, the gradient of the logits, through all layers without quantisation.
-
-    Returns
-    -------
-    gradients : dict of str to Gradient
-        Of every layer.
-    gathered : dict of str to ndarray
-        By a layer's name, the gradient of the tensor that it reads, as far as it and the layers
-        behind it make it: what an addition passes on included.
-    """
-    found, gathered = {}, {}
-    of = {list(states)[-1]: g}
+def backward(states: States, g: np.ndarray) -> dict[str, Gradient]:
+    """Propagate g, the gradient of the logits, through all layers without quantisation."""
+    found, of = {}, {list(states)[-1]: g}
     for name, state in reversed(states.items()):
-        gradient = found[name] = layer_backward(state, of[name])
-        layer = state.layer
+        gradient, layer = layer_backward(state, of[name]), state.layer
+        found[name] = gradient
         if isinstance(layer, Conv) and layer.is_binary:
             of[layer.adds] = of.get(layer.adds, 0.0) + of[name]
         if gradient.sent is not None:
             of[layer.reads] = of.get(layer.reads, 0.0) + gradient.sent
-            gathered[name] = of[layer.reads]
-    return found, gathered
+    return found
+
+
+def gathered(
+    states: States, gradients: Mapping[str, Gradient], order: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Return the gradient of what a layer reads, as far as it is made once the layer is through.
+
+    `order` are the names of the layers as they go back; what an addition passes on is included.
+    """
+    found, of = {}, {}
+    for name in order:
+        layer, gradient = states[name].layer, gradients[name]
+        if isinstance(layer, Conv) and layer.is_binary:
+            of[layer.adds] = of.get(layer.adds, 0.0) + gradient.arrived
+        if gradient.sent is not None:
+            found[name] = of[layer.reads] = of.get(layer.reads, 0.0) + gradient.sent
+    return found

@@ -82,13 +82,20 @@ def test_standard_gives_the_gradients_of_the_equations(name, relu):
             assert np.array_equal(reference.sign(one.read), reference.sign(read))
             assert np.array_equal(reference.passes(one.read), reference.passes(read))
     _, g = reference.cross_entropy(states[seen[-1].name].out, labels)
-    found, gathered = residual.backward(states, g)
+    found = residual.backward(states, g)
+    gathered = gathered_of(seen, states, found)
     for one in seen:
         for kind, got in gradients(one, len(labels)).items():
             assert_equal(got, getattr(found[one.name], kind))
         assert_equal(one.arrived, found[one.name].arrived)
         if one.after is not None:
             assert_equal(one.after, gathered[one.name])
+
+
+def gathered_of(seen, states, gradients):
+    """Return gradients of what layers read, in the order in which the product goes back."""
+    order = [one.name for one in sorted(seen, key=lambda one: one.step.backward)]
+    return residual.gathered(states, gradients, order)
 
 
 def assert_equal(got, wanted):
@@ -160,9 +167,10 @@ def test_quantised_gradients_point_where_the_exact_ones_do(
 def exact_gradients(seen, labels):
     """Propagate the loss of the product's own forward pass without quantisation."""
     states = own_states(seen)
-    return residual.backward(
+    found = residual.backward(
         states, reference.cross_entropy(states[seen[-1].name].out, labels)[1]
     )
+    return found, gathered_of(seen, states, found)
 
 
 @pytest.mark.parametrize("norm", ["l2", "l1-binary"])

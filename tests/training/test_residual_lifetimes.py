@@ -23,8 +23,6 @@ from residual_kit import METHODS, half, layers_of, plan_of, same
 from test_conv_lifetimes import POISON, apart
 from test_residual_determinism import BLOCKS, STEMS
 
-from bnntrain.steps.conv import GRADIENT, KEPT_Y
-
 STEPS, SAMPLE = 2, (16, 16, 3)
 CASES = {
     "standard": ("standard", {}),
@@ -48,8 +46,8 @@ def config_of(network, case, batch=6, relu=False):
 
 
 def is_scratch(buffer):
-    """Whether it carries nothing from one call to the next; what residual steps share is room."""
-    return buffer.name in ("scratch", GRADIENT, KEPT_Y) or buffer.role == "scratch"
+    """Whether it carries nothing from one call to the next."""
+    return buffer.role == "scratch"
 
 
 class Poisoner(Watcher):
