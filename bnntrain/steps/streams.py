@@ -128,7 +128,7 @@ class Stream:
             Buffer(each, role, name, shape, dtype, min(uses), max(uses))
             for each, role, uses in self._lifetimes(method)
         ]
-        uses = [order.backward(each) for each in (*self.readers, self.fused[0])]
+        uses = [order.backward(each) for each in (*self.readers, *self.fused)]
         found.append(Buffer(self.gradient, "dX/Y", name, shape, dtype, min(uses), max(uses)))
         if dtype == "int16":
             found.append(

@@ -248,6 +248,15 @@ static float input_gradients(const void *context, int measure)
     return largest * (float)unit_of(r);
 }
 
+/* What pooling leaves out at the end of a line or an image gets no gradient from here. */
+static void clear_left_out(const struct bnn_real_conv *r, size_t batch)
+{
+    const struct bnn_block *b = &r->conv.block;
+    const size_t values = r->stream_height * r->stream_width * r->conv.window.channels;
+    if (b->stream.adds || (r->stream_height % r->pooled == 0 && r->stream_width % r->pooled == 0)) return;
+    memset(b->stream.g_in, 0, batch * values * bnn_type_bytes(bnn_stream_type(b->gradient_type)));
+}
+
 void bnn_real_conv_backward(const struct bnn_kernels *k, const struct bnn_real_conv *r, size_t batch,
                             const struct bnn_block_step *step, int threads)
 {
@@ -264,6 +273,7 @@ void bnn_real_conv_backward(const struct bnn_kernels *k, const struct bnn_real_c
     if (is_whole(r)) bnn_make_scaled(b->dy_scale, step->current_scales, 127.0f, weight_gradients, &back);
     else weight_gradients(&back, 0);
     if (!b->stream.g_in) return;
+    clear_left_out(r, batch);
     if (is_whole(r)) bnn_make_stream(b->dx_scale, step->current_scales, b->stream.adds, input_gradients, &back);
     else input_gradients(&back, 0);
 }
