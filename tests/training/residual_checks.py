@@ -227,7 +227,7 @@ class StepCheck:
             total = base + part
             close_stored(one.after, total, bound + 2 * U * np.abs(total), str(one.after.dtype))
             return
-        self._check_stream_scale(one, begins, largest, touched)
+        self._check_stream_scale(one, begins, largest, float(np.max(bound)), touched)
         scale = self._unit(one, "read")
         exact = conv.flat(part) / scale
         slack = conv.flat(np.broadcast_to(bound, part.shape)) / scale + 4 * U * np.abs(exact)
@@ -237,7 +237,7 @@ class StepCheck:
         assert np.all((after >= limited(base + low)) & (after <= limited(base + high)))
 
     def _check_stream_scale(
-        self, one: Seen, begins: bool, largest: float, touched: np.ndarray
+        self, one: Seen, begins: bool, largest: float, bound: float, touched: np.ndarray
     ) -> None:
         """Check an int16 gradient's scale, of its first part or the step before, and the next."""
         before, after = one.scales["read"]
@@ -246,7 +246,7 @@ class StepCheck:
             assert after[0] == (before[1] if begins else before[0])
         else:
             wanted = largest / OF_FIRST or 1.0
-            close(after[0], wanted, 1e-5 * wanted)
+            close(after[0], wanted, 1e-5 * wanted + bound / OF_FIRST)
         amax = np.abs(one.after.astype(float))[touched].max() * after[0] / OF_STEP
         wanted = amax if begins else max(amax, float(before[1]))
         close(after[1], wanted, 4 * U * wanted)
