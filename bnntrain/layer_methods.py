@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from bnntrain.config import Config
-from bnntrain.graph import LayerSpec, items_by_place, operation_of
+from bnntrain.graph import LayerSpec, Residual, items_by_place, operation_of
 from bnntrain.method import Method, cell_error, cell_key, resolve_method
 
 _HANDED_ON = "gradient"
@@ -72,6 +72,8 @@ def resolve_methods(config: Config) -> LayerMethods:
         for place, spec in products.items()
     }
     _check_handed_on(config, run, rows)
+    if any(isinstance(item, Residual) for item in items_by_place(config.model.layers).values()):
+        _check_streams(config, run, products)
     return LayerMethods(run, {place: row for place, row in rows.items() if row != run})
 
 
@@ -94,6 +96,24 @@ def _check_last(config: Config, layer: str, spec: LayerSpec) -> None:
         if cell in spec.representation:
             message = "the last layer gives scores, and has no signs to retain. Leave it out"
             raise cell_error(config, cell, layer, message)
+
+
+def _check_streams(config: Config, run: Method, products: Mapping[str, LayerSpec]) -> None:
+    """Refuse ways of retaining a real stream, of which residuals share one, that have no kernel."""
+    for place, spec in products.items():
+        for cell in _OF_SIGNS:
+            if cell in spec.representation:
+                way = f"in one way, which {cell_key(config, cell, None)} sets"
+                message = f"signs of a stream are retained {way}. Leave it out"
+                raise cell_error(config, cell, place, message)
+    if run.activation != "float32" or run.gradient == "float32":
+        return
+    if config.representation.activation is None:
+        message = f"{run.gradient} has no kernel with activation float32 in a residual"
+        raise cell_error(config, "gradient", None, f"{message}. Nearest that works: float32")
+    nearest = ", ".join(f"{cell_key(config, cell, None)}: bit" for cell in _OF_SIGNS)
+    message = f"float32 has no kernel with gradient {run.gradient} in a residual"
+    raise cell_error(config, "activation", None, f"{message}. Nearest that works: {nearest}")
 
 
 def _check_handed_on(config: Config, run: Method, rows: Mapping[int, Method]) -> None:

@@ -317,3 +317,39 @@ def test_a_nested_layer_is_named_by_its_place():
         resolve_methods(load_config("digits", residual_network({"mask": "retained"})))
     place = "model.layers[2].repeat.layers[0].residual.layers[1].conv.representation.mask"
     assert str(caught.value).startswith(f"override: {place}: retained has no kernel")
+
+
+RETAINED = {"activation": "float32", "mask": "retained"}
+
+
+@pytest.mark.parametrize("cells", [RETAINED, {"mask": "bit"}], ids=str)
+def test_signs_of_a_stream_are_retained_in_one_way(cells):
+    with pytest.raises(ConfigError) as caught:
+        resolve_methods(load_config("digits", residual_network(cells)))
+    place = "model.layers[2].repeat.layers[0].residual.layers[1].conv.representation"
+    assert str(caught.value).startswith(f"override: {place}.{next(iter(cells))}: signs of a stream")
+
+
+@pytest.mark.parametrize(
+    ("method", "cells", "message"),
+    [
+        (
+            "efficient", RETAINED,
+            "activation: float32 has no kernel with gradient int8 in a residual. "
+            "Nearest that works: representation.activation: bit, representation.mask: bit",
+        ),
+        (
+            "standard", {"gradient": "float16"},
+            "gradient: float16 has no kernel with activation float32 in a residual. "
+            "Nearest that works: float32",
+        ),
+    ],
+)  # fmt: skip
+def test_a_retained_stream_is_of_the_type_of_its_gradient(method, cells, message):
+    given = {"method": method} | {f"representation.{name}": cell for name, cell in cells.items()}
+    with pytest.raises(ConfigError) as caught:
+        resolve_methods(load_config("digits", residual_network({}) | given))
+    assert str(caught.value) == f"override: representation.{message}"
+    fix = {"representation.activation": "bit", "representation.mask": "bit"}
+    nearest = fix if method == "efficient" else {"representation.gradient": "float32"}
+    resolve_methods(load_config("digits", residual_network({}) | given | nearest))
