@@ -34,6 +34,7 @@ CASES = {
     "conv, standard": conv_net("same") | {"method": "standard"},
     "conv, wang2021": conv_net("valid") | {"method": "wang2021"},
     "conv, efficient": conv_net("mixed") | AUGMENT,
+    "residual, efficient": conv_net("residual"),
 }
 # Differ between equal runs: they are measured.
 MEASURED = ("seconds", "images_per_second", "rss_peak_mib")
