@@ -6,7 +6,7 @@ copies buffers while they are live.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,18 +21,25 @@ from bnntrain.program import Program
 from bnntrain.steps import Step
 
 METHODS = ("standard", "wang2021", "efficient")
+POOL = {"max_pool": {"size": 3, "stride": 2, "padding": "same"}}
+STEMS = ((), (POOL,), ("relu", POOL), (POOL, "batch_norm"), ("relu", POOL, "batch_norm"))
+"""What may stand behind the batch norm of the first convolution."""
 
 
 def layers_of(
-    stem: dict, *blocks: dict, relu: bool = False, classes: int = 5
+    stem: dict,
+    *blocks: dict,
+    relu: bool = False,
+    classes: int = 5,
+    behind: Sequence[object] = (),
 ) -> list[object]:
     """List the layers of a residual network.
 
     `stem` are the options of the first convolution, `blocks` those of the others' ``channels``,
     ``kernel``, ``stride`` and ``padding``; a block whose ``channels`` or ``stride`` differ gets the
-    shortcut that it needs.
+    shortcut that it needs. `behind` is what follows the first batch norm.
     """
-    found = [{"conv": {"weights": "real", **stem}}, "batch_norm"]
+    found = [{"conv": {"weights": "real", **stem}}, "batch_norm", *behind]
     channels = stem["channels"]
     for block in blocks:
         item = {"layers": ["sign", {"conv": block}, "batch_norm"]}

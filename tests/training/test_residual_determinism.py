@@ -13,7 +13,7 @@ from digits_run import AUGMENT, RESIDUAL_RATE, conv_net, digits_steps, train_ste
 from harness import fill_batch, make_config, persistent_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from residual_kit import METHODS, half, layers_of, program_of, same
+from residual_kit import METHODS, STEMS, half, layers_of, program_of, same
 from test_conv_determinism import INTEGER
 
 from bnntrain import kernels
@@ -96,14 +96,14 @@ BLOCKS = st.lists(
     ),
     max_size=3,
 )
-STEMS = st.fixed_dictionaries(
+CONVS = st.fixed_dictionaries(
     {"channels": CHANNELS, "kernel": st.sampled_from([1, 3, 7]), "stride": st.sampled_from([1, 2])}
 )
 
 
 def trained(config, threads=1, isa=None, steps=range(3), rows=None, state=None):
     """Train some steps on data that depend on the step alone; return the program."""
-    program = program_of(config, (16, 16, 2), threads, isa)
+    program = program_of(config, (32, 32, 2), threads, isa)
     if state is not None:
         for name, view in program.arena.persistent().items():
             view[...] = state[name]
@@ -115,7 +115,8 @@ def trained(config, threads=1, isa=None, steps=range(3), rows=None, state=None):
 
 @settings(max_examples=30)
 @given(
-    stem=STEMS,
+    stem=CONVS,
+    behind=st.sampled_from(STEMS),
     blocks=BLOCKS,
     relu=st.booleans(),
     method=st.sampled_from(METHODS),
@@ -125,10 +126,10 @@ def trained(config, threads=1, isa=None, steps=range(3), rows=None, state=None):
     missing=st.integers(0, 2),
 )
 def test_any_network_gives_equal_bytes_and_goes_on_as_it_was(
-    stem, blocks, relu, method, threads, isa, batch, missing
+    stem, behind, blocks, relu, method, threads, isa, batch, missing
 ):
-    # 16 = 2^4: a stem and three blocks halve even sizes.
-    config = make_config(layers_of(stem, *blocks, relu=relu), method, batch)
+    # 32 = 2^5: a stem, its pool and three blocks halve even sizes.
+    config = make_config(layers_of(stem, *blocks, relu=relu, behind=behind), method, batch)
     rows = max(1, batch - missing)
     wanted = trained(config, threads if method != "efficient" else 1, "portable", rows=rows)
     assert wanted.is_finite()
