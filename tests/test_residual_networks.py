@@ -141,9 +141,9 @@ def test_what_a_stage_makes_has_two_readers():
     stage = shortcut.input
     assert [step.name for step in order.readers(stage)] == ["conv8", "conv9"]
     assert order.readers(graph.output) == []
-    # The first to hand its part of the gradient down is the last that reads.
+    # What the shortcut retains is gone before the convolution beside it goes back.
     assert order.gradient_writes(stage) == [order.backward(step) for step in order.readers(stage)]
-    assert min(order.gradient_writes(stage)) == order.backward(steps[8])
+    assert min(order.gradient_writes(stage)) == order.backward(shortcut)
 
 
 def test_products_that_are_too_wide_are_refused_where_they_stand():
