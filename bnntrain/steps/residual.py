@@ -2,7 +2,7 @@
 
 As `bnntrain.steps.conv`, but that what it reads and writes are real: it packs signs and the
 straight-through mask of the stream by itself, adds z to the stream, and its dX to the stream's
-gradient, which is where its own gradient comes from (`kernels/block/stream.h`).
+gradient, which is where its own gradient comes from (`kernels/block/residual.h`).
 
 Source: docs/methods.md; Liu et al., arXiv 1808.00278; Bethge et al., arXiv 1906.08637.
 """

@@ -11,7 +11,7 @@
 #include "../norm/channel.h"
 #include "profile.h"
 #include "scale.h"
-#include "stream.h"
+#include "residual.h"
 
 enum bnn_mask { BNN_mask_none, BNN_mask_recompute, BNN_mask_stored, BNN_mask_retained };
 

@@ -4,7 +4,7 @@
 cdef extern from "block/weights.h":
     const float BNN_USUAL_GRADIENT
 
-cdef extern from "block/stream.h":
+cdef extern from "block/residual.h":
     struct bnn_residual_stream:
         const void *input "in"
         uint64_t *mask

@@ -1,6 +1,6 @@
 /* Layers with real weights: what begins a stream, and the head. */
 #include "../head/head.h"
-#include "../real_conv/pass.h"
+#include "../real_conv/real_pass.h"
 #include "passes.h"
 
 struct call {

@@ -4,7 +4,7 @@
 #include "../block/gradient.h"
 #include "../block/weights.h"
 #include "../common/number.h"
-#include "pass.h"
+#include "real_pass.h"
 
 struct backward {
     const struct real_call *call;

@@ -1,5 +1,5 @@
 #include "../common/number.h"
-#include "pass.h"
+#include "real_pass.h"
 
 /* A pass over the positions of a batch, and what it does with y of a tile of channels. */
 struct forward {

@@ -1,7 +1,7 @@
 /* X from a stream: rounded, or as it is, after the mean of its positions. */
 #include "../block/gradient.h"
 #include "../common/number.h"
-#include "pass.h"
+#include "real_pass.h"
 
 /* What a pass over the rows of X does. */
 struct input {

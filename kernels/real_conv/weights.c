@@ -1,6 +1,6 @@
 /* Latent weights to what products take, and dW of 64 output channels at a time into them. */
 #include "../common/number.h"
-#include "pass.h"
+#include "real_pass.h"
 
 static void load_row(const struct real_call *call, size_t output, float *row)
 {

@@ -1,4 +1,4 @@
-#include "pass.h"
+#include "strip.h"
 
 /* Largest gradient of a pooled value, in BNN_STEM_FINE-ths: what bnn_round takes. */
 static const float LARGEST = 2097152.0f;

@@ -1,4 +1,4 @@
-#include "pass.h"
+#include "strip.h"
 
 /* Sums of rows of y at the first norm. */
 static void add_sums(const struct strip *s, size_t row, size_t rows)

@@ -1,5 +1,5 @@
 /* Strips of images: y of some rows at a time, the last of which the next strip begins with. */
-#include "pass.h"
+#include "strip.h"
 
 /* Rows of windows of a strip: y of nine rows of 112 positions is a quarter of a MiB. */
 enum { STRIP = 4, STRIP_ROWS = BNN_STEM_STEP * STRIP + 1 };

@@ -11,7 +11,7 @@ is called by the layer's name:
 
 The straight-through estimator lets a gradient pass sgn(r) where abs(r) <= 1.
 
-Sources: Liu et al., arXiv 1808.00278; Bethge et al., arXiv 1906.08637; `kernels/block/stream.h`,
+Sources: Liu et al., arXiv 1808.00278; Bethge et al., arXiv 1906.08637; `kernels/block/residual.h`,
 `kernels/real_conv/real_conv.h`, `kernels/head/head.h`.
 """
 

@@ -1,9 +1,9 @@
-/* stream.h: the real stream that a residual network's shortcuts carry on, tile by tile; see stream/stream.h for int16.
+/* residual.h: the real stream that a residual network's shortcuts carry on, tile by tile; see stream/stream.h for int16.
  *
  * Its type follows that of gradients: int16 with int8, float16 with float16, float32 with float32, and its gradient has the type of
  * the stream.  float16 saturates. */
-#ifndef BNN_BLOCK_STREAM_H
-#define BNN_BLOCK_STREAM_H
+#ifndef BNN_RESIDUAL_H
+#define BNN_RESIDUAL_H
 
 #include "../dispatch/dispatch.h"
 #include "scale.h"

@@ -1,4 +1,4 @@
-#include "stream.h"
+#include "residual.h"
 
 #include "gradient.h"
 

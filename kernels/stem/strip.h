@@ -1,11 +1,11 @@
-/* pass.h: what the passes of a stem share: strips of an image, rows of windows, the arithmetic of a value. */
-#ifndef BNN_STEM_PASS_H
-#define BNN_STEM_PASS_H
+/* strip.h: what the passes of a stem share: strips of an image, rows of windows, the arithmetic of a value. */
+#ifndef BNN_STEM_STRIP_H
+#define BNN_STEM_STRIP_H
 
 #include "../block/gradient.h"
 #include "../common/number.h"
 #include "../common/rng.h"
-#include "../real_conv/pass.h"
+#include "../real_conv/real_pass.h"
 #include "stem.h"
 
 enum { BNN_STEM_TAPS = 3, BNN_STEM_STEP = 2 };

@@ -1,5 +1,5 @@
 /* Scratch, patches and products. */
-#include "pass.h"
+#include "real_pass.h"
 
 /* Products of n bits and more lose the lowest. */
 enum { BITS = 15 };

@@ -1,4 +1,4 @@
-/* pass.h: what the passes of a real convolution share. */
+/* real_pass.h: what the passes of a real convolution share. */
 #ifndef BNN_REAL_CONV_PASS_H
 #define BNN_REAL_CONV_PASS_H
 
