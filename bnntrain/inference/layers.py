@@ -135,13 +135,12 @@ class PackedLayer:
 
 def stream_buffers(layers: Sequence[PackedLayer], batch: int) -> list[Buffer]:
     """Return a buffer for every stream, in which all of its tensors take turns."""
-    found = {}
-    for layer in layers:
-        for stream in layer.streams.values():
-            height, width, channels = stream.tensors[0].size
-            uses = [stream.order.forward(each) for each in (*stream.fused, *stream.readers)]
-            found[stream.name] = Buffer(
-                f"{stream.name}.stream", "X", stream.name, (batch * height * width, channels),
-                stream.type_of(layer.gradient), min(uses), max(uses),
-            )  # fmt: skip
-    return list(found.values())
+    gradient, found = layers[0].gradient, []
+    for stream in {each.name: each for each in layers[0].streams.values()}.values():
+        height, width, channels = stream.tensors[0].size
+        uses = [stream.order.forward(each) for each in (*stream.fused, *stream.readers)]
+        found.append(Buffer(
+            f"{stream.name}.stream", "X", stream.name, (batch * height * width, channels),
+            stream.type_of(gradient), min(uses), max(uses),
+        ))  # fmt: skip
+    return found

@@ -32,6 +32,10 @@ class Order:
 
     def __init__(self, fused: Sequence[Fused]) -> None:
         self._fused = list(fused)
+        self._readers: dict[str, list[Fused]] = {}
+        for step in fused:
+            for tensor in step.inputs:
+                self._readers.setdefault(tensor.name, []).append(step)
         self._places = {step.name: place for place, step in enumerate(fused)}
         self._turns = {place: turn for turn, place in enumerate(_backward(self._fused))}
         self.loss = 1 + len(self._fused)
@@ -52,7 +56,7 @@ class Order:
 
     def readers(self, tensor: Tensor) -> list[Fused]:
         """Return the steps that read a tensor."""
-        return [step for step in self._fused if tensor in step.inputs]
+        return self._readers.get(tensor.name, [])
 
     def reads(self, tensor: Tensor) -> list[int]:
         """Return when a tensor is read: for the product, and for the weights' gradient."""

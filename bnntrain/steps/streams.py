@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from bnntrain.graph import Fused, Tensor
 from bnntrain.method import Method
@@ -82,7 +83,7 @@ class Stream:
         """Its tensors, each but the first a sum with the one before."""
         return tuple(each.output for each in self.fused)
 
-    @property
+    @cached_property
     def readers(self) -> list[Fused]:
         """The steps that read one of its tensors, but to add to it."""
         return [
