@@ -1,4 +1,5 @@
-/* im2col patches: what a window sees, position by position, taps outside the image as zeros. */
+/* im2col patches: what a window sees, position by position, taps outside the image as zeros.  Bits of narrow windows stand one behind
+ * the other; otherwise every tap begins a word. */
 #include "pass.h"
 
 /* One row of a window: `bytes` a tap, `taps` of them from column x on, of an image row of `width`. */
@@ -55,14 +56,6 @@ static inline void copy_patches(const struct bnn_conv *c, size_t first, size_t r
     }
 }
 
-void bnn_im2col(const struct bnn_conv *c, size_t first, size_t rows, void *patch)
-{
-    const struct bnn_block *b = &c->block;
-    const size_t channels = c->window.channels;
-    if (b->x_i8) copy_patches(c, first, rows, (const unsigned char *)b->x_i8, channels, patch);
-    else copy_patches(c, first, rows, (const unsigned char *)b->x_u1, bnn_words(channels) * sizeof(uint64_t), patch);
-}
-
 /* `count` words of every tap, `all` words apart, zeros where it lies outside. */
 static inline void copy_words_of_taps(const struct bnn_window *w, struct bnn_origin origin, const uint64_t *image, size_t all,
                                const size_t count, uint64_t *words)
@@ -79,7 +72,86 @@ static inline void copy_words_of_taps(const struct bnn_window *w, struct bnn_ori
     }
 }
 
-/* The same of a window that lies inside.  Sizes that are known at compile time are copied without loops. */
+/* The taps of a window, whose words lie in `rows`, without gaps between them.  A loop that is unrolled where sizes are known. */
+static inline __attribute__((always_inline)) void join_window(const uint64_t **rows, const size_t kernel,
+                                                              const size_t channels, uint64_t *to)
+{
+    uint64_t joined = 0;
+    size_t filled = 0;
+    _Pragma("GCC unroll 3") for (size_t ky = 0; ky < kernel; ky++)
+        _Pragma("GCC unroll 3") for (size_t kx = 0; kx < kernel; kx++) {
+            const uint64_t word = rows[ky][kx];
+            joined |= word << filled;
+            filled += channels;
+            if (filled < BNN_WORD_BITS) continue;
+            filled -= BNN_WORD_BITS;
+            *to++ = joined;
+            joined = filled ? word >> (channels - filled) : 0;
+        }
+    if (filled) *to = joined;
+}
+
+/* Runs JOIN(kernel, channels) with sizes that are known at compile time, where they are usual. */
+#define WITH_USUAL_SIZES(w, JOIN)                                      \
+    if ((w)->kernel == 3 && (w)->channels == 16) JOIN(3, 16);          \
+    else if ((w)->kernel == 3 && (w)->channels == 32) JOIN(3, 32);     \
+    else JOIN((w)->kernel, (w)->channels)
+
+static inline __attribute__((always_inline)) void join_rows(const uint64_t *words, size_t rows, const size_t kernel,
+                                                            const size_t channels, uint64_t *joined)
+{
+    const size_t length = bnn_words(kernel * kernel * channels);
+    for (size_t r = 0; r < rows; r++, words += kernel * kernel, joined += length) {
+        const uint64_t *at[BNN_EDGE_KERNEL];
+        for (size_t ky = 0; ky < kernel; ky++) at[ky] = words + ky * kernel;
+        join_window(at, kernel, channels, joined);
+    }
+}
+
+void bnn_join_taps(const struct bnn_window *w, const uint64_t *words, size_t rows, uint64_t *joined)
+{
+#define JOIN(KERNEL, CHANNELS) join_rows(words, rows, KERNEL, CHANNELS, joined)
+    WITH_USUAL_SIZES(w, JOIN);
+#undef JOIN
+}
+
+/* Narrow patches. */
+static inline __attribute__((always_inline)) void join_patches(const struct bnn_conv *c, size_t first, size_t rows,
+                                                               const size_t kernel, const size_t channels, uint64_t *to)
+{
+    const struct bnn_window *w = &c->window;
+    const size_t positions = bnn_positions(w), image_words = w->height * w->width, length = bnn_words(kernel * kernel * channels);
+    const uint64_t *image = c->block.x_u1 + first / positions * image_words;
+    size_t place = first % positions;
+    for (size_t r = 0; r < rows; r++, to += length) {
+        const struct bnn_origin origin = c->origins[place];
+        uint64_t words[BNN_EDGE_KERNEL * BNN_EDGE_KERNEL];
+        const uint64_t *at[BNN_EDGE_KERNEL];
+        const int inside = is_inside(w, origin);
+        if (!inside) copy_words_of_taps(w, origin, image, 1, 1, words);
+        for (size_t ky = 0; ky < kernel; ky++)
+            at[ky] = inside ? image + ((size_t)origin.y + ky) * w->width + (size_t)origin.x : words + ky * kernel;
+        join_window(at, kernel, channels, to);
+        if (++place == positions) place = 0, image += image_words;
+    }
+}
+
+void bnn_im2col(const struct bnn_conv *c, size_t first, size_t rows, void *patch)
+{
+    const struct bnn_block *b = &c->block;
+    const size_t channels = c->window.channels;
+    if (b->x_i8) {
+        copy_patches(c, first, rows, (const unsigned char *)b->x_i8, channels, patch);
+    } else if (!is_narrow(&c->window)) {
+        copy_patches(c, first, rows, (const unsigned char *)b->x_u1, bnn_words(channels) * sizeof(uint64_t), patch);
+    } else {
+#define JOIN(KERNEL, CHANNELS) join_patches(c, first, rows, KERNEL, CHANNELS, patch)
+        WITH_USUAL_SIZES(&c->window, JOIN);
+#undef JOIN
+    }
+}
+
+/* Words of taps of a window that lies inside.  Sizes that are known at compile time are copied without loops. */
 static inline __attribute__((always_inline)) void copy_words_inside(const struct bnn_window *w, struct bnn_origin origin,
                                                                 const uint64_t *image, size_t all, const size_t count,
                                                                 const size_t kernel, uint64_t *words)

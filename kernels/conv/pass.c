@@ -31,7 +31,7 @@ static struct head head_of(const struct bnn_conv *c, int thread)
 static struct pass carve(const struct bnn_kernels *k, const struct bnn_conv *c, unsigned char **at)
 {
     const struct bnn_block *b = &c->block;
-    const size_t row = BNN_CONV_ROWS, tile = row * BNN_TILE, words = bnn_taps(&c->window) * bnn_words(c->window.channels);
+    const size_t row = BNN_CONV_ROWS, tile = row * BNN_TILE, words = bnn_patch_words(&c->window);
     struct pass s = {.k = k, .c = c, .sums = cut_head(c, at).sums};
     s.panel = bnn_cut(at, BNN_PANEL_BYTES);
     s.patch = bnn_cut(at, row * bnn_max(words * sizeof(uint64_t), b->x_i8 ? b->inputs : 0));

@@ -36,7 +36,7 @@ struct pass {
     const struct bnn_conv *c;
     struct conv_sums sums;
     void *panel;              /* BNN_PANEL_BYTES */
-    void *patch;              /* [BNN_CONV_ROWS][taps*words(I)] bits, or [..][taps*I] int8 */
+    void *patch;              /* [BNN_CONV_ROWS][bnn_patch_words] bits, or [..][taps*I] int8 */
     int32_t *tile;            /* y [BNN_CONV_ROWS][BNN_TILE] */
     int32_t *chosen;          /* y where pooling chose [BNN_CONV_ROWS / 4][BNN_TILE] */
     uint64_t *bits, *argmax, *mask; /* [BNN_CONV_ROWS]: words of signs, of pooling's argmax, of the interval */
@@ -58,9 +58,12 @@ static inline int is_pooled_after_norm(const struct bnn_conv *c)
     return c->window.pool == BNN_pool_before_sign || c->window.pool == BNN_pool_after_sign;
 }
 
-/* im2col patches of rows from position `first` on: the whole windows; the words `word` ... of all taps [rows][taps][count]. */
+/* im2col patches of rows from position `first` on: the whole windows, those of narrow ones without gaps; the words `word` ... of all taps [rows][taps][count]. */
 void bnn_im2col(const struct bnn_conv *c, size_t first, size_t rows, void *patch);
 void bnn_im2col_words(const struct bnn_conv *c, size_t first, size_t rows, size_t word, size_t count, uint64_t *words);
+
+/* Words of windows [rows][taps], of which each holds one tap, joined as narrow patches are. */
+void bnn_join_taps(const struct bnn_window *w, const uint64_t *words, size_t rows, uint64_t *joined);
 
 /* Windows that lack the same rows and columns are of one class; class 0 lacks none.  BNN_EDGE_CLASSES suffice for kernels of
  * at most BNN_EDGE_KERNEL rows that are not larger than the image. */
@@ -70,6 +73,20 @@ void bnn_im2col_words(const struct bnn_conv *c, size_t first, size_t rows, size_
 static inline int has_edge_classes(const struct bnn_window *w)
 {
     return w->kernel <= BNN_EDGE_KERNEL && w->kernel <= w->height && w->kernel <= w->width;
+}
+
+/* Whether words of a window's bits hold several taps: where otherwise at least half of every word would be empty. */
+static inline int is_narrow(const struct bnn_window *w)
+{
+    return 2 * w->channels <= BNN_WORD_BITS && w->kernel <= BNN_EDGE_KERNEL;
+}
+/* The most words of a narrow window. */
+#define BNN_NARROW_WORDS (BNN_EDGE_KERNEL * BNN_EDGE_KERNEL / 2 + 1)
+
+/* Words of a patch of bits. */
+static inline size_t bnn_patch_words(const struct bnn_window *w)
+{
+    return is_narrow(w) ? bnn_words(bnn_taps(w) * w->channels) : bnn_taps(w) * bnn_words(w->channels);
 }
 
 /* Rows that a window lacks at its beginning, or BNN_EDGE_KERNEL - 1 more than at its end. */

@@ -26,7 +26,8 @@ static void correct(const struct bnn_conv *c, const struct piece *piece, size_t 
 {
     const struct bnn_window *w = &c->window;
     const size_t positions = bnn_positions(w), width = bnn_tile_width(c->block.outputs, tile);
-    const int32_t past = (int32_t)(bnn_taps(w) * (BNN_WORD_BITS * bnn_words(w->channels) - w->channels));
+    const size_t gaps = is_narrow(w) ? 0 : BNN_WORD_BITS * bnn_words(w->channels) - w->channels;
+    const int32_t past = (int32_t)(bnn_taps(w) * gaps);
     for (size_t r = 0; past && r < piece->rows; r++)
         for (size_t o = 0; o < width; o++) y[r * BNN_TILE + o] -= past;
     if (!c->tap_sums) return;
@@ -47,19 +48,32 @@ static void correct(const struct bnn_conv *c, const struct piece *piece, size_t 
     }
 }
 
-static void multiply(const struct pass *s, size_t tile)
+/* Products of signs. */
+static void multiply_signs(const struct pass *s, size_t tile)
 {
     const struct bnn_block *b = &s->c->block;
     const struct bnn_window *w = &s->c->window;
-    const size_t width = bnn_tile_width(b->outputs, tile), words = bnn_taps(w) * bnn_words(w->channels);
-    if (b->x_i8) {
+    const size_t width = bnn_tile_width(b->outputs, tile), words = bnn_patch_words(w);
+    const uint64_t *weights = b->w_u1 + tile * BNN_TILE * bnn_taps(w) * bnn_words(w->channels);
+    uint64_t joined[BNN_TILE * BNN_NARROW_WORDS];
+    if (is_narrow(w)) {
+        bnn_join_taps(w, weights, width, joined);
+        weights = joined;
+    }
+    s->k->xnor_gemm_u1_i32(s->patch, s->piece.rows, words, weights, width, words,
+                           is_narrow(w) ? b->inputs : words * BNN_WORD_BITS, s->tile, BNN_TILE, s->panel);
+    correct(s->c, &s->piece, tile, s->tile);
+}
+
+static void multiply(const struct pass *s, size_t tile)
+{
+    const struct bnn_block *b = &s->c->block;
+    const size_t width = bnn_tile_width(b->outputs, tile);
+    if (b->x_i8)
         s->k->gemm_i8_u1_i32(s->patch, s->piece.rows, b->inputs, b->w_t_u1 + tile, bnn_words(b->outputs), width, b->inputs,
                              s->tile, BNN_TILE, s->panel, 0);
-    } else {
-        s->k->xnor_gemm_u1_i32(s->patch, s->piece.rows, words, b->w_u1 + tile * BNN_TILE * words, width, words,
-                               words * BNN_WORD_BITS, s->tile, BNN_TILE, s->panel);
-        correct(s->c, &s->piece, tile, s->tile);
-    }
+    else
+        multiply_signs(s, tile);
 }
 
 /* Pooling before the norm, in place. */

@@ -21,7 +21,7 @@ struct bnn_conv bnn_infer_conv_of(const struct bnn_infer_layer *l)
 
 static size_t patch_bytes(const struct bnn_infer_layer *l)
 {
-    return l->x_i8 ? l->inputs : bnn_taps(&l->window) * bnn_words(l->window.channels) * sizeof(uint64_t);
+    return l->x_i8 ? l->inputs : bnn_patch_words(&l->window) * sizeof(uint64_t);
 }
 
 /* What of a pass's scratch is used here; its size. */
