@@ -5,7 +5,7 @@ is called by the layer's name:
 
 * a real convolution and its batch norm, of pixels or of a tensor r of a stream, there of the means
   of its 2x2 windows if `side` is 2 (an odd last row or column belongs to none): it begins a stream,
-  z = norm(mean(r) * W);
+  z = norm(mean(r) * W); of pixels, perhaps with a pool `behind` it, see `pool_reference`;
 * a residual convolution: z = norm(sgn(r) * sgn(W)) + a, where a is the tensor that it `adds` to;
 * the head: logits = mean over all positions of r, or of max(r, 0), times W, plus bias.
 
@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 import conv_reference as conv
 import numpy as np
+import pool_reference as pool
 import reference
 
 PIXELS = "pixels"
@@ -40,6 +41,7 @@ class Conv:
     reads: str = PIXELS
     side: int = 1
     adds: str | None = None
+    behind: pool.Pool | None = None
 
     @property
     def is_binary(self) -> bool:
@@ -71,6 +73,12 @@ class State:
     operand: np.ndarray
     normalised: reference.Normalised
     out: np.ndarray
+    pooled: pool.Pooled | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the product, which is larger than `out` where that is pooled."""
+        return (len(self.read), *self.layer.geometry.product, self.layer.geometry.outputs)
 
 
 @dataclass(frozen=True)
@@ -99,18 +107,30 @@ def operand_of(layer: Conv, r: np.ndarray) -> np.ndarray:
 
 
 def convolved(
-    layer: Conv, read: np.ndarray, operand: np.ndarray, addend: np.ndarray | None
+    layer: Conv,
+    read: np.ndarray,
+    operand: np.ndarray,
+    addend: np.ndarray | None,
+    choice: np.ndarray | None = None,
 ) -> State:
-    """Run a convolution on its operand."""
+    """Run a convolution on its operand; `choice` is what the pool behind it takes, if given."""
     y = conv.convolve(layer.geometry, operand, layer.weights)
-    return normalised(layer, read, operand, y, addend)
+    return normalised(layer, read, operand, y, addend, choice)
 
 
 def normalised(
-    layer: Conv, read: np.ndarray, operand: np.ndarray, y: np.ndarray, addend: np.ndarray | None
+    layer: Conv,
+    read: np.ndarray,
+    operand: np.ndarray,
+    y: np.ndarray,
+    addend: np.ndarray | None,
+    choice: np.ndarray | None = None,
 ) -> State:
-    """Normalise y and add."""
+    """Normalise y and add, or pool."""
     norm = reference.normalise(layer.norm, conv.flat(y), layer.gamma, layer.beta)
+    if layer.behind is not None:
+        pooled = pool.forward(layer.behind, norm, y.shape, choice)
+        return State(layer, read, operand, norm, pooled.out, pooled)
     z = norm.z.reshape(y.shape)
     return State(layer, read, operand, norm, z if addend is None else z + addend)
 
@@ -126,10 +146,12 @@ States = dict[str, State | HeadState]
 
 def forward(network: Sequence[Conv | Head], x: np.ndarray) -> States:
     """Run a network; the last state's `out` are the logits."""
-    return _run(network, x, operand_of, {})
+    return _run(network, x, operand_of, {}, {})
 
 
-def _run(network, x, operand, offsets: Mapping[str, np.ndarray]) -> States:
+def _run(
+    network, x, operand, offsets: Mapping[str, np.ndarray], choices: Mapping[str, np.ndarray]
+) -> States:
     tensors, found = {PIXELS: x}, {}
     for layer in network:
         read = tensors[layer.reads]
@@ -137,7 +159,7 @@ def _run(network, x, operand, offsets: Mapping[str, np.ndarray]) -> States:
             found[layer.name] = scored(layer, read)
             continue
         addend = tensors[layer.adds] if layer.is_binary else None
-        state = convolved(layer, read, operand(layer, read), addend)
+        state = convolved(layer, read, operand(layer, read), addend, choices.get(layer.name))
         found[layer.name] = state = replace(state, out=state.out + offsets.get(layer.name, 0.0))
         tensors[layer.name] = state.out
     return found
@@ -153,7 +175,8 @@ def surrogate_loss(
     """Loss of the differentiable network whose gradient the straight-through estimator is.
 
     sgn(r) is replaced by sgn(r0) + clip(r) - clip(r0), as in `reference.surrogate_loss`; r0 are the
-    binary network's own (`anchors`). `offsets` are added to the tensors of the streams.
+    binary network's own (`anchors`), and pools choose as they do there. `offsets` are added to the
+    tensors of the streams.
     """
 
     def operand(layer: Conv, r: np.ndarray) -> np.ndarray:
@@ -162,7 +185,11 @@ def surrogate_loss(
         anchor = anchors[layer.name].read
         return reference.sign(anchor) + np.clip(r, -1, 1) - np.clip(anchor, -1, 1)
 
-    logits = _run(network, x, operand, offsets)[network[-1].name].out
+    choices = {
+        name: state.pooled.choice for name, state in anchors.items()
+        if isinstance(state, State) and state.pooled is not None
+    }  # fmt: skip
+    logits = _run(network, x, operand, offsets, choices)[network[-1].name].out
     return reference.cross_entropy(logits, labels)[0]
 
 
@@ -175,7 +202,8 @@ class Gradient:
 
     `arrived` is that of the tensor that it makes, `dy` and its `size` (see
     `reference.NormGradient`) are those of its product, `sent` its part of the gradient of what it
-    reads, without what an addition passes on; None for pixels. The head's bias is `dbeta`.
+    reads, without what an addition passes on; None for pixels. The head's bias is `dbeta`; `second`
+    are the gradients of the second batch norm of a pooled stem.
     """
 
     arrived: np.ndarray
@@ -185,18 +213,20 @@ class Gradient:
     dgamma: np.ndarray | None
     dbeta: np.ndarray
     sent: np.ndarray | None
+    second: reference.NormGradient | None = None
 
 
 def conv_backward(state: State, g: np.ndarray) -> Gradient:
     """Propagate g, the gradient of what a convolution makes."""
     layer, geometry = state.layer, state.layer.geometry
-    norm = reference.norm_backward(state.normalised, conv.flat(g))
-    dy, size = norm.dy.reshape(g.shape), norm.size.reshape(g.shape)
+    of_norm, second = (g, None) if state.pooled is None else pool.backward(state.pooled, g)
+    norm = reference.norm_backward(state.normalised, conv.flat(of_norm))
+    dy, size = norm.dy.reshape(state.shape), norm.size.reshape(state.shape)
     dw = conv.weight_gradient(geometry, dy, state.operand)
     sent = None
     if layer.reads != PIXELS:
         sent = to_read(state, conv.input_gradient(geometry, dy, layer.weights))
-    return Gradient(g, dy, size, dw, norm.dgamma, norm.dbeta, sent)
+    return Gradient(g, dy, size, dw, norm.dgamma, norm.dbeta, sent, second)
 
 
 def to_read(state: State, dx: np.ndarray) -> np.ndarray:
