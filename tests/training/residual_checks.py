@@ -28,6 +28,7 @@ from residual_real import (
     unit_of_sent,
     unit_of_weights,
 )
+from residual_stem import Behind
 from residual_units import LIMIT, ONE, in_units, limited
 from rounding import U
 
@@ -114,15 +115,15 @@ class StepCheck:
         assert np.array_equal(mask, reference.passes(r))
 
     def _check_forward(self, one: Seen, state: residual.State, errors: RealErrors) -> None:
-        n, t, shape = state.normalised, one.trace, state.out.shape
-        if errors.is_none:
-            checks.check_statistics(t, n, self.step == 0)
-        else:
-            errors.check_statistics(t, n, self.step == 0)
-        bound = (checks.z_bound(n) + errors.z).reshape(shape)
+        errors.check_statistics(one.trace, state.normalised, self.step == 0)
+        z, bound = state.normalised.z, checks.z_bound(state.normalised) + errors.z
+        if state.pooled is not None:
+            stem = Behind.of(one, state, errors)
+            stem.check_forward(self.step == 0)
+            z, bound = stem.out, stem.bound
+        z, bound = z.reshape(state.out.shape), bound.reshape(state.out.shape)
         if one.out.dtype == np.int16:
-            z = ONE * n.z.reshape(shape)
-            low, high = rounding.interval(z, ONE * bound, LIMIT, None)
+            low, high = rounding.interval(ONE * z, ONE * bound, LIMIT, None)
             below = 0 if one.addend is None else one.addend.astype(float)
             assert np.all((one.out >= limited(below + low)) & (one.out <= limited(below + high)))
             return
@@ -131,13 +132,13 @@ class StepCheck:
     def _check_backward(
         self, number: int, one: Seen, state: residual.State, errors: RealErrors
     ) -> None:
-        t, n, layer, shape = one.trace, state.normalised, state.layer, state.out.shape
-        g = conv.flat(one.arrived.astype(float) * self._unit(one, "arrived"))
-        wanted, bound = reference.norm_backward(n, g), None
-        if errors.is_none:
-            wanted, bound = checks.check_parameter_gradients(t, n, g)
-        else:
-            bound = errors.check_parameter_gradients(t, n, g)
+        t, n, layer, shape = one.trace, state.normalised, state.layer, state.shape
+        g, off = conv.flat(one.arrived.astype(float) * self._unit(one, "arrived")), 0.0
+        if state.pooled is not None:
+            stem = Behind.of(one, state, errors)
+            g, off = stem.check_backward(g, self._unit(one, "arrived"))
+            stem.check_update(self.rows, self.step, self.rate)
+        wanted, bound = errors.check_parameter_gradients(t, n, g, off)
         dy, error, unit = self._dy(number, one, wanted, bound)
         dy, error = dy.reshape(shape), error.reshape(shape)
         dw = conv.weight_gradient(layer.geometry, dy, state.operand)

@@ -10,15 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pool_reference as pool
 import residual_reference as residual
 from conv_reference import Geometry
 from harness import Trace, Watcher, make_program, own_views, steps_of, train_by_pass, unpack
 
 from bnntrain.config import Config
-from bnntrain.graph import Size
+from bnntrain.graph import Fused, Size
 from bnntrain.plan import Plan, make_plan
 from bnntrain.program import Program
 from bnntrain.steps import Step
+from bnntrain.steps.stem import SECOND
 
 METHODS = ("standard", "wang2021", "efficient")
 POOL = {"max_pool": {"size": 3, "stride": 2, "padding": "same"}}
@@ -75,6 +77,16 @@ def program_of(
     return make_program(config, sample, threads, isa, plan_of(config, sample, threads))
 
 
+def with_second(*tensors: str) -> list[str]:
+    """List names of a norm's tensors, and of a stem's second norm's."""
+    return [prefix + tensor for prefix in ("", SECOND) for tensor in tensors]
+
+
+def present(views: dict[str, np.ndarray], tensor: str) -> list[str]:
+    """List by which names a tensor of a norm is there."""
+    return [name for name in with_second(tensor) if name in views]
+
+
 @dataclass
 class Seen:
     """One layer in one training step, copied.
@@ -93,7 +105,7 @@ class Seen:
         Gradient of `read` before and after the backward pass.
     kept : dict of str to ndarray
         Further buffers after the forward pass: ``X``, ``mask``, ``W_rows``, ``W_unit``,
-        ``features``, ``amax``.
+        ``features``, ``amax``, ``pooled``.
     scales : dict of str to tuple of ndarray
         ``arrived``, ``dY`` and ``read``: (used, next) before and after the backward pass.
     """
@@ -191,10 +203,10 @@ class Recorder(Watcher):
             seen.out = own["logits"][:rows].copy()
         else:
             seen.out = self._tensor(step.outgoing_stream, step.fused.output, step, rows)
-        for tensor in ("mean", "inverse", "magnitude"):
+        for tensor in with_second("mean", "inverse", "magnitude"):
             if tensor in own:
                 seen.trace.kept[tensor] = own[tensor].copy()
-        for tensor in ("X", "mask", "W_rows", "W_unit", "features", "amax"):
+        for tensor in ("X", "mask", "W_rows", "W_unit", "features", "amax", "pooled"):
             if tensor in own:
                 seen.kept[tensor] = own[tensor].copy()
 
@@ -203,7 +215,7 @@ class Recorder(Watcher):
         _, seen.after = self._gradients(step, rows)
         for key, view in self._scales(step).items():
             seen.scales[key] = seen.scales[key][0], view
-        for tensor in ("d_gamma", "d_beta", "d_bias", "dW", "dW_magnitude"):
+        for tensor in with_second("d_gamma", "d_beta", "d_bias", "dW", "dW_magnitude"):
             if tensor in own:
                 trace.made[tensor] = own[tensor].copy()
         if step.fused.kind == "residual":
@@ -245,10 +257,11 @@ def scramble(program: Program, random: np.random.Generator) -> None:
         if step.is_last:
             views["bias"][...] = random.normal(0, 0.3, step.channels)
             continue
-        views["beta"][...] = random.normal(0, 0.3, step.channels)
-        if "gamma" in views:
+        for beta in present(views, "beta"):
+            views[beta][...] = random.normal(0, 0.3, step.channels)
+        for gamma in present(views, "gamma"):
             signs = random.choice([-1, 1], step.channels)
-            views["gamma"][...] = random.uniform(0.4, 1.6, step.channels) * signs
+            views[gamma][...] = random.uniform(0.4, 1.6, step.channels) * signs
 
 
 def reference_of(
@@ -282,11 +295,21 @@ def reference_of(
                 state["beta"].astype(float),
                 step.method.norm,
                 reads,
-                side=1 if is_binary else fused.pooled,
+                side=fused.pooled if fused.kind == "real_conv" else 1,
                 adds=names[fused.addend.name] if is_binary else None,
+                behind=pool_of(fused, state),
             )
         )
         names[fused.output.name] = step.name
     return found
 
 
+def pool_of(fused: Fused, state: dict[str, np.ndarray]) -> pool.Pool | None:
+    """Return what stands behind a stem's batch norm, as the reference has it."""
+    if fused.kind != "stem":
+        return None
+    norm = [
+        state[name].astype(float) if (name := SECOND + parameter) in state else None
+        for parameter in ("gamma", "beta")
+    ]
+    return pool.Pool(fused.has_relu, *norm)

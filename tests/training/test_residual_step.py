@@ -11,14 +11,14 @@ import pytest
 from choices import meeting
 from harness import make_config
 from residual_checks import run_checked
-from residual_kit import METHODS, half, layers_of, same, scramble
+from residual_kit import METHODS, STEMS, half, layers_of, same, scramble
 
 from bnntrain import kernels
 
 
-def config_of(method, stem, *blocks, batch=3, relu=False, classes=5, **cells):
+def config_of(method, stem, *blocks, batch=3, relu=False, classes=5, behind=(), **cells):
     """Describe a residual network."""
-    layers = layers_of(stem, *blocks, relu=relu, classes=classes)
+    layers = layers_of(stem, *blocks, relu=relu, classes=classes, behind=behind)
     return make_config(layers, method, batch, **cells)
 
 
@@ -34,6 +34,34 @@ def config_of(method, stem, *blocks, batch=3, relu=False, classes=5, **cells):
 def test_stem(method, kernel, stride, padding, sample):
     stem = {"channels": 6, "kernel": kernel, "stride": stride, "padding": padding}
     run_checked(config_of(method, stem), sample)
+
+
+POOLED = STEMS[1:]
+STEM_SAMPLES = ((8, 8, 3), (11, 14, 3), (12, 9, 2), (1, 3, 1), (37, 50, 2))
+
+
+@pytest.mark.parametrize(
+    ("method", "behind", "kernel", "stride", "sample"),
+    meeting(2, METHODS, POOLED, (1, 3, 7), (1, 2), STEM_SAMPLES),
+)
+def test_pooled_stem(method, behind, kernel, stride, sample):
+    stem = {"channels": 6, "kernel": kernel, "stride": stride}
+    run_checked(config_of(method, stem, same(6), behind=behind), sample)
+
+
+@pytest.mark.parametrize(
+    ("method", "behind", "channels"), meeting(2, METHODS, POOLED, (1, 64, 65, 130))
+)
+def test_channels_of_pooled_stems(method, behind, channels):
+    stem = {"channels": channels, "kernel": 3, "stride": 2}
+    run_checked(config_of(method, stem, same(9), behind=behind), (10, 12, 3), steps=1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pooled_stem_of_many_products(method):
+    # Sums of many bits, which are shifted: the more so, the more are equal.
+    stem = {"channels": 6, "kernel": 7, "stride": 2}
+    run_checked(config_of(method, stem, same(6), behind=POOLED[-1]), (15, 16, 11))
 
 
 @pytest.mark.parametrize(
