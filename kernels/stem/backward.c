@@ -88,8 +88,9 @@ static void sum_image(const void *context, size_t image)
                 for (size_t x = 0; x < stem->pooled_width; x++) {
                     const struct value v = value_of(&s, &z, tile, x, c);
                     const double g = (double)s.more[x * BNN_TILE + c];
-                    const float t = sums->is_second ? v.t : factor_of(b, tile * BNN_TILE + c, s.row[x * BNN_TILE + c], v.z);
-                    sum += g, product += g * (double)t;
+                    const float y = sums->is_second ? v.u : s.row[x * BNN_TILE + c];
+                    const float t = sums->is_second ? v.t : factor_of(b, tile * BNN_TILE + c, y, v.z);
+                    sum += g, product += g * (double)(b->norm == BNN_norm_l1_binary ? t : y);
                 }
                 bnn_stem_add(stem, &s.real.sums, 0, tile * BNN_TILE + c, sum);
                 bnn_stem_add(stem, &s.real.sums, 1, tile * BNN_TILE + c, product);

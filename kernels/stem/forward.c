@@ -27,7 +27,7 @@ static void add_deviations(const struct strip *s, size_t row, size_t rows)
     const double n = (double)(s->call->real.conv.batch * bnn_positions(&stem->real.conv.window));
     const float *y = s->y + (row - s->top) * stem->real.conv.window.out_width * BNN_TILE;
     for (size_t c = 0; c < bnn_tile_width(b->outputs, s->call->tile); c++) {
-        const double factor = is_whole_stem(stem) ? n : 1.0, centre = b->mean[base + c] * factor;
+        const double factor = is_whole_stem(stem) ? n : 1.0, centre = bnn_stem_centre(stem, b->mean[base + c], n);
         double sum = 0.0;
         for (size_t i = 0; i < count; i++) {
             const double distance = (double)y[i * BNN_TILE + c] * factor - centre;
@@ -149,7 +149,7 @@ static void add_pooled_deviations(const struct strip *s, const struct stem_gains
     const double n = (double)(s->call->real.conv.batch * bnn_stem_windows(stem)), factor = is_whole_stem(stem) ? n : 1.0;
     (void)image, (void)row;
     for (size_t c = 0; c < bnn_tile_width(stem->real.conv.block.outputs, tile); c++) {
-        const double centre = stem->second->mean[tile * BNN_TILE + c] * factor;
+        const double centre = bnn_stem_centre(stem, stem->second->mean[tile * BNN_TILE + c], n);
         double sum = 0.0;
         for (size_t x = 0; x < stem->pooled_width; x++) {
             const double distance = (double)value_of(s, z, x, c) * factor - centre;

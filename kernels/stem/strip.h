@@ -2,6 +2,8 @@
 #ifndef BNN_STEM_STRIP_H
 #define BNN_STEM_STRIP_H
 
+#include <math.h>
+
 #include "../block/gradient.h"
 #include "../common/number.h"
 #include "../common/rng.h"
@@ -76,6 +78,12 @@ static inline float bnn_stem_activate(const struct bnn_stem *s, float z, int who
 {
     z = s->relu && !(z > 0.0f) ? 0.0f : z;
     return whole ? bnn_round(bnn_clip(z * (float)BNN_STREAM_ONE, (float)BNN_STREAM_LIMIT)) : z;
+}
+
+/* A mean of n values, n times as large where they are integers: their sum, which the mean in double need not give exactly. */
+static inline double bnn_stem_centre(const struct bnn_stem *s, double mean, double n)
+{
+    return is_whole_stem(s) ? rint(mean * n) : mean;
 }
 
 /* Adds a channel's sums of a run of values to those of its thread: exactly, of integers. */

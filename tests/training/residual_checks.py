@@ -37,6 +37,8 @@ from bnntrain.config import Config
 from bnntrain.graph import Size
 from bnntrain.program import Program
 
+TINY = 1e-38
+"""What float32 may lose below its normal numbers."""
 OF_STEP, OF_FIRST = 8191.0, 1023.0
 """What the amax of an int16 gradient becomes, of a former step's and of a first part's: room above
 both for what others add."""
@@ -127,7 +129,7 @@ class StepCheck:
             below = 0 if one.addend is None else one.addend.astype(float)
             assert np.all((one.out >= limited(below + low)) & (one.out <= limited(below + high)))
             return
-        close_stored(one.out, state.out, bound + 2 * U * np.abs(state.out), str(one.out.dtype))
+        close_stored(one.out, state.out, bound + 2 * U * np.abs(state.out) + TINY, str(one.out.dtype))
 
     def _check_backward(
         self, number: int, one: Seen, state: residual.State, errors: RealErrors

@@ -165,6 +165,15 @@ def test_passes(norm, gradient, relu):
     run_checked(config, (10, 8, 3), steps=3)
 
 
+@pytest.mark.parametrize(
+    ("norm", "gradient", "behind"), meeting(2, ("l2", "l1", "l1-binary"), GRADIENTS, POOLED)
+)
+def test_passes_of_pooled_stems(norm, gradient, behind):
+    stem = {"channels": 7, "kernel": 5}
+    config = config_of("efficient", stem, same(7), behind=behind, norm=norm, **gradient)
+    run_checked(config, (10, 9, 3), steps=3)
+
+
 @pytest.mark.parametrize("norm", ["l2", "l1", "l1-binary"])
 def test_retained_streams(norm):
     config = config_of(
@@ -216,6 +225,16 @@ def test_threads_and_instruction_sets(method, threads, isa):
     run_checked(config, (10, 12, 3), threads=threads, isa=isa)
 
 
+@pytest.mark.parametrize(
+    ("method", "behind", "threads", "isa", "rows"),
+    meeting(2, METHODS, POOLED, (1, 2, 3), kernels.supported_isas(), (1, 4, 5)),
+)
+def test_pooled_stems_of_threads_and_rows(method, behind, threads, isa, rows):
+    stem = {"channels": 66, "kernel": 3, "stride": 2}
+    config = config_of(method, stem, half(9), same(9), behind=behind, batch=5)
+    run_checked(config, (16, 13, 3), threads=threads, isa=isa, rows=rows)
+
+
 # Values at the edge -------------------------------------------------------------------------------
 
 
@@ -223,7 +242,7 @@ def large_gammas(program, random):
     """Let streams go beyond what int16 holds, and features with them."""
     scramble(program, random)
     for name, view in program.arena.persistent().items():
-        if name.endswith(".gamma"):
+        if name.endswith("gamma"):
             view *= 40
 
 
@@ -236,13 +255,22 @@ def test_streams_saturate(method):
         assert any(np.abs(one.out.astype(int)).max() == 32767 for one in seen[:-1])
 
 
+@pytest.mark.parametrize("behind", POOLED)
+@pytest.mark.parametrize("method", METHODS)
+def test_pooled_stems_saturate(method, behind):
+    config = config_of(method, {"channels": 20}, same(20), same(20), behind=behind)
+    _, seen = run_checked(config, (9, 8, 3), prepare=large_gammas)
+    if method == "efficient":
+        assert np.abs(seen[0].out.astype(int)).max() == 16383
+
+
 def edges(program, random):
     """Give gamma the values 0, tiny and negative ones, beta those at which signs and masks turn."""
     scramble(program, random)
     for name, view in program.arena.persistent().items():
-        if name.endswith(".gamma"):
+        if name.endswith("gamma"):
             view[...] = np.resize([0.0, -1.0, 1.0, 1e-30, 0.0, -1e-30], view.shape)
-        if name.endswith(".beta"):
+        if name.endswith("beta"):
             view[...] = np.resize([1.0, -0.5, 0.5, -1.0, 0.0], view.shape)
 
 
@@ -256,3 +284,11 @@ def test_edges_of_gamma_and_beta(method, relu):
     values = np.unique(np.concatenate([one.out.ravel() for one in seen[:2]]))
     one = 512 if method == "efficient" else 1
     assert {0, one, -one} <= set(values)
+
+
+@pytest.mark.parametrize(("method", "behind"), meeting(2, METHODS, POOLED))
+def test_edges_of_pooled_stems(method, behind):
+    # Channels whose values are all equal, at 0 too, in front of the second norm.
+    config = config_of(method, {"channels": 31}, same(31), behind=behind)
+    _, seen = run_checked(config, (8, 7, 3), steps=1, prepare=edges)
+    assert np.isfinite(seen[0].trace.later["latent"]).all()
