@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 
 from harness import conv_layers, persistent_bytes
-from residual_kit import half, layers_of, same
+from residual_kit import STEMS, half, layers_of, same
 
 from bnntrain import api, kernels
 from bnntrain.data.batches import BatchReaders
@@ -37,10 +37,14 @@ CONV_NETS = {
         dense=(10,),
     ),
 }
-# Shortcuts of every kind: none, to half the size, to other channels; and a rate that they learn at.
+# Shortcuts of every kind: none, to half the size, to other channels; a stem that pools, with ReLU
+# and a second batch norm; and a rate that they learn at.
 RESIDUAL_NETS = {
     "residual": layers_of(
         {"channels": 20}, same(20), half(70), same(70), same(36), relu=True, classes=10
+    ),
+    "stem": layers_of(
+        {"channels": 20, "kernel": 7}, same(20), half(36), relu=True, classes=10, behind=STEMS[-1]
     ),
 }
 RESIDUAL_RATE = 5e-3

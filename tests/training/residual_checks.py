@@ -129,7 +129,8 @@ class StepCheck:
             below = 0 if one.addend is None else one.addend.astype(float)
             assert np.all((one.out >= limited(below + low)) & (one.out <= limited(below + high)))
             return
-        close_stored(one.out, state.out, bound + 2 * U * np.abs(state.out) + TINY, str(one.out.dtype))
+        bound += 2 * U * np.abs(state.out) + TINY
+        close_stored(one.out, state.out, bound, str(one.out.dtype))
 
     def _check_backward(
         self, number: int, one: Seen, state: residual.State, errors: RealErrors

@@ -9,13 +9,16 @@ float64 around the weights and data that it trained on.
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
+import pool_reference as pool
 import pytest
 import reference
 import residual_reference as residual
 from harness import fill_batch, make_config
 from residual_kit import (
+    STEMS,
     Seen,
     half,
     layers_of,
@@ -29,22 +32,30 @@ from residual_real import ADAM, real_layer
 from residual_units import in_units
 from test_conv_gradients import cosine
 
-# Stem, blocks, sample.
+# Stem, blocks, sample, what stands behind the stem's norm.
 NETWORKS = {
-    "identity": ({"channels": 6}, [same(6), same(6, 2), same(6, 5)], (7, 6, 2)),
+    "identity": ({"channels": 6}, [same(6), same(6, 2), same(6, 5)], (7, 6, 2), ()),
     "7x7 stem, odd sizes": (
         {"channels": 5, "kernel": 7, "stride": 2},
         [same(5), half(9, 3, "valid"), same(9)],
         (13, 17, 3),
+        (),
     ),
-    "above a word": ({"channels": 66}, [half(70), same(70), same(9)], (6, 8, 3)),
+    "above a word": ({"channels": 66}, [half(70), same(70), same(9)], (6, 8, 3), ()),
+    **{
+        f"pooled stem: {len(behind)} behind": (
+            {"channels": 5, "kernel": 7, "stride": 2}, [same(5), half(9)], (22, 32, 3), behind
+        )
+        for behind in (STEMS[1], STEMS[2], STEMS[4])
+    },
 }
 
 
 def traced(name, method, relu=False, batch=5, seed=0, **cells):
     """Trace one step of a scrambled network; return what its layers saw, and the labels."""
-    stem, blocks, sample = NETWORKS[name]
-    config = make_config(layers_of(stem, *blocks, relu=relu), method, batch, seed=seed, **cells)
+    stem, blocks, sample, behind = NETWORKS[name]
+    layers = layers_of(stem, *blocks, relu=relu, behind=behind)
+    config = make_config(layers, method, batch, seed=seed, **cells)
     program, random = program_of(config, sample), np.random.default_rng(seed)
     fill_batch(program, random)
     scramble(program, random)
@@ -64,6 +75,8 @@ def gradients(one: Seen, rows: int) -> dict[str, np.ndarray]:
         "dw": real_dw(one, rows) if is_real else made.get("dW"),
         "dgamma": made.get("d_gamma"),
         "dbeta": made.get("d_bias" if one.step.is_last else "d_beta"),
+        "second.dgamma": made.get("second_d_gamma"),
+        "second.dbeta": made.get("second_d_beta"),
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -86,7 +99,7 @@ def test_standard_gives_the_gradients_of_the_equations(name, relu):
     gathered = gathered_of(seen, states, found)
     for one in seen:
         for kind, got in gradients(one, len(labels)).items():
-            assert_equal(got, getattr(found[one.name], kind))
+            assert_equal(got, attrgetter(kind)(found[one.name]))
         assert_equal(one.arrived, found[one.name].arrived)
         if one.after is not None:
             assert_equal(one.after, gathered[one.name])
@@ -101,6 +114,32 @@ def gathered_of(seen, states, gradients):
 def assert_equal(got, wanted):
     """Within 1e-4 of the element and 1e-5 of the tensor's largest."""
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("behind", STEMS[1:])
+@pytest.mark.parametrize(
+    ("method", "cells"), [("standard", {}), ("efficient", {"gradient_bits": 8})]
+)
+def test_of_equal_values_the_first_gets_the_gradient(method, cells, behind):
+    # Products of few small integers, which floats hold exactly: most windows have several largest.
+    stem = {"channels": 6, "kernel": 2, "padding": "valid"}
+    config = make_config(layers_of(stem, same(6), behind=behind), method, 4, **cells)
+    program, random = program_of(config, (10, 9, 1)), np.random.default_rng(2)
+    fill_batch(program, random)
+    scramble(program, random)
+    program.x[...] = random.integers(-1, 2, program.x.shape)
+    weights = program.arena.views[f"{program.steps[0].name}.latent"]
+    weights[...] = random.choice([-1, 1], weights.shape)
+    labels = program.labels.copy()
+    seen, _, _ = traced_step(program, 4, 0)
+    state, first = own_states(seen)[seen[0].name], exact_gradients(seen, labels)[0][seen[0].name]
+    values, _ = pool.windows(state.normalised.y.reshape(state.shape))
+    assert (values == np.nanmax(values, axis=0)).sum() > 1.3 * values[0].size
+    got = gradients(seen[0], 4)["dw"]
+    if method == "standard":
+        assert_equal(got, first.dw)
+    else:
+        assert cosine(got, first.dw) > 0.999
 
 
 # Quantised ----------------------------------------------------------------------------------------
@@ -143,10 +182,15 @@ def in_real_units(one: Seen, layer: residual.Conv, read: np.ndarray) -> residual
 BOUNDS = [
     ({"gradient_bits": 8}, 0.998, 0.998, 0.98, 0.995),
     ({"gradient_bits": 8, "norm": "l1"}, 0.998, 0.998, 0.975, 0.995),
-    ({"gradient_bits": 8, "norm": "l1-binary"}, 0.998, 0.998, 0.98, 0.995),
+    ({"gradient_bits": 8, "norm": "l1-binary"}, 0.998, 0.998, 0.98, 0.993),
     ({}, 0.98, 0.97, 0.94, 0.985),
-    ({"gradient_rounding": "nearest"}, 0.99, 0.975, 0.965, 0.99),
+    ({"gradient_rounding": "nearest"}, 0.99, 0.975, 0.96, 0.99),
 ]
+
+
+# Of a pooled stem's first norm, of few windows' gradients that a second norm makes cancel; measured
+# over the same: 0.9645, 0.9737 (8 bits, l1), 0.9516, 0.915 (6 bits).
+OF_STEMS = {"dgamma": 0.94, "dbeta": 0.9}
 
 
 @pytest.mark.parametrize(("cells", "tensors", "gammas", "betas", "weights"), BOUNDS)
@@ -157,9 +201,11 @@ def test_quantised_gradients_point_where_the_exact_ones_do(
     seen, labels = traced(name, "efficient", relu=True, batch=16, **cells)
     found, gathered = exact_gradients(seen, labels)
     least = {"dgamma": gammas, "dbeta": betas, "dw": weights}
+    least |= {"second.dgamma": gammas, "second.dbeta": betas}
     for one in seen:
+        own = least | OF_STEMS if one.step.fused.kind == "stem" else least
         for kind, got in gradients(one, len(labels)).items():
-            assert cosine(got, getattr(found[one.name], kind)) >= least[kind]
+            assert cosine(got, attrgetter(kind)(found[one.name])) >= own[kind]
         if one.after is not None:
             assert cosine(one.after, gathered[one.name]) >= tensors
 
@@ -182,9 +228,9 @@ def test_wang2021_gives_them_within_float16(name, relu, norm):
     for one in seen:
         for kind, got in gradients(one, len(labels)).items():
             if kind != "dw" or one.step.fused.kind != "residual":
-                assert_half(got, getattr(found[one.name], kind))
+                assert_half(got, attrgetter(kind)(found[one.name]))
             else:
-                wanted = getattr(found[one.name], kind)
+                wanted = attrgetter(kind)(found[one.name])
                 sure = np.abs(wanted) > 0.01 * np.abs(wanted).max()
                 assert np.array_equal(got[sure], reference.sign(wanted)[sure])
         if one.after is not None:
