@@ -35,6 +35,8 @@ NAMES = (
 )  # fmt: skip
 WHOLE = {name: INTEGER[name] for name in NAMES}
 WHOLE["l1-binary"] = {"representation.norm": "l1-binary"}
+WHOLE["pooled stem with l1"] = conv_net("stem") | {"representation.norm": "l1"}
+REAL["pooled stem with l1, standard"] = WHOLE["pooled stem with l1"] | {"method": "standard"}
 
 
 def state(overrides, isa, threads):
