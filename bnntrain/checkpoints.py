@@ -224,7 +224,8 @@ class Checkpoints:
         kind = self.config.train.schedule.kind
         # The other schedules do not depend on the length of the run.
         exact = f"the weights will be those of {now} epochs in one go"
-        effect = "the cosine of the new length holds from here on" if kind == "cosine" else exact
+        ends = kind in ("cosine", "linear")
+        effect = f"the {kind} rate of the new length holds from here on" if ends else exact
         self.note(f"extended from {before} to {now} epochs: {effect}")
 
     def _save_both(self, live: Live) -> None:

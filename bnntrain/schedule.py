@@ -78,9 +78,10 @@ class LearningRate:
                 )
             case "plateau":
                 return self.peak * self.reduction
-            case "cosine":
+            case "cosine" | "linear":
                 progress = (step - warmup) / max(self.epochs * self.steps_per_epoch - warmup, 1)
-                share = (1.0 + cosine(_PI * progress)) / 2
+                is_linear = schedule.kind == "linear"
+                share = 1.0 - progress if is_linear else (1.0 + cosine(_PI * progress)) / 2
                 return self.peak * (schedule.final + (1.0 - schedule.final) * share)
         return self.peak
 

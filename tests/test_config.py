@@ -272,8 +272,14 @@ def test_parse_override_refuses(text, message):
 
 def test_shipped_names_load_from_any_folder(tmp_path, monkeypatch):
     here = {name: load_config(name) for name in shipped_configs()}
-    both = {"mlp_mnist", "cnv_cifar10", "cnv_svhn", "binarynet_cifar10", "binarynet_svhn"}
-    alone = {"digits", "cifar_smoke", "photos"}
+    both = {
+        "mlp_mnist", "cnv_cifar10", "cnv_svhn", "binarynet_cifar10", "binarynet_svhn",
+        "bireal18_cifar10", "resnete18_cifar10",
+    }  # fmt: skip
+    alone = {
+        "digits", "cifar_smoke", "photos", "resnet20_cifar10", "bireal18_imagenet",
+        "resnete18_imagenet",
+    }  # fmt: skip
     assert set(here) == {*alone, *both, *(f"{name}_quick" for name in both)}
     assert shipped_models() == [
         "binarynet", "bireal18", "bireal18_32", "cnv", "mlp", "resnet20", "resnete18",

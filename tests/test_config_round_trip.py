@@ -74,7 +74,10 @@ CONFIGS = st.fixed_dictionaries(
                 "batch_size": st.integers(2, 65536),
                 "learning_rate": POSITIVE | st.just(1),
                 "schedule": st.sampled_from(["step", "plateau"])
-                | section(kind=st.just("cosine"), warmup_epochs=BELOW_ONE, final=BELOW_ONE),
+                | section(
+                    kind=st.sampled_from(["cosine", "linear"]), warmup_epochs=BELOW_ONE,
+                    final=BELOW_ONE,
+                ),
                 "optimizer": st.sampled_from(["adam", "bop"])
                 | section(momentum=BELOW_ONE, beta2=BELOW_ONE, epsilon=POSITIVE),
                 "label_smoothing": BELOW_ONE,

@@ -66,7 +66,14 @@ def test_cosine_schedule(final):
     assert all(rate > 0 for rate in found)
 
 
-@pytest.mark.parametrize("kind", ["constant", "step", "plateau", "cosine"])
+@pytest.mark.parametrize("final", [0.0, 0.1, 1.0])
+def test_linear_schedule(final):
+    found, total = rates(peak=2e-3, kind="linear", final=final), EPOCHS * STEPS
+    wanted = [2e-3 * (1 - (1 - final) * step / total) for step in range(total)]
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["constant", "step", "plateau", "cosine", "linear"])
 @pytest.mark.parametrize("warmup", [0.5, 1.0, 2.5])
 def test_warm_up_rises_in_equal_steps_to_the_peak(kind, warmup):
     found, length = rates(kind=kind, warmup_epochs=warmup), warmup * STEPS
@@ -90,7 +97,7 @@ def test_a_warm_up_longer_than_the_run():
 
 schedules = st.builds(
     Schedule,
-    kind=st.sampled_from(["constant", "step", "plateau", "cosine"]),
+    kind=st.sampled_from(["constant", "step", "plateau", "cosine", "linear"]),
     warmup_epochs=st.floats(0, 20),
     every_epochs=st.integers(1, 8),
     patience=st.integers(1, 4),

@@ -42,12 +42,12 @@ class Schedule(_Section):
     kind : str
         ``constant``; ``step``: times `factor` every `every_epochs`; ``plateau``: times `factor`
         after `patience` epochs without a better validation accuracy; ``cosine``: half a cosine
-        wave down to `final` times the initial rate.
+        wave down to `final` times the initial rate; ``linear``: straight down to there.
     warmup_epochs : float
         Linear rise from zero over this many epochs, before any kind.
     """
 
-    kind: Literal["constant", "step", "plateau", "cosine"] = "constant"
+    kind: Literal["constant", "step", "plateau", "cosine", "linear"] = "constant"
     warmup_epochs: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
     every_epochs: Count = 50
     patience: Count = 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-MIB = 1 << 20
+MIB, GIB = 1 << 20, 1 << 30
 KEYS = {
     "name", "batch_size", "threads", "published", "plan", "roles", "method", "total_bytes",
     "shared_bytes", "published_printed", "buffers", "decoding", "memory_limit_bytes", "ram_bytes",
@@ -51,6 +51,19 @@ def test_published_figures(program, config, batch, formula, printed):
     assert ("their table prints" in text) == (printed is not None)
     if printed:
         assert f"prints {printed[0]:.2f} and {printed[1]:.2f} for this model and batch" in text
+
+
+@pytest.mark.parametrize("config", ["resnete18_imagenet", "bireal18_imagenet"])
+def test_networks_for_imagenet_meet_their_goals_without_the_data(program, config):
+    large = program.json("plan", config, "--batch-size", 4096, "--threads", 4)
+    assert [round(size / GIB, 2) for size in large["published"].values()] == [70.24, 18.48]
+    printed = [round(size * MIB / GIB, 2) for size in large["published_printed"].values()]
+    assert printed == [70.11, 18.54]
+    assert large["total_bytes"] <= 4.4 * GIB
+    assert large["plan"]["efficient"] == large["total_bytes"]
+    small = program.json("plan", config, "--batch-size", 16, "--threads", 2)
+    assert small["total_bytes"] <= 50 * MIB
+    assert program.json("plan", config, "--threads", 4)["total_bytes"] <= 128 * MIB
 
 
 def test_printed_figures_are_of_the_published_network_alone(program):
