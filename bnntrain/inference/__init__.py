@@ -20,13 +20,14 @@ Layout, each file importing only from those above it::
 from bnntrain.inference.binary import PackedBinary
 from bnntrain.inference.layers import PackedLayer, Tensor
 from bnntrain.inference.network import as_packed, packed_layers, tensors_of
-from bnntrain.inference.pack import Arrays, pack
+from bnntrain.inference.pack import LARGEST_INT8, Arrays, pack, unit_in_int8
 from bnntrain.inference.plan import LARGEST_BATCH, plan_evaluation, plan_inference, usual_batch
 from bnntrain.inference.program import Inference
 from bnntrain.inference.residual import PackedHead, PackedRealConv, PackedResidual
 
 __all__ = [
     "LARGEST_BATCH",
+    "LARGEST_INT8",
     "Arrays",
     "Inference",
     "PackedBinary",
@@ -41,5 +42,6 @@ __all__ = [
     "plan_evaluation",
     "plan_inference",
     "tensors_of",
+    "unit_in_int8",
     "usual_batch",
 ]

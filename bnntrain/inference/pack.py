@@ -24,6 +24,8 @@ _PACK = {
     "int8": kernels.pack_i8_u1,
 }
 
+LARGEST_INT8 = 127
+"""What the largest of real numbers becomes in int8."""
 
 Digest = Callable[[object], None]
 """Is told bytes, e.g. the `update` of a hash."""
@@ -91,8 +93,7 @@ def pack(
         if f"{layer.name}.amax" in into:
             amax = _taken(state, f"{layer.name}.amax", (2,), digest)
             # A training step has an amax of its own; afterwards only the running one is left.
-            one = amax[0] / np.float32(127) if amax[0] > 0 else 1
-            into[f"{layer.name}.amax"][...] = amax[0], one
+            into[f"{layer.name}.amax"][...] = amax[0], unit_in_int8(amax[0])
         if layer.fused.is_binary:
             _pack_weights(layer, method.latent, state, weights, digest)
         else:
@@ -108,6 +109,11 @@ def pack(
             }
             for name, values in fold_norm(layer, method, norm).items():
                 into[f"{layer.name}.{prefix}{name}"][...] = values
+
+
+def unit_in_int8(amax: np.float32) -> np.float32:
+    """Return what 1 in int8 is of real numbers, the largest of which is `amax`."""
+    return amax / np.float32(LARGEST_INT8) if amax > 0 else np.float32(1)
 
 
 def norms_of(layer: PackedLayer) -> list[str]:
@@ -164,9 +170,8 @@ def _round_weights(
 
 def _rounded(row: np.ndarray) -> np.ndarray:
     """Return an output channel's weights in int8, the largest being 127."""
-    amax, found = np.abs(row).max(), np.empty(row.shape, np.int8)
-    unit = amax / np.float32(127) if amax > 0 else np.float32(1)
-    kernels.quantise_f32_i8(row, np.float32(1) / unit, found)
+    found = np.empty(row.shape, np.int8)
+    kernels.quantise_f32_i8(row, np.float32(1) / unit_in_int8(np.abs(row).max()), found)
     return found
 
 

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bnntrain.inference import PackedBinary, PackedLayer, PackedResidual, tensors_of
+from bnntrain.inference import (
+    LARGEST_INT8,
+    PackedBinary,
+    PackedLayer,
+    PackedResidual,
+    tensors_of,
+    unit_in_int8,
+)
 from bnntrain.steps import WORD_BITS
 
 
@@ -24,23 +31,37 @@ def check_tensors(layers: Sequence[PackedLayer], tensors: Mapping[str, np.ndarra
     ------
     ValueError
         Padding bits that are set, a threshold that no product reaches, a direction that is none, a
-        scale that is no number. The message begins with the tensor's name.
+        scale that is no number, a real weight beyond +-127 in int8. The message begins with the
+        tensor's name.
     """
     for layer in layers:
         if layer.fused.is_binary:
             _check_padding(layer, tensors[f"{layer.name}.weights"])
         for tensor in layer.tensors:
+            kind, values = tensor.name.split(".")[-1], tensors[tensor.name]
             if tensor.dtype == "float32":
-                _check_reals(tensor.name, tensors[tensor.name])
-        amax = tensors.get(f"{layer.name}.amax")
-        if amax is not None and min(amax.tolist()) <= 0:
-            raise ValueError(f"{layer.name}.amax: not above 0")
-        for name in ("threshold", "choice", "flip"):
-            array = tensors.get(f"{layer.name}.{name}")
-            values = [0] if array is None else array.tolist()
-            low, high = (0, 1) if name == "flip" else (-layer.largest, layer.largest + 1)
-            if min(values) < low or max(values) > high:
-                raise ValueError(f"{layer.name}.{name}: out of range")
+                _check_reals(tensor.name, values)
+            if kind == "amax":
+                _check_amax(tensor.name, values)
+            if kind in ("threshold", "choice"):
+                _check_range(tensor.name, values, -layer.largest, layer.largest + 1)
+            if kind == "flip":
+                _check_range(tensor.name, values, 0, 1)
+            if tensor.dtype == "int8":  # products of real weights are bounded by that
+                _check_range(tensor.name, values, -LARGEST_INT8, LARGEST_INT8)
+
+
+def _check_range(name: str, values: np.ndarray, low: int, high: int) -> None:
+    for row in values.reshape(len(values), -1):
+        found = row.tolist()
+        if min(found) < low or max(found) > high:
+            raise ValueError(f"{name}: out of range")
+
+
+def _check_amax(name: str, amax: np.ndarray) -> None:
+    largest, unit = amax.tolist()
+    if largest < 0 or unit != unit_in_int8(amax[0]):
+        raise ValueError(f"{name}: no amax and its unit")
 
 
 def _check_reals(name: str, values: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -43,15 +43,18 @@ class Memory:
 
 def trained(
     layers: list[object], sample: tuple[int, int, int], method: str = "efficient", batch: int = 8,
-    steps: int = 3, seed: int = 0, **options: object,
+    steps: int = 3, seed: int = 0, prepare: Callable = scramble_norms, **options: object,
 ) -> tuple[Program, Memory]:
-    """Return a program after some steps, with norms of both signs and zero, and its packed form."""
+    """Return a program after some steps, with norms of both signs and zero, and its packed form.
+
+    `prepare` draws the norms, by the program and a generator.
+    """
     random = np.random.default_rng(seed)
     config = make_config(layers, method, batch, seed=seed, **options)
     program = make_program(config, sample)
     for step in range(steps):
         fill_batch(program, random)
         program.train_batch(batch, step, 1e-3)
-    scramble_norms(program, random)
+    prepare(program, random)
     fill_batch(program, random)
     return program, Memory(program, config, sample)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
+import checking
 import numpy as np
 import pytest
-import reference
 from harness import conv_layers, own_views
 from hypothesis import given, reject
 from hypothesis import strategies as st
 from oracle import logits_of
-from packing import Memory, trained
+from packing import trained
 
 from bnntrain import kernels
 from bnntrain.graph import POOLS, ShapeError
@@ -37,20 +38,7 @@ def pooled(name: str, pool: str) -> tuple[list[object], tuple[int, int, int]]:
     return conv_layers(*convs, dense=(90, 7)), sample
 
 
-def check(program: Program, source: Memory, isa: str | None = None, threads: int = 1) -> None:
-    """Compare logits, scores, losses and correct samples of a batch."""
-    rows = len(program.x) - 2
-    network = Network(source, threads, isa or kernels.selected_isa(), len(program.x))
-    network.x[...], network.labels[...] = program.x, program.labels
-    logits, labels = logits_of(program, program.x[:rows].astype(float)), program.labels[:rows]
-    losses, correct = network.losses(rows)
-    np.testing.assert_array_equal(network.logits[:rows], logits)
-    assert correct == (logits.argmax(axis=1) == labels).sum()
-    wanted, slope = reference.cross_entropy(logits.astype(float), labels)
-    np.testing.assert_allclose(losses.sum(), wanted, rtol=1e-5)
-    network.x[...] = program.x  # `run` has overwritten it
-    is_label = np.arange(logits.shape[1]) == labels[:, None]
-    np.testing.assert_allclose(network.scores(rows), slope + is_label, atol=1e-6)
+check = partial(checking.check, logits_of)
 
 
 @pytest.mark.parametrize("pool", POOLS)

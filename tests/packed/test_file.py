@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import conv_layers
+from harness import conv_layers, scramble_norms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packing import Memory, trained
+from residual_kit import STEMS, half, layers_of, same, scramble
 
 from bnntrain import kernels
 from bnntrain.errors import BnntrainError, MemoryLimitError, RunError
@@ -24,10 +25,7 @@ MARK = 8 + len('{"__metadata__":{"crc32":"')
 
 def tensors_of(source: object) -> dict[str, np.ndarray]:
     """Read all tensors of a source."""
-    from bnntrain.inference import packed_layers
-
-    head = source.head
-    found = new_tensors(packed_layers(head.layers, head.shape, len(head.classes)))
+    found = new_tensors(source.head.packed_layers())
     source.read(found)
     return found
 
@@ -46,11 +44,35 @@ def small(tmp_path_factory):
     return source, write(tmp_path_factory.mktemp("small") / "small.bnn", source)
 
 
+@pytest.fixture(scope="module")
+def residual(tmp_path_factory):
+    """A small residual network with everything that files have, and its file."""
+    layers = layers_of({"channels": 1}, half(2, 2), classes=2, behind=STEMS[-1])
+    _, source = trained(layers, (8, 8, 1), steps=1, prepare=scramble)
+    return source, write(tmp_path_factory.mktemp("residual") / "residual.bnn", source)
+
+
+@pytest.fixture(params=["small", "residual"])
+def either(request):
+    """One of the two."""
+    return request.getfixturevalue(request.param)
+
+
+def networks() -> dict[str, tuple[list[object], Callable]]:
+    """List layers for samples of 16x8, and how their norms are drawn."""
+    found = {}
+    for pool in ("none", "before_norm", "after_sign"):
+        layers = conv_layers({"channels": 70, "pool": pool}, {"channels": 33}, dense=(65, 7))
+        found[pool] = layers, scramble_norms
+    residual = layers_of({"channels": 20}, same(20), half(33), relu=True, classes=7)
+    return found | {"residual": (residual, scramble)}
+
+
 @pytest.mark.parametrize("method", ["standard", "wang2021", "efficient"])
-@pytest.mark.parametrize("pool", ["none", "before_norm", "after_sign"])
-def test_what_is_written_is_read(tmp_path, method, pool):
-    layers = conv_layers({"channels": 70, "pool": pool}, {"channels": 33}, dense=(65, 7))
-    _, source = trained(layers, (9, 7, 3), method, smoothing=0.1)
+@pytest.mark.parametrize("name", networks())
+def test_what_is_written_is_read(tmp_path, method, name):
+    layers, prepare = networks()[name]
+    _, source = trained(layers, (16, 8, 3), method, smoothing=0.1, prepare=prepare)
     path = write(tmp_path / "a.bnn", source)
     found = PackedFile(path)
     assert replace(found.head, model=source.head.model) == source.head
@@ -63,8 +85,8 @@ def test_what_is_written_is_read(tmp_path, method, pool):
     assert packed_bytes(replace(source.head, weights_sha256="0" * 64)) == found.bytes + 64
 
 
-def test_scores_are_those_from_before(tmp_path, small):
-    source, path = small
+def test_scores_are_those_from_before(either):
+    source, path = either
     isa = kernels.selected_isa()
     one, other = (Network(each, 1, isa, 4) for each in (source, PackedFile(path)))
     for seed in range(5):
@@ -73,14 +95,14 @@ def test_scores_are_those_from_before(tmp_path, small):
         assert one.scores(4).tobytes() == other.scores(4).tobytes()
 
 
-def test_the_same_model_gives_the_same_bytes(tmp_path, small):
-    source, path = small
+def test_the_same_model_gives_the_same_bytes(tmp_path, either):
+    source, path = either
     assert write(tmp_path / "again.bnn", source).read_bytes() == path.read_bytes()
 
 
-def test_the_library_of_the_format_reads_it(small):
+def test_the_library_of_the_format_reads_it(either):
     library = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
-    source, path = small
+    source, path = either
     found = library.load_file(path)
     wanted = tensors_of(source)
     assert found.keys() == wanted.keys()
@@ -116,16 +138,16 @@ def refused(path: Path, content: bytes) -> str:
     return text
 
 
-def test_every_truncation(small, tmp_path):
-    content = small[1].read_bytes()
+def test_every_truncation(either, tmp_path):
+    content = either[1].read_bytes()
     for length in range(len(content)):
         refused(tmp_path / "cut.bnn", content[:length])
     assert "checksum" in refused(tmp_path / "long.bnn", content + b"\0")
 
 
 @pytest.mark.parametrize("mask", [0x20, 0xFF])
-def test_every_flipped_byte(small, tmp_path, mask):
-    content = bytearray(small[1].read_bytes())
+def test_every_flipped_byte(either, tmp_path, mask):
+    content = bytearray(either[1].read_bytes())
     for place in range(len(content)):
         content[place] ^= mask
         refused(tmp_path / "flipped.bnn", content)
@@ -246,6 +268,42 @@ def test_tensors_that_mean_nothing(small, tmp_path, name, at, value, says):
     text = refused(tmp_path / "bent.bnn", rewritten(content, lambda header: None, bytes(data)))
     assert f"{name}: " in text
     assert says in text
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value", "says"),
+    [
+        ("conv1.weights", 5, [0x80], "out of range"),
+        ("conv1.second_scale", 0, [0, 0, 0x80, 0x7F], "not finite"),
+        ("conv2.amax", 0, [0, 0, 0x80, 0xBF], "no amax"),
+        ("conv2.amax", 4, [0, 0, 0, 0], "no amax"),
+        ("conv3.weights", 0, [0x80], "behind the last column"),
+        ("conv3.shift", 4, [0, 0, 0xC0, 0x7F], "not finite"),
+        ("dense4.bias", 0, [0, 0, 0x80, 0xFF], "not finite"),
+    ],
+)  # fmt: skip
+def test_tensors_of_streams_that_mean_nothing(residual, tmp_path, name, at, value, says):
+    content = residual[1].read_bytes()
+    length = 8 + int.from_bytes(content[:8], "little")
+    first, _ = json.loads(content[8:length])[name]["data_offsets"]
+    data = bytearray(content[length:])
+    data[first + at : first + at + len(value)] = bytes(value)
+    text = refused(tmp_path / "bent.bnn", rewritten(content, lambda header: None, bytes(data)))
+    assert f"{name}: " in text
+    assert says in text
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ({"gradient": "int4"}, "gradient"), ({"gradient": "float16"}, "conv1.weights"),
+        ({"gradient": "float32"}, "conv1.weights"),
+        ({"preprocessing": '{"shape":[6,8,1],"resize":"crop"}'}, "model: layers["),
+    ],
+)  # fmt: skip
+def test_metadata_of_streams_that_mean_nothing(residual, tmp_path, entries, says):
+    content = rewritten(residual[1].read_bytes(), metadata(**entries))
+    assert says in refused(tmp_path / "bent.bnn", content)
 
 
 VALUES = st.recursive(
