@@ -20,27 +20,50 @@ static void load_g(const struct strip *s, size_t image, size_t row, size_t tile)
             s->more[x * BNN_TILE + c] = (float)((const int16_t *)b->stream.g_out)[at + x * b->outputs + c];
 }
 
-/* The factor t of bnn_channel_backward, of a value y with its z. */
-static float factor_of(const struct bnn_block *b, size_t channel, float y, float z)
-{
-    if (b->norm == BNN_norm_l2) return y;
-    const int below = b->norm == BNN_norm_l1 ? (double)y < b->mean[channel] : z < 0.0f;
-    return below ? -1.0f : 1.0f;
-}
-
-/* A pooled value on its way back: behind the first norm, and the second's factor. */
-struct value {
-    float z, u, t;
+/* dY of a value, unrounded. */
+struct slopes {
+    float a[BNN_TILE], b[BNN_TILE], c[BNN_TILE];
 };
 
-static struct value value_of(const struct strip *s, const struct stem_gains *z, size_t tile, size_t x, size_t c)
+static struct slopes slopes_of(const struct stem_call *call, const struct bnn_norm_affine *of, size_t tile, double unit)
+{
+    struct slopes s;
+    for (size_t c = 0; c < bnn_tile_width(call->stem->real.conv.block.outputs, tile); c++) {
+        const size_t at = tile * BNN_TILE + c;
+        s.a[c] = (float)(of->a[at] * unit), s.b[c] = (float)(of->b[at] * unit), s.c[c] = (float)(of->c[at] * unit);
+    }
+    return s;
+}
+
+/* The factors t of bnn_channel_backward, of a tile's values y with their z. */
+static void find_factors(const struct bnn_block *b, size_t tile, const float *y, const float *z, float *t)
+{
+    const size_t base = tile * BNN_TILE, width = bnn_tile_width(b->outputs, tile);
+    if (b->norm == BNN_norm_l2)
+        memcpy(t, y, width * sizeof *t);
+    else if (b->norm == BNN_norm_l1)
+        for (size_t c = 0; c < width; c++) t[c] = (double)y[c] < b->mean[base + c] ? -1.0f : 1.0f;
+    else
+        for (size_t c = 0; c < width; c++) t[c] = z[c] < 0.0f ? -1.0f : 1.0f;
+}
+
+/* Pooled values of a tile on their way back: behind the first norm, and the second's factors. */
+struct values {
+    float z[BNN_TILE], u[BNN_TILE], t[BNN_TILE];
+};
+
+static void find_values(const struct strip *s, const struct stem_gains *z, size_t tile, size_t x, struct values *v)
 {
     const struct bnn_stem *stem = s->call->stem;
-    struct value v = {.z = s->row[x * BNN_TILE + c] * z->first.scale[c] + z->first.shift[c]};
-    v.u = bnn_stem_activate(stem, v.z, is_whole_stem(stem));
-    if (stem->second)
-        v.t = factor_of(stem->second, tile * BNN_TILE + c, v.u, v.u * z->second.scale[c] + z->second.shift[c]);
-    return v;
+    const size_t width = bnn_tile_width(stem->real.conv.block.outputs, tile);
+    const float *y = s->row + x * BNN_TILE;
+    float second[BNN_TILE];
+    for (size_t c = 0; c < width; c++) v->z[c] = y[c] * z->first.scale[c] + z->first.shift[c];
+    if (!stem->second) return;
+    memcpy(v->u, v->z, width * sizeof *v->u);
+    bnn_stem_activate(stem, width, v->u);
+    for (size_t c = 0; c < width; c++) second[c] = v->u[c] * z->second.scale[c] + z->second.shift[c];
+    find_factors(stem->second, tile, v->u, second, v->t);
 }
 
 /* Gradients of a row of pooled z, in place of g in s->more. */
@@ -48,19 +71,20 @@ static void pooled_gradient(const struct strip *s, const struct stem_gains *z, s
 {
     const struct stem_call *call = s->call;
     const struct bnn_stem *stem = call->stem;
+    const struct slopes second = stem->second ? slopes_of(call, &call->second, tile, 1.0) : (struct slopes){.a = {0.0f}};
+    const size_t width = bnn_tile_width(stem->real.conv.block.outputs, tile);
     const int whole = is_whole_stem(stem);
     const float to_fine = (float)BNN_STEM_FINE * (stem->second ? (float)BNN_STREAM_ONE : 1.0f);
-    for (size_t c = 0; c < bnn_tile_width(stem->real.conv.block.outputs, tile); c++) {
-        const size_t at = tile * BNN_TILE + c;
-        const float a = stem->second ? (float)call->second.a[at] : 1.0f, b = stem->second ? (float)call->second.b[at] : 0.0f;
-        const float c0 = stem->second ? (float)call->second.c[at] : 0.0f;
-        for (size_t x = 0; x < stem->pooled_width; x++) {
-            const struct value v = value_of(s, z, tile, x, c);
-            float *g = &s->more[x * BNN_TILE + c];
-            float d = stem->second ? a * *g + (b * v.t + c0) : *g;
-            d = whole ? bnn_round(bnn_clip(d * to_fine, LARGEST)) : d;
-            *g = stem->relu && !(v.z > 0.0f) ? 0.0f : d;
-        }
+    for (size_t x = 0; x < stem->pooled_width; x++) {
+        float *g = s->more + x * BNN_TILE;
+        struct values v;
+        find_values(s, z, tile, x, &v);
+        if (stem->second)
+            for (size_t c = 0; c < width; c++) g[c] = second.a[c] * g[c] + (second.b[c] * v.t[c] + second.c[c]);
+        if (whole)
+            for (size_t c = 0; c < width; c++) g[c] = bnn_round(bnn_clip(g[c] * to_fine, LARGEST));
+        if (stem->relu)
+            for (size_t c = 0; c < width; c++) g[c] = !(v.z[c] > 0.0f) ? 0.0f : g[c];
     }
 }
 
@@ -69,6 +93,26 @@ struct sums {
     const struct stem_call *call;
     int is_second;
 };
+
+/* Of g of a row of windows, and of its products with the norm's factors. */
+static void add_sums(const struct strip *s, const struct stem_gains *z, size_t tile, int is_second)
+{
+    const struct bnn_stem *stem = s->call->stem;
+    const struct bnn_block *b = &stem->real.conv.block;
+    const size_t width = bnn_tile_width(b->outputs, tile);
+    double sum[BNN_TILE] = {0.0}, product[BNN_TILE] = {0.0};
+    for (size_t x = 0; x < stem->pooled_width; x++) {
+        const float *g = s->more + x * BNN_TILE;
+        struct values v;
+        find_values(s, z, tile, x, &v);
+        if (!is_second) find_factors(b, tile, s->row + x * BNN_TILE, v.z, v.t);
+        for (size_t c = 0; c < width; c++) sum[c] += (double)g[c], product[c] += (double)g[c] * (double)v.t[c];
+    }
+    for (size_t c = 0; c < width; c++) {
+        bnn_stem_add(stem, &s->real.sums, 0, tile * BNN_TILE + c, sum[c]);
+        bnn_stem_add(stem, &s->real.sums, 1, tile * BNN_TILE + c, product[c]);
+    }
+}
 
 static void sum_image(const void *context, size_t image)
 {
@@ -83,18 +127,7 @@ static void sum_image(const void *context, size_t image)
             bnn_stem_load(&s, image, row, tile);
             load_g(&s, image, row, tile);
             if (!sums->is_second) pooled_gradient(&s, &z, tile);
-            for (size_t c = 0; c < bnn_tile_width(b->outputs, tile); c++) {
-                double sum = 0.0, product = 0.0;
-                for (size_t x = 0; x < stem->pooled_width; x++) {
-                    const struct value v = value_of(&s, &z, tile, x, c);
-                    const double g = (double)s.more[x * BNN_TILE + c];
-                    const float y = sums->is_second ? v.u : s.row[x * BNN_TILE + c];
-                    const float t = sums->is_second ? v.t : factor_of(b, tile * BNN_TILE + c, y, v.z);
-                    sum += g, product += g * (double)(b->norm == BNN_norm_l1_binary ? t : y);
-                }
-                bnn_stem_add(stem, &s.real.sums, 0, tile * BNN_TILE + c, sum);
-                bnn_stem_add(stem, &s.real.sums, 1, tile * BNN_TILE + c, product);
-            }
+            add_sums(&s, &z, tile, sums->is_second);
         }
     }
 }
@@ -122,9 +155,12 @@ static void add_pooled_signs(const void *context, size_t image)
         const struct stem_gains z = bnn_stem_gains(stem, tile);
         for (size_t row = 0; row < stem->pooled_height; row++) {
             bnn_stem_load(&s, image, row, tile);
-            for (size_t x = 0; x < stem->pooled_width; x++)
+            for (size_t x = 0; x < stem->pooled_width; x++) {
+                struct values v;
+                find_values(&s, &z, tile, x, &v);
                 for (size_t c = 0; c < bnn_tile_width(b->outputs, tile); c++)
-                    s.real.sums.whole[2][tile * BNN_TILE + c] += (int64_t)value_of(&s, &z, tile, x, c).t;
+                    s.real.sums.whole[2][tile * BNN_TILE + c] += (int64_t)v.t[c];
+            }
         }
     }
 }
@@ -164,32 +200,17 @@ static void spread_windows(const struct strip *s, size_t window_row)
         }
 }
 
-/* dY of a value, unrounded. */
-struct slopes {
-    float a[BNN_TILE], b[BNN_TILE], c[BNN_TILE];
-};
-
-static struct slopes slopes_of(const struct stem_call *call, double unit)
-{
-    struct slopes s;
-    for (size_t c = 0; c < bnn_tile_width(call->stem->real.conv.block.outputs, call->tile); c++) {
-        const size_t at = call->tile * BNN_TILE + c;
-        s.a[c] = (float)(call->first.a[at] * unit), s.b[c] = (float)(call->first.b[at] * unit);
-        s.c[c] = (float)(call->first.c[at] * unit);
-    }
-    return s;
-}
-
 static void round_row(const struct strip *s, const float *v, size_t position, size_t width, int8_t *dy)
 {
     const uint64_t key = s->call->step->dy_key;
     const size_t outputs = s->call->stem->real.conv.block.outputs;
     uint8_t u[BNN_TILE];
-    if (key) bnn_hash_bytes(u, width, (uint32_t)(position * outputs + s->call->tile * BNN_TILE), key);
-    for (size_t c = 0; c < width; c++) {
-        const float clipped = bnn_clip(v[c], 127.0f);
-        dy[c] = (int8_t)(key ? bnn_dithered(clipped, u[c]) : (int32_t)bnn_round(clipped));
+    if (!key) {
+        for (size_t c = 0; c < width; c++) dy[c] = (int8_t)(int32_t)bnn_round(bnn_clip(v[c], 127.0f));
+        return;
     }
+    bnn_hash_bytes(u, width, (uint32_t)(position * outputs + s->call->tile * BNN_TILE), key);
+    for (size_t c = 0; c < width; c++) dy[c] = (int8_t)bnn_dithered(bnn_clip(v[c], 127.0f), u[c]);
 }
 
 /* What a row's dY is made by. */
@@ -204,7 +225,7 @@ static struct row row_of(const struct stem_call *call)
     const struct bnn_block *b = &call->stem->real.conv.block;
     const int whole = is_whole_stem(call->stem);
     const double quantum = whole && !call->measure ? (double)b->dy_scale->used : 1.0;
-    return (struct row){slopes_of(call, whole ? (double)b->g_scale->used / quantum : 1.0), bnn_gains_of(b, call->tile), quantum};
+    return (struct row){slopes_of(call, &call->first, call->tile, whole ? (double)b->g_scale->used / quantum : 1.0), bnn_gains_of(b, call->tile), quantum};
 }
 
 /* dY of `count` positions of a row from column `first` on; its amax. */
@@ -215,19 +236,21 @@ static float output_gradient(const struct strip *s, const struct row *by, size_t
     const struct bnn_window *w = &call->stem->real.conv.window;
     const size_t base = call->tile * BNN_TILE, width = bnn_tile_width(b->outputs, call->tile);
     const size_t position = (s->image * w->out_height + row) * w->out_width + first;
-    float largest = 0.0f, v[BNN_TILE];
+    float largest[BNN_TILE] = {0.0f}, z[BNN_TILE], t[BNN_TILE], v[BNN_TILE];
     for (size_t x = 0; x < count; x++) {
         const size_t at = ((row - s->top) * w->out_width + first + x) * BNN_TILE, to = x * b->outputs + base;
+        const float *y = s->y + at, *g = s->g + at;
+        for (size_t c = 0; c < width; c++) z[c] = y[c] * by->z.scale[c] + by->z.shift[c];
+        find_factors(b, call->tile, y, z, t);
         for (size_t c = 0; c < width; c++) {
-            const float y = s->y[at + c], t = factor_of(b, base + c, y, y * by->z.scale[c] + by->z.shift[c]);
-            v[c] = by->slopes.a[c] * s->g[at + c] + (by->slopes.b[c] * t + by->slopes.c[c]);
-            largest = bnn_absolute(v[c]) > largest ? bnn_absolute(v[c]) : largest;
+            v[c] = by->slopes.a[c] * g[c] + (by->slopes.b[c] * t[c] + by->slopes.c[c]);
+            largest[c] = bnn_absolute(v[c]) > largest[c] ? bnn_absolute(v[c]) : largest[c];
         }
         if (call->measure) continue;
         if (is_whole_stem(call->stem)) round_row(s, v, position + x, width, (int8_t *)s->real.dy + to);
         else memcpy((float *)s->real.dy + to, v, width * sizeof *v);
     }
-    return largest * (float)by->quantum;
+    return bnn_largest_of(largest, 0.0f) * (float)by->quantum;
 }
 
 /* dY of a row, and what it adds to dW; its amax. */

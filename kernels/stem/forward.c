@@ -122,51 +122,62 @@ static void pooled_pass(const struct stem_call *call,
           bnn_for(conv->threads, conv->batch, pooled_image, &(struct pooled){call, look}));
 }
 
-static float value_of(const struct strip *s, const struct stem_gains *z, size_t x, size_t c)
+/* Pooled values of a tile, behind the first norm and ReLU. */
+static void find_values(const struct strip *s, const struct stem_gains *z, size_t x, size_t width, float *u)
 {
-    const struct bnn_stem *stem = s->call->stem;
-    return bnn_stem_activate(stem, s->row[x * BNN_TILE + c] * z->first.scale[c] + z->first.shift[c], is_whole_stem(stem));
+    const float *y = s->row + x * BNN_TILE;
+    for (size_t c = 0; c < width; c++) u[c] = y[c] * z->first.scale[c] + z->first.shift[c];
+    bnn_stem_activate(s->call->stem, width, u);
 }
 
 static void add_pooled(const struct strip *s, const struct stem_gains *z, size_t image, size_t row, size_t tile)
 {
     const struct bnn_stem *stem = s->call->stem;
+    const size_t width = bnn_tile_width(stem->real.conv.block.outputs, tile);
+    double sum[BNN_TILE] = {0.0}, squares[BNN_TILE] = {0.0};
+    float u[BNN_TILE];
     (void)image, (void)row;
-    for (size_t c = 0; c < bnn_tile_width(stem->real.conv.block.outputs, tile); c++) {
-        double sum = 0.0, squares = 0.0;
-        for (size_t x = 0; x < stem->pooled_width; x++) {
-            const double u = (double)value_of(s, z, x, c);
-            sum += u, squares += u * u;
-        }
-        bnn_stem_add(stem, &s->real.sums, 0, tile * BNN_TILE + c, sum);
-        bnn_stem_add(stem, &s->real.sums, 1, tile * BNN_TILE + c, squares);
+    for (size_t x = 0; x < stem->pooled_width; x++) {
+        find_values(s, z, x, width, u);
+        for (size_t c = 0; c < width; c++) sum[c] += (double)u[c], squares[c] += (double)u[c] * (double)u[c];
+    }
+    for (size_t c = 0; c < width; c++) {
+        bnn_stem_add(stem, &s->real.sums, 0, tile * BNN_TILE + c, sum[c]);
+        bnn_stem_add(stem, &s->real.sums, 1, tile * BNN_TILE + c, squares[c]);
     }
 }
 
 static void add_pooled_deviations(const struct strip *s, const struct stem_gains *z, size_t image, size_t row, size_t tile)
 {
     const struct bnn_stem *stem = s->call->stem;
+    const size_t width = bnn_tile_width(stem->real.conv.block.outputs, tile);
     const double n = (double)(s->call->real.conv.batch * bnn_stem_windows(stem)), factor = is_whole_stem(stem) ? n : 1.0;
+    const double *mean = stem->second->mean + tile * BNN_TILE;
+    double sum[BNN_TILE] = {0.0};
+    float u[BNN_TILE];
     (void)image, (void)row;
-    for (size_t c = 0; c < bnn_tile_width(stem->real.conv.block.outputs, tile); c++) {
-        const double centre = bnn_stem_centre(stem, stem->second->mean[tile * BNN_TILE + c], n);
-        double sum = 0.0;
-        for (size_t x = 0; x < stem->pooled_width; x++) {
-            const double distance = (double)value_of(s, z, x, c) * factor - centre;
-            sum += distance < 0.0 ? -distance : distance;
+    for (size_t x = 0; x < stem->pooled_width; x++) {
+        find_values(s, z, x, width, u);
+        for (size_t c = 0; c < width; c++) {
+            const double distance = (double)u[c] * factor - mean[c] * factor;
+            sum[c] += distance < 0.0 ? -distance : distance;
         }
-        bnn_stem_add(stem, &s->real.sums, 2, tile * BNN_TILE + c, sum);
     }
+    for (size_t c = 0; c < width; c++) bnn_stem_add(stem, &s->real.sums, 2, tile * BNN_TILE + c, sum[c]);
 }
 
 static void add_pooled_magnitudes(const struct strip *s, const struct stem_gains *z, size_t image, size_t row, size_t tile)
 {
     const struct bnn_stem *stem = s->call->stem;
+    const size_t width = bnn_tile_width(stem->real.conv.block.outputs, tile);
+    double *sum = s->real.sums.real[0] + tile * BNN_TILE;
+    float u[BNN_TILE];
     (void)image, (void)row;
-    for (size_t c = 0; c < bnn_tile_width(stem->real.conv.block.outputs, tile); c++)
-        for (size_t x = 0; x < stem->pooled_width; x++)
-            s->real.sums.real[0][tile * BNN_TILE + c] +=
-                (double)bnn_absolute(value_of(s, z, x, c) * z->second.scale[c] + z->second.shift[c]);
+    for (size_t x = 0; x < stem->pooled_width; x++) {
+        find_values(s, z, x, width, u);
+        for (size_t c = 0; c < width; c++)
+            sum[c] += (double)bnn_absolute(u[c] * z->second.scale[c] + z->second.shift[c]);
+    }
 }
 
 static void measure_second(const struct stem_call *call, int first)
@@ -202,16 +213,14 @@ void bnn_stem_put(const struct strip *s, const struct stem_gains *z, size_t firs
     const struct bnn_block *b = &stem->real.conv.block;
     const size_t width = bnn_tile_width(b->outputs, tile), at = first * b->outputs + tile * BNN_TILE;
     const int whole = is_whole_stem(stem);
-    for (size_t x = 0; x < stem->pooled_width; x++)
-        for (size_t c = 0; c < width; c++) {
-            float u = value_of(s, z, x, c);
-            if (stem->second) {
-                u = u * z->second.scale[c] + z->second.shift[c];
-                u = whole ? bnn_round(bnn_clip(u * (float)BNN_STREAM_ONE, (float)BNN_STREAM_LIMIT)) : u;
-            }
-            if (whole) ((int16_t *)out)[at + x * b->outputs + c] = (int16_t)u;
-            else s->more[x * BNN_TILE + c] = u;
-        }
+    for (size_t x = 0; x < stem->pooled_width; x++) {
+        float room[BNN_TILE], *u = whole ? room : s->more + x * BNN_TILE;
+        find_values(s, z, x, width, u);
+        for (size_t c = 0; stem->second && c < width; c++) u[c] = u[c] * z->second.scale[c] + z->second.shift[c];
+        for (size_t c = 0; stem->second && whole && c < width; c++)
+            u[c] = bnn_round(bnn_clip(u[c] * (float)BNN_STREAM_ONE, (float)BNN_STREAM_LIMIT));
+        for (size_t c = 0; whole && c < width; c++) ((int16_t *)out)[at + x * b->outputs + c] = (int16_t)u[c];
+    }
     if (whole) return;
     const struct bnn_stream_place place = {at, b->outputs, stem->pooled_width, width};
     bnn_stream_put_f32(s->real.k, b->gradient_type, s->more, place, NULL, out);

@@ -106,26 +106,42 @@ float bnn_stem_strips(const struct strip_work *work)
     return (float)bnn_max_of_shares(conv->threads, conv->batch, pass_images, work);
 }
 
+/* The first of a window's largest values so far, times `sign`, and their taps, 32 bits each, so that vectors hold both. */
+struct best {
+    float value[BNN_TILE];
+    int32_t tap[BNN_TILE];
+};
+
+static void begin(struct best *restrict best, const float *restrict sign, const float *restrict y, int32_t tap)
+{
+    for (size_t c = 0; c < BNN_TILE; c++) best->value[c] = sign[c] * y[c], best->tap[c] = tap;
+}
+
+static void compare(struct best *restrict best, const float *restrict sign, const float *restrict y, int32_t tap)
+{
+    for (size_t c = 0; c < BNN_TILE; c++) {
+        const float value = sign[c] * y[c], former = best->value[c];
+        const int32_t is_better = value > former ? -1 : 0;
+        best->tap[c] = (best->tap[c] & ~is_better) | (tap & is_better);
+        best->value[c] = value > former ? value : former;
+    }
+}
+
 /* A window's taps that lie inside, by its first row and column, which may not. */
 static void choose(const struct strip *s, const float *sign, ptrdiff_t row, ptrdiff_t column, float *y, uint8_t *tap)
 {
     const struct bnn_window *w = &s->call->stem->real.conv.window;
-    float best[BNN_TILE];
+    struct best best;
     int is_first = 1;
     for (ptrdiff_t i = 0; i < BNN_STEM_TAPS; i++)
         for (ptrdiff_t j = 0; j < BNN_STEM_TAPS; j++) {
             if ((size_t)(row + i) >= w->out_height || (size_t)(column + j) >= w->out_width) continue;
-            const float *at = s->y + ((size_t)(row + i) - s->top) * w->out_width * BNN_TILE + (size_t)(column + j) * BNN_TILE;
-            const uint8_t number = (uint8_t)(BNN_STEM_TAPS * i + j);
-            for (size_t c = 0; c < BNN_TILE; c++) {
-                const float value = sign[c] * at[c];
-                const int is_better = is_first || value > best[c];
-                best[c] = is_better ? value : best[c];
-                tap[c] = is_better ? number : tap[c];
-                y[c] = is_better ? at[c] : y[c];
-            }
+            const float *at = s->y + (((size_t)(row + i) - s->top) * w->out_width + (size_t)(column + j)) * BNN_TILE;
+            if (is_first) begin(&best, sign, at, (int32_t)(BNN_STEM_TAPS * i + j));
+            else compare(&best, sign, at, (int32_t)(BNN_STEM_TAPS * i + j));
             is_first = 0;
         }
+    for (size_t c = 0; c < BNN_TILE; c++) y[c] = sign[c] * best.value[c], tap[c] = (uint8_t)best.tap[c];
 }
 
 void bnn_stem_choose(const struct strip *s, size_t window_row)

@@ -74,10 +74,11 @@ void bnn_stem_keep(struct stem_call *call, int is_summed);
 void bnn_stem_put(const struct strip *s, const struct stem_gains *z, size_t first, size_t tile, void *out);
 
 /* Behind the first norm and ReLU, in units of the stream if it is one of integers. */
-static inline float bnn_stem_activate(const struct bnn_stem *s, float z, int whole)
+static inline void bnn_stem_activate(const struct bnn_stem *s, size_t width, float *u)
 {
-    z = s->relu && !(z > 0.0f) ? 0.0f : z;
-    return whole ? bnn_round(bnn_clip(z * (float)BNN_STREAM_ONE, (float)BNN_STREAM_LIMIT)) : z;
+    for (size_t c = 0; s->relu && c < width; c++) u[c] = !(u[c] > 0.0f) ? 0.0f : u[c];
+    for (size_t c = 0; is_whole_stem(s) && c < width; c++)
+        u[c] = bnn_round(bnn_clip(u[c] * (float)BNN_STREAM_ONE, (float)BNN_STREAM_LIMIT));
 }
 
 /* A mean of n values, n times as large where they are integers: their sum, which the mean in double need not give exactly. */
