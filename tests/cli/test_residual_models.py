@@ -41,12 +41,6 @@ def test_one_line_and_exit_code_2(program, fault):
     assert line.startswith(f"ConfigError: override: model.{message}")
 
 
-def test_a_beginning_for_large_images_has_no_kernel(program):
+def test_a_network_for_large_images_is_not_for_small_ones(program):
     line = program.error("plan", "digits", "--set", "model=resnete18")
     assert line.startswith("ConfigError: override: model.layers[8].residual.shortcut[0].avg_pool: ")
-    stem = "{conv: {channels: 4, weights: real}}, batch_norm, {max_pool: {size: 3, padding: same}}"
-    line = program.error("plan", "digits", "-s", f"model={{name: wide, layers: [{stem}, {HEAD}]}}")
-    assert line == (
-        "ConfigError: override: model.layers[0].conv: conv, batch_norm, max_pool have no kernel "
-        "together yet. Nearest that works: conv and batch_norm alone"
-    )
