@@ -26,7 +26,8 @@ static inline size_t bnn_block_words(const struct bnn_conv *c)
 /* Columns of a block. */
 static inline size_t bnn_block_columns(const struct bnn_conv *c)
 {
-    return c->block.x_i8 ? bnn_round_up(c->block.inputs, BNN_TILE) : bnn_taps(&c->window) * bnn_block_words(c) * BNN_TILE;
+    if (c->block.x_i8 || is_narrow(&c->window)) return bnn_round_up(c->block.inputs, BNN_TILE);
+    return bnn_taps(&c->window) * bnn_block_words(c) * BNN_TILE;
 }
 
 /* Input channels of a block's word. */
@@ -35,9 +36,10 @@ static inline size_t bnn_block_width(const struct weight_block *w, size_t word)
     return bnn_tile_width(w->call->c->window.channels, w->word + word);
 }
 
-/* Where a block's columns of a tap and word begin. */
+/* Where a block's columns of a tap and word begin: in narrow windows one tap's stand behind the other's. */
 static inline size_t bnn_block_column(const struct bnn_conv *c, size_t tap, size_t word)
 {
+    if (is_narrow(&c->window)) return tap * c->window.channels;
     return (tap * bnn_block_words(c) + word) * BNN_TILE;
 }
 

@@ -8,8 +8,8 @@ struct shared {
     int32_t *sums;    /* [BNN_TILE][columns] */
     int8_t *dy_t[2];  /* [BNN_TILE][BNN_CONV_CHUNK]: of this piece while the next one is made */
     uint8_t *tables;  /* [BNN_TILE] rows of tables */
-    uint8_t *indices; /* [taps][words]: laid signs */
-    uint64_t *words;  /* [BNN_CONV_CHUNK][taps][words] */
+    uint8_t *indices; /* [tiles]: laid signs */
+    uint64_t *words;  /* [BNN_CONV_CHUNK][tiles] */
     size_t size;
 };
 
@@ -22,9 +22,15 @@ struct own {
 static const size_t INDEX_BYTES = BNN_CONV_CHUNK / BNN_LOOKUP_GROUP * BNN_LOOKUP_PANEL_BYTES;
 static const size_t ROW_BYTES = BNN_CONV_CHUNK / BNN_LOOKUP_GROUP * BNN_LOOKUP_TABLE_BYTES;
 
+/* Words of signs of a position: of all taps `words` each, or a narrow patch. */
+static size_t tiles_of(const struct bnn_conv *c, size_t words)
+{
+    return is_narrow(&c->window) ? bnn_patch_words(&c->window) : bnn_taps(&c->window) * words;
+}
+
 static struct shared carve_shared(const struct bnn_conv *c, unsigned char *base)
 {
-    const size_t tiles = bnn_taps(&c->window) * bnn_block_words(c);
+    const size_t tiles = tiles_of(c, bnn_block_words(c));
     unsigned char *at = base;
     struct shared s = {0};
     s.sums = bnn_cut(&at, BNN_TILE * bnn_block_columns(c) * sizeof *s.sums);
@@ -107,6 +113,19 @@ static size_t rows_of(const struct work *work, size_t piece)
     return bnn_min(BNN_CONV_CHUNK, work->w->positions - piece * BNN_CONV_CHUNK);
 }
 
+/* The signs of a tile, and their first column. */
+static size_t tile_width(const struct weight_block *w, size_t tile)
+{
+    const struct bnn_conv *c = w->call->c;
+    return is_narrow(&c->window) ? bnn_tile_width(c->block.inputs, tile) : bnn_block_width(w, tile % w->words);
+}
+
+static size_t tile_column(const struct weight_block *w, size_t tile)
+{
+    const struct bnn_conv *c = w->call->c;
+    return is_narrow(&c->window) ? tile * BNN_TILE : bnn_block_column(c, tile / w->words, tile % w->words);
+}
+
 /* A thread's share of the positions of a piece: dY transposed, the words that its windows see. */
 static void make_operands(const struct work *work, const struct own *own)
 {
@@ -122,23 +141,24 @@ static void make_operands(const struct work *work, const struct own *own)
         k->transpose_i8(dy, count, w->outputs, stride, work->s.dy_t[work->piece % 2] + share.first, BNN_CONV_CHUNK);
         if (c->tap_sums) add_skipped(w, first, count, dy, stride, own->skipped);
     });
-    TIMED(&c->block, BNN_zone_gather,
-          bnn_im2col_words(c, first, count, w->word, w->words,
-                           work->s.words + share.first * bnn_taps(&c->window) * w->words));
+    uint64_t *words = work->s.words + share.first * tiles_of(c, w->words);
+    TIMED(&c->block, BNN_zone_gather, {
+        if (is_narrow(&c->window)) bnn_im2col(c, first, count, words);
+        else bnn_im2col_words(c, first, count, w->word, w->words, words);
+    });
 }
 
-/* A thread's share of the taps: indices of their signs. */
+/* A thread's share of the tiles: indices of their signs. */
 static void lay(const void *context)
 {
     const struct work *work = context;
     const struct weight_block *w = work->w;
     const struct bnn_conv *c = w->call->c;
-    const size_t tiles = bnn_taps(&c->window) * w->words, rows = rows_of(work, work->piece);
+    const size_t tiles = tiles_of(c, w->words), rows = rows_of(work, work->piece);
     const struct bnn_share share = bnn_own_share(tiles, 1);
     TIMED(&c->block, BNN_zone_tables,
           for (size_t tile = share.first; tile < share.end; tile++)
-              w->call->k->lookup_lay_u1(work->s.words + tile, tiles, rows, bnn_block_width(w, tile % w->words),
-                                        work->s.indices + tile * INDEX_BYTES));
+              w->call->k->lookup_lay_u1(work->s.words + tile, tiles, rows, tile_width(w, tile), work->s.indices + tile * INDEX_BYTES));
 }
 
 /* A thread's rows of the block by all taps, of a piece that was laid. */
@@ -148,7 +168,7 @@ static void multiply(const struct work *work, struct bnn_share own_rows, size_t 
     const struct bnn_kernels *k = w->call->k;
     const struct bnn_conv *c = w->call->c;
     const struct shared *s = &work->s;
-    const size_t columns = bnn_block_columns(c), tiles = bnn_taps(&c->window) * w->words, rows = rows_of(work, piece);
+    const size_t columns = bnn_block_columns(c), tiles = tiles_of(c, w->words), rows = rows_of(work, piece);
     const size_t count = own_rows.end - own_rows.first;
     const int parts = w->call->step->limit > BNN_LOOKUP_LIMIT ? 2 : 1;
     const uint8_t *tables[BNN_TILE];
@@ -161,9 +181,8 @@ static void multiply(const struct work *work, struct bnn_share own_rows, size_t 
         TIMED(&c->block, BNN_zone_weight_gradient,
               for (size_t tile = 0; tile < tiles; tile++)
                   k->lookup_gemm_i32(tables, count, 1, bnn_lookup_groups(rows), s->indices + tile * INDEX_BYTES,
-                                     bnn_block_width(w, tile % w->words), part ? 4 : 1,
-                                     s->sums + own_rows.first * columns +
-                                         bnn_block_column(c, tile / w->words, tile % w->words), columns, 1));
+                                     tile_width(w, tile), part ? 4 : 1,
+                                     s->sums + own_rows.first * columns + tile_column(w, tile), columns, 1));
     }
 }
 
