@@ -75,7 +75,7 @@ def test_one_order_of_pooling_behind_another(method, pools):
     run_checked(make_config(conv_layers(*blocks, last), method, 4), (13, 11, 3))
 
 
-CHANNELS = (1, 3, 63, 64, 65, 70, 128)
+CHANNELS = (1, 3, 16, 32, 33, 63, 64, 65, 70, 128)
 
 
 @pytest.mark.parametrize(("method", "inputs", "outputs"), meeting(2, METHODS, CHANNELS, CHANNELS))
