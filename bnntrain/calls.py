@@ -120,7 +120,7 @@ def count_calls(program: Program) -> list[Pass]:
     """Count a training step of a program that was made for the set `kernels.COUNTING`."""
     for name, view in program.arena.views.items():
         # As a step leaves them: scales are known, and no gamma is 0, which is a case of its own.
-        if name.endswith((".gamma", ".scales")):
+        if name.endswith(("gamma", "scale", "scales")) and not name.endswith("d_gamma"):
             view[...] = 1
     seconds = program.profile(True)
     kernels.start_counting(program.arena.whole, program.arena.views["scratch"])

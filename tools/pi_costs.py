@@ -10,16 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pi_blocks import arguments_of, samples_of
 from pi_cycles import BUILD, CORES, GATHERING, SETUP, Cost, Estimator, Program, build
 
 from bnntrain.calls import Call, Pass
-from bnntrain.graph import POOLS
-from bnntrain.steps import GRADIENT_LIMITS, ConvStep
+from bnntrain.plan import Plan
+from bnntrain.steps import Step
 
 CPU = "cortex-a76"
 """Emulated for counting: it runs the instructions of all boards."""
 
 ISAS = ("neon", "neondot")
+
+Run = tuple[str, str, tuple[object, ...]]
+"""Of the driver: part of the program, instruction set, arguments."""
 
 _RUNS = 24  # of the driver, whose costs are found and kept together
 _FEW_ROWS, _BLOCK_ROWS = 16, 8
@@ -44,8 +48,8 @@ class CycleModel:
         self.costs = known.get("costs", {}) if known.get("stamp") == stamp else {}
         self.stamp = stamp
 
-    def learn(self, runs: Iterable[tuple[str, str, tuple[object, ...]]]) -> None:
-        """Find the costs of runs of the driver: part of the program, instruction set, arguments."""
+    def learn(self, runs: Iterable[Run]) -> None:
+        """Find the costs of runs of the driver."""
         new = {_key(*run): run for run in runs if _key(*run) not in self.costs}
         for some in batched(new, _RUNS):
             blocks = {}
@@ -67,37 +71,32 @@ class CycleModel:
             _kernel(isa, part) for isa in ISAS for call in set(calls) for part, _ in samples(call)
         )
 
-    def learn_step(self, passes: Sequence[Pass], blocks: Sequence[object], plan: object) -> None:
+    def learn_step(self, passes: Sequence[Pass], blocks: Sequence[Step], plan: Plan) -> None:
         """Find all costs of a training step."""
         self.learn_calls(call for one in passes for call in one.calls)
-        self.learn(_code(block, plan) for block in blocks)
+        self.learn(run for block in blocks for run, _ in _code(block, plan))
 
     def call(self, isa: str, call: Call) -> Cost:
         """Return the cost of one call."""
         self.learn(_kernel(isa, part) for part, _ in samples(call))
-        parts = [(self.cost(_kernel(isa, part)), weight) for part, weight in samples(call)]
-        cycles = {core: sum(cost.cycles[core] * w for cost, w in parts) for core in CORES}
-        last = parts[-1][0]
-        return replace(
-            last, cycles=cycles, instructions=sum(cost.instructions * w for cost, w in parts),
-            loop_count=sum(cost.loop_count * w for cost, w in parts),
-        )  # fmt: skip
+        return _sum([(self.cost(_kernel(isa, part)), weight) for part, weight in samples(call)])
 
-    def between(self, block: object, plan: object) -> dict[str, Cost]:
+    def between(self, block: Step, plan: Plan) -> dict[str, Cost]:
         """Return the costs of a block's code between the kernels in a training step, by pass."""
-        run = _code(block, plan)
-        self.learn([run])
-        gathering = Cost(**self.costs[_gather(_key(*run))])
-        return {"gather": gathering, "between_kernels": self.cost(run)}
+        runs = _code(block, plan)
+        self.learn(run for run, _ in runs)
+        gathering = [(Cost(**self.costs[_gather(_key(*run))]), weight) for run, weight in runs]
+        code = [(self.cost(run), weight) for run, weight in runs]
+        return {"gather": _sum(gathering), "between_kernels": _sum(code)}
 
-    def whole(self, isa: str, block: object, plan: object) -> Cost:
+    def whole(self, isa: str, block: Step, plan: Plan) -> Cost:
         """Return the cost of a block's training step, emulated as one run with its kernels."""
-        kind, *sizes = _block_arguments(block, plan)
+        kind, *sizes = arguments_of(block, plan)
         run = ("kernels", isa, (f"whole-{kind}", *sizes))
         self.learn([run])
         return self.cost(run)
 
-    def cost(self, run: tuple[str, str, tuple[object, ...]]) -> Cost:
+    def cost(self, run: Run) -> Cost:
         """Return the cost of a run that has been learnt."""
         return Cost(**self.costs[_key(*run)])
 
@@ -110,12 +109,22 @@ def _gather(key: str) -> str:
     return f"gather {key}"
 
 
-def _kernel(isa: str, call: Call) -> tuple[str, str, tuple[object, ...]]:
+def _kernel(isa: str, call: Call) -> Run:
     return "kernels", isa, (call.op, *call.sizes)
 
 
-def _code(block: object, plan: object) -> tuple[str, str, tuple[object, ...]]:
-    return "between", "portable", tuple(_block_arguments(block, plan))
+def _code(block: Step, plan: Plan) -> list[tuple[Run, float]]:
+    """Return runs of a block's code between the kernels, and their weights."""
+    return [(("between", "portable", sizes), weight) for sizes, weight in samples_of(block, plan)]
+
+
+def _sum(parts: Sequence[tuple[Cost, float]]) -> Cost:
+    """Add up weighted costs; the inner loop is the last one's."""
+    cycles = {core: sum(cost.cycles[core] * w for cost, w in parts) for core in CORES}
+    return replace(
+        parts[-1][0], cycles=cycles, instructions=sum(cost.instructions * w for cost, w in parts),
+        loop_count=sum(cost.loop_count * w for cost, w in parts),
+    )  # fmt: skip
 
 
 def samples(call: Call) -> list[tuple[Call, float]]:
@@ -133,20 +142,3 @@ def samples(call: Call) -> list[tuple[Call, float]]:
         (Call(call.op, (few, *others)), 1.0 - beyond),
         (Call(call.op, (more, *others)), beyond),
     ]
-
-
-def _block_arguments(block: object, plan: object) -> Sequence[object]:
-    batch, threads = plan.batch_size, plan.threads
-    if not isinstance(block, ConvStep):
-        flags = (int(block.is_first), int(block.is_last))
-        return ("dense", block.fan_in, block.channels, batch, threads, *flags)
-    fused, window, options = block.fused, block.window, block.product.options
-    sizes = {placed.buffer.name: placed.buffer.bytes for placed in plan.placed}
-    kept = block.keeps_y(sizes, batch)
-    flat = f"{block.name}.X_flat" in sizes
-    return (
-        "conv", *fused.input.size, options.kernel, options.stride, *fused.product.padding,
-        *fused.product.output.size[:2], list(POOLS).index(fused.pool), block.channels, batch,
-        threads, int(block.is_first), *(int(keep) for keep in kept),
-        GRADIENT_LIMITS[block.method.gradient_bits], int(flat), int(window.skips),
-    )  # fmt: skip

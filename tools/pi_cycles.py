@@ -32,13 +32,18 @@ MCA = ("llvm-mca-19", "llvm-mca")
 FLAGS = ["-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 """Those of setup.py but for OpenMP: threads are modelled, not run."""
 
+DRIVER = [ROOT / "tools" / name for name in ("pi_model.c", "pi_blocks.c")]
+"""What runs them."""
+
 CORES = {"A53": "cortex-a53", "A72": "cortex-a72", "A76": "neoverse-n1"}
 """Names of the cores for llvm-mca."""
 
-COMPOSITION = ("block", "dense", "conv", "loss")
+COMPOSITION = ("block", "dense", "conv", "real_conv", "stem", "head", "loss")
 """Folders that call kernels; theirs and the per-channel arithmetic is the code between kernels."""
 
-GATHERING = ("bnn_im2col", "bnn_im2col_words", "input_rows_i8")
+GATHERING = (
+    "bnn_im2col", "bnn_im2col_words", "input_rows_i8", "input_rows", "bnn_features"
+)  # fmt: skip
 """Functions of theirs whose own code is timed as gathering (zone ``gather``)."""
 
 SETUP = ("bnn_window_origins", "bnn_window_neighbours", "bnn_position_place", "position_of")
@@ -152,10 +157,11 @@ def build() -> Path:
     """
     BUILD.mkdir(parents=True, exist_ok=True)
     _run([sys.executable, KERNELS / "common" / "generate.py", BUILD])
-    headers = max(p.stat().st_mtime for p in [*KERNELS.glob("*/*.[hi]*"), *BUILD.glob("*.inc")])
+    included = [*KERNELS.glob("*/*.[hi]*"), *BUILD.glob("*.inc"), *(ROOT / "tools").glob("*.h")]
+    headers = max(path.stat().st_mtime for path in included)
     sources = [p for p in sorted(KERNELS.glob("*/*.c")) if not p.name.startswith("avx")]
     objects = []
-    for source in [*sources, ROOT / "tools" / "pi_model.c"]:
+    for source in [*sources, *DRIVER]:
         folder = source.parent.name
         target = BUILD / f"{folder}_{source.stem}.o"
         objects.append(target)

@@ -65,6 +65,10 @@ class ResidualStep(ConvStep):
     def _scale_buffers(self) -> list[Buffer]:
         return [self._persistent("dY_scale", "statistics", (2,), "float32")]
 
+    def keeps_y(self, sizes: Mapping[str, int], batch: int) -> tuple[bool, bool]:
+        """Whether y is kept in both passes, see `ConvStep.keeps_y`."""
+        return f"{self.name}.y" in sizes, f"{self.name}.y_again" in sizes
+
     # What it is bound to ------------------------------------------------------------------------
 
     def _shared_arrays(self, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | None]:
