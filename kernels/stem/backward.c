@@ -94,7 +94,7 @@ struct sums {
     int is_second;
 };
 
-/* Of g of a row of windows, and of its products with the norm's factors. */
+/* Of g of a row of windows, and of its products with y or with t, as the norm has it. */
 static void add_sums(const struct strip *s, const struct stem_gains *z, size_t tile, int is_second)
 {
     const struct bnn_stem *stem = s->call->stem;
@@ -105,8 +105,10 @@ static void add_sums(const struct strip *s, const struct stem_gains *z, size_t t
         const float *g = s->more + x * BNN_TILE;
         struct values v;
         find_values(s, z, tile, x, &v);
-        if (!is_second) find_factors(b, tile, s->row + x * BNN_TILE, v.z, v.t);
-        for (size_t c = 0; c < width; c++) sum[c] += (double)g[c], product[c] += (double)g[c] * (double)v.t[c];
+        const float *y = is_second ? v.u : s->row + x * BNN_TILE;
+        if (!is_second) find_factors(b, tile, y, v.z, v.t);
+        const float *by = b->norm == BNN_norm_l1_binary ? v.t : y;
+        for (size_t c = 0; c < width; c++) sum[c] += (double)g[c], product[c] += (double)g[c] * (double)by[c];
     }
     for (size_t c = 0; c < width; c++) {
         bnn_stem_add(stem, &s->real.sums, 0, tile * BNN_TILE + c, sum[c]);

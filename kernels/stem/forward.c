@@ -159,7 +159,7 @@ static void add_pooled_deviations(const struct strip *s, const struct stem_gains
     for (size_t x = 0; x < stem->pooled_width; x++) {
         find_values(s, z, x, width, u);
         for (size_t c = 0; c < width; c++) {
-            const double distance = (double)u[c] * factor - mean[c] * factor;
+            const double distance = (double)u[c] * factor - bnn_stem_centre(stem, mean[c], n);
             sum[c] += distance < 0.0 ? -distance : distance;
         }
     }
