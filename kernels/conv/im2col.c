@@ -1,5 +1,5 @@
-/* im2col patches: what a window sees, position by position, taps outside the image as zeros.  Bits of narrow windows stand one behind
- * the other; otherwise every tap begins a word. */
+/* im2col patches: what a window sees, position by position, taps outside the image as zeros.  Bits of narrow windows
+ * stand one behind the other; otherwise every tap begins a word. */
 #include "pass.h"
 
 /* One row of a window: `bytes` a tap, `taps` of them from column x on, of an image row of `width`. */
@@ -72,7 +72,7 @@ static inline void copy_words_of_taps(const struct bnn_window *w, struct bnn_ori
     }
 }
 
-/* The taps of a window, whose words lie in `rows`, without gaps between them.  A loop that is unrolled where sizes are known. */
+/* The taps of a window, whose words lie in `rows`, without gaps between them.  Loops are unrolled where sizes are known. */
 static inline __attribute__((always_inline)) void join_window(const uint64_t **rows, const size_t kernel,
                                                               const size_t channels, uint64_t *to)
 {
@@ -120,7 +120,8 @@ static inline __attribute__((always_inline)) void join_patches(const struct bnn_
                                                                const size_t kernel, const size_t channels, uint64_t *to)
 {
     const struct bnn_window *w = &c->window;
-    const size_t positions = bnn_positions(w), image_words = w->height * w->width, length = bnn_words(kernel * kernel * channels);
+    const size_t positions = bnn_positions(w), image_words = w->height * w->width;
+    const size_t length = bnn_words(kernel * kernel * channels);
     const uint64_t *image = c->block.x_u1 + first / positions * image_words;
     size_t place = first % positions;
     for (size_t r = 0; r < rows; r++, to += length) {

@@ -58,7 +58,8 @@ static inline int is_pooled_after_norm(const struct bnn_conv *c)
     return c->window.pool == BNN_pool_before_sign || c->window.pool == BNN_pool_after_sign;
 }
 
-/* im2col patches of rows from position `first` on: the whole windows, those of narrow ones without gaps; the words `word` ... of all taps [rows][taps][count]. */
+/* im2col patches of rows from position `first` on: the whole windows, narrow ones without gaps; the words `word` ... of all
+ * taps [rows][taps][count]. */
 void bnn_im2col(const struct bnn_conv *c, size_t first, size_t rows, void *patch);
 void bnn_im2col_words(const struct bnn_conv *c, size_t first, size_t rows, size_t word, size_t count, uint64_t *words);
 

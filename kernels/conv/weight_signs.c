@@ -158,7 +158,8 @@ static void lay(const void *context)
     const struct bnn_share share = bnn_own_share(tiles, 1);
     TIMED(&c->block, BNN_zone_tables,
           for (size_t tile = share.first; tile < share.end; tile++)
-              w->call->k->lookup_lay_u1(work->s.words + tile, tiles, rows, tile_width(w, tile), work->s.indices + tile * INDEX_BYTES));
+              w->call->k->lookup_lay_u1(work->s.words + tile, tiles, rows, tile_width(w, tile),
+                                        work->s.indices + tile * INDEX_BYTES));
 }
 
 /* A thread's rows of the block by all taps, of a piece that was laid. */

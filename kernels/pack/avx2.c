@@ -57,9 +57,17 @@ static inline uint64_t word_f32(const float *values)
     return word;
 }
 
-/* The last columns are packed from a copy that is padded with zeros. */
+/* The last columns are packed from a copy that is padded with zeros.  Rows without gaps of which a word
+ * holds several are packed together. */
 #define PACK_ROWS(TYPE, WORD)                                                                         \
     const size_t whole = columns / BNN_WORD_BITS, some = columns % BNN_WORD_BITS;                     \
+    const size_t together = columns && stride == columns && BNN_WORD_BITS % columns == 0 ? BNN_WORD_BITS / columns : 1; \
+    for (; together > 1 && rows >= together; rows -= together) {                                      \
+        const uint64_t word = WORD(values);                                                           \
+        for (size_t i = 0; i < together; i++, bits += stride_words)                                   \
+            *bits = word >> i * columns & bnn_low_bits(columns);                                      \
+        values += BNN_WORD_BITS;                                                                      \
+    }                                                                                                 \
     for (size_t row = 0; row < rows; row++, values += stride, bits += stride_words) {                 \
         for (size_t word = 0; word < whole; word++) bits[word] = WORD(values + word * BNN_WORD_BITS); \
         if (some) {                                                                                   \

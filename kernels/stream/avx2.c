@@ -117,6 +117,8 @@ static inline uint64_t within_half(const int16_t *r)
     return (uint32_t)_mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, 0xd8));
 }
 
+static inline uint64_t within_word_of(const int16_t *r) { return within_half(r) | within_half(r + 2 * LANES) << 2 * LANES; }
+
 /* Up to 63 columns. */
 static inline uint64_t within_part(const int16_t *r, size_t count)
 {
@@ -131,9 +133,14 @@ void BNN_NAME(stream_within_i16_u1)(const int16_t *r, size_t rows, size_t column
                                     size_t stride_words)
 {
     const size_t whole = columns - columns % BNN_WORD_BITS;
+    /* Narrow rows without gaps, a word of them at a time. */
+    const size_t together = columns == LANES || columns == 2 * LANES ? BNN_WORD_BITS / columns : 1;
+    for (; stride == columns && together > 1 && rows >= together; rows -= together, r += BNN_WORD_BITS) {
+        const uint64_t word = within_word_of(r);
+        for (size_t i = 0; i < together; i++, bits += stride_words) *bits = word >> i * columns & bnn_low_bits(columns);
+    }
     for (size_t row = 0; row < rows; row++, r += stride, bits += stride_words) {
-        for (size_t c = 0; c < whole; c += BNN_WORD_BITS)
-            bits[c / BNN_WORD_BITS] = within_half(r + c) | within_half(r + c + 2 * LANES) << 2 * LANES;
+        for (size_t c = 0; c < whole; c += BNN_WORD_BITS) bits[c / BNN_WORD_BITS] = within_word_of(r + c);
         if (whole < columns) bits[whole / BNN_WORD_BITS] = within_part(r + whole, columns - whole);
     }
 }
