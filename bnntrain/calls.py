@@ -18,9 +18,12 @@ from bnntrain import kernels
 from bnntrain.evaluation import make_program
 from bnntrain.preparation import Prepared
 from bnntrain.program import Program
+from bnntrain.steps import SECOND
 
 _SIZES = kernels.call_sizes()
 _MULTIPLIED = ("rows", "columns", "depth", "taps", "groups")
+_KNOWN = (".gamma", f".{SECOND}gamma", ".scales", "_scale")
+"""Ends of the names of buffers whose values decide on what a step calls."""
 _NOT_AGAIN = 2**63
 """Size of what is gone over for the first time, or after too long: only its array's counts."""
 
@@ -120,7 +123,7 @@ def count_calls(program: Program) -> list[Pass]:
     """Count a training step of a program that was made for the set `kernels.COUNTING`."""
     for name, view in program.arena.views.items():
         # As a step leaves them: scales are known, and no gamma is 0, which is a case of its own.
-        if name.endswith(("gamma", "scale", "scales")) and not name.endswith("d_gamma"):
+        if name.endswith(_KNOWN):
             view[...] = 1
     seconds = program.profile(True)
     kernels.start_counting(program.arena.whole, program.arena.views["scratch"])

@@ -81,6 +81,51 @@ def test_a_profiled_step_names_every_zone_and_adds_up(method):
     assert result["gmac"] < gmac * (1.1 if method == "efficient" else 1 + 1e-9)
 
 
+RESIDUAL = """\
+name: streams
+model:
+  layers:
+  - conv: {channels: 8, weights: real}
+  - batch_norm
+  - residual: {layers: [sign, {conv: 8}, batch_norm]}
+  - residual:
+      shortcut: [avg_pool, {conv: {channels: 16, kernel: 1, weights: real}}, batch_norm]
+      layers: [sign, {conv: {channels: 16, stride: 2}}, batch_norm]
+  - global_avg_pool
+  - dense: {units: 10, weights: real}
+data: {dataset: digits}
+train: {epochs: 1, batch_size: 20, learning_rate: 1e-3, threads: 2}
+"""
+
+
+@pytest.fixture
+def residual(tmp_path):
+    """Return the path of a residual network's configuration."""
+    path = tmp_path / "streams.yaml"
+    path.write_text(RESIDUAL)
+    return path
+
+
+@pytest.mark.parametrize("method", ["standard", "wang2021", "efficient"])
+def test_products_of_real_layers_count(method, residual):
+    result = bench_step(api.prepare(str(residual), {"method": method}), steps=4, warmup=1)
+    found = {(row["layer"], row["op"]): row for row in result["kernels"]}
+    speeds = {key: row["gmac_per_s"] for key, row in found.items() if row["gmac_per_s"]}
+    gmac = {key: speed * found[key]["seconds"] for key, speed in speeds.items()}
+    # Layers in the order in which they run: pixels, block, shortcut, block, head. Of 8x8 images, y
+    # of a real convolution is made twice on the way forward, or four times: the norm of wang2021
+    # also adds up deviations and magnitudes.
+    times = 4 if method == "wang2021" else 2
+    for layer, macs in (("conv1", 8 * 8 * 9 * 8), ("conv3", 4 * 4 * 8 * 16)):
+        assert gmac[layer, "forward"] == pytest.approx(20 * times * macs / 1e9)
+        assert gmac[layer, "weight_gradient"] == pytest.approx(20 * macs / 1e9)
+    assert gmac["conv3", "input_gradient"] == pytest.approx(20 * 4 * 4 * 8 * 16 / 1e9)
+    for zone in ("forward", "weight_gradient", "input_gradient"):
+        assert gmac["dense5", zone] == pytest.approx(20 * 16 * 10 / 1e9)
+    assert ("conv1", "input_gradient") not in found
+    assert sum(gmac.values()) == pytest.approx(result["gmac"])
+
+
 def bnntrain(*arguments):
     return subprocess.run(
         [sys.executable, "-P", "-m", "bnntrain", *arguments], capture_output=True, text=True
@@ -163,15 +208,19 @@ def test_a_step_is_shown_beside_one_from_a_file(tmp_path):
     assert float(measured) / float(given) == pytest.approx(float(ratio.rstrip("x")), rel=0.1)
 
 
-def test_the_rows_of_the_model_of_boards_are_those_measured(tmp_path):
-    prepared = api.prepare("digits", {"train.threads": 1})
+@pytest.mark.parametrize("network", ["digits", "residual"])
+def test_the_rows_of_the_model_of_boards_are_those_measured(network, residual, tmp_path):
+    config = str(residual) if network == "residual" else network
+    prepared = api.prepare(config, {"train.threads": 1})
     passes = count_step(prepared)
     rows = [Row(one.layer, one.name, 1e-3, 1e-3, 0.0, 1, one.macs) for one in passes]
-    rows += [Row(step.name, "between_kernels", 1e-3, 1e-3, 0.0, 1) for step in prepared.steps]
+    own = ["between_kernels"] + ["gather"] * (network == "residual")
+    rows += [Row(step.name, name, 1e-3, 1e-3, 0.0, 1) for step in prepared.steps for name in own]
     steps = [step_of(board, rows, prepared) for board in BOARDS]
     path = tmp_path / "model.json"
     path.write_bytes(msgspec.json.encode(steps))
-    done = bnntrain(*STEP, "--against", path)
+    step = ("bench", "--step", config, "--steps", "4", "--threads", "1")
+    done = bnntrain(*step, "--against", path)
     assert done.returncode == 0, done.stderr
     found = rows_of(done.stdout)
     assert found["ms per batch"] == ["measured", *(f"model {board.name}" for board in BOARDS)]

@@ -10,9 +10,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
+from pi_blocks import arguments_of, samples_of
 from pi_cycles import CORES, Block, Instruction
 from pi_model import LIMITS
 from pi_rates import bound
+
+from bnntrain import api
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = "ldr\tq0, [x2]"
@@ -83,6 +86,58 @@ def test_a_block_that_branches_to_its_beginning_is_a_loop():
     assert not Block(lines[1:], 5, "f").is_loop
     assert lines[1].is_branch
     assert lines[1].target == 0x400
+
+
+SAME = {"conv": {"channels": 64}}
+STEM = {"conv": {"channels": 64, "kernel": 7, "stride": 2, "weights": "real"}}
+POINTWISE = {"conv": {"channels": 70, "kernel": 1, "weights": "real"}}
+HALF = {"conv": {"channels": 70, "stride": 2}}
+RESIDUAL = [
+    STEM, "batch_norm", "relu", {"max_pool": {"size": 3, "stride": 2, "padding": "same"}},
+    "batch_norm",
+    {"residual": {"layers": ["sign", SAME, "batch_norm"]}},
+    {
+        "residual": {
+            "shortcut": ["avg_pool", POINTWISE, "batch_norm"],
+            "layers": ["sign", HALF, "batch_norm"],
+        }
+    },
+    "global_avg_pool", {"dense": {"units": 10, "weights": "real"}},
+]  # fmt: skip
+
+
+def test_steps_of_residual_networks_are_described_to_the_driver():
+    # On 32x32 images of three colours: 16x16 behind the convolution, 8x8 behind the pool.
+    overrides = {"model": {"layers": RESIDUAL}, "train.batch_size": 6, "train.threads": 2}
+    prepared = api.prepare("cifar_smoke", overrides)
+    stem, same, shortcut, half, head = [
+        arguments_of(step, prepared.plan) for step in prepared.steps
+    ]
+    shared = (6, 2)  # images, threads
+    assert stem == ("stem", 32, 32, 3, 7, 2, 2, 2, 16, 16, 0, 64, *shared, 8, 8, 0, 0, 1, 1)
+    assert same[:14] == ("residual", 8, 8, 64, 3, 1, 1, 1, 8, 8, 0, 64, *shared)
+    # Not the first, with a limit, not flattened, with taps outside. The shortcut begins the
+    # gradient that the others add to.
+    assert (same[14], *same[17:]) == (0, 31, 0, 1, 1)
+    assert shortcut[0] == "real_conv"
+    assert shortcut[1:14] == (4, 4, 64, 1, 1, 0, 0, 4, 4, 0, 70, *shared)
+    assert shortcut[14:] == (8, 8, 2, 0)
+    assert half[:14] == ("residual", 8, 8, 64, 3, 2, 0, 0, 4, 4, 0, 70, *shared)
+    assert half[-1] == 1
+    assert head == ("head", 70, 10, *shared, 16, 0)
+
+
+def test_a_stem_is_emulated_on_a_few_images():
+    overrides = {"model": {"layers": RESIDUAL}, "train.batch_size": 6, "train.threads": 2}
+    prepared = api.prepare("cifar_smoke", overrides)
+    stem, *others = prepared.steps
+    few = samples_of(stem, prepared.plan)
+    images = [sizes[12] for sizes, _ in few]
+    assert max(images) < 6
+    assert sum(weight for _, weight in few) == pytest.approx(1)
+    assert sum(weight * n for (_, weight), n in zip(few, images, strict=True)) == pytest.approx(6)
+    for other in others:
+        assert samples_of(other, prepared.plan) == [(arguments_of(other, prepared.plan), 1.0)]
 
 
 @pytest.mark.parametrize("tool", ["pi_model.py", "compare_peers.py"])

@@ -13,7 +13,7 @@ _FEW_IMAGES = 1
 
 
 def arguments_of(block: Step, plan: Plan, batch: int | None = None) -> tuple[object, ...]:
-    """Return kind and sizes of a block's training step, by default on the plan's batch."""
+    """Return kind and sizes of a block's training step, on the plan's batch by default."""
     kind = block.fused.kind
     return kind, *map(int, _SIZES[kind](block, plan, batch or plan.batch_size))
 

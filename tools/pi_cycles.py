@@ -33,7 +33,7 @@ FLAGS = ["-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-ma
 """Those of setup.py but for OpenMP: threads are modelled, not run."""
 
 DRIVER = [ROOT / "tools" / name for name in ("pi_model.c", "pi_blocks.c")]
-"""What runs them."""
+"""What runs the kernels."""
 
 CORES = {"A53": "cortex-a53", "A72": "cortex-a72", "A76": "neoverse-n1"}
 """Names of the cores for llvm-mca."""

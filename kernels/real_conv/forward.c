@@ -121,7 +121,7 @@ static void measure(struct forward *f, int first)
 void bnn_real_conv_forward(const struct bnn_kernels *k, const struct bnn_real_conv *r, size_t batch, int first, int threads)
 {
     struct forward f = {.call = bnn_real_call(k, r, batch, NULL, threads)};
-    if (reads_stream(r)) TIMED(&r->conv.block, BNN_zone_gather, bnn_real_input(&f.call, first));
+    if (reads_stream(r)) bnn_real_input(&f.call, first);
     bnn_real_prepack(&f.call);
     measure(&f, first);
     pass_over(&f, BNN_zone_activate, put);

@@ -41,9 +41,9 @@ static void mean_real(const struct real_call *call, const void *image, size_t ro
     }
 }
 
-static double input_rows(const void *context, struct bnn_share share)
+/* X of lines of all images; the largest sum. */
+static int32_t input_rows(const struct input *input, struct bnn_share share)
 {
-    const struct input *input = context;
     const struct real_call *call = input->call;
     const struct bnn_real_conv *r = call->r;
     const struct bnn_window *w = &r->conv.window;
@@ -69,6 +69,14 @@ static double input_rows(const void *context, struct bnn_share share)
     return largest;
 }
 
+static double input_share(const void *context, struct bnn_share share)
+{
+    const struct input *input = context;
+    int32_t largest;
+    TIMED(&input->call->r->conv.block, BNN_zone_gather, largest = input_rows(input, share));
+    return largest;
+}
+
 void bnn_real_input(const struct real_call *call, int first)
 {
     const struct bnn_real_conv *r = call->r;
@@ -76,7 +84,7 @@ void bnn_real_input(const struct real_call *call, int first)
     const struct input input = {call, 1};
     if (is_whole(r)) {
         r->amax[1] = 1.0f;
-        const float amax = (float)bnn_max_of_shares(call->conv.threads, lines, input_rows, &input);
+        const float amax = (float)bnn_max_of_shares(call->conv.threads, lines, input_share, &input);
         r->amax[0] = first ? amax : 0.9f * r->amax[0] + 0.1f * amax;
         r->amax[1] = amax > 0.0f ? amax / 127.0f : 1.0f;
     }
@@ -86,5 +94,5 @@ void bnn_real_input(const struct real_call *call, int first)
 void bnn_real_round(const struct real_call *call)
 {
     const struct input input = {call, 0};
-    bnn_max_of_shares(call->conv.threads, call->conv.batch * call->r->conv.window.height, input_rows, &input);
+    bnn_max_of_shares(call->conv.threads, call->conv.batch * call->r->conv.window.height, input_share, &input);
 }

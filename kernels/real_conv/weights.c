@@ -11,9 +11,8 @@ static void load_row(const struct real_call *call, size_t output, float *row)
         memcpy(row, (const float *)b->latent + output * b->inputs, b->inputs * sizeof *row);
 }
 
-static void prepack_outputs(const void *context, struct bnn_share share)
+static void prepack_outputs(const struct real_call *call, struct bnn_share share)
 {
-    const struct real_call *call = context;
     const struct bnn_real_conv *r = call->r;
     const size_t inputs = r->conv.block.inputs, outputs = r->conv.block.outputs;
     const struct real_pass s = bnn_real_pass(call->k, r, bnn_scratch_of(&r->conv.block, bnn_thread()));
@@ -34,10 +33,16 @@ static void prepack_outputs(const void *context, struct bnn_share share)
     }
 }
 
+static void prepack_share(const void *context, struct bnn_share share)
+{
+    const struct real_call *call = context;
+    TIMED(&call->r->conv.block, BNN_zone_pack, prepack_outputs(call, share));
+}
+
 void bnn_real_prepack(const struct real_call *call)
 {
     const struct bnn_block *b = &call->r->conv.block;
-    TIMED(b, BNN_zone_pack, bnn_for_shares(call->conv.threads, b->outputs, prepack_outputs, call));
+    bnn_for_shares(call->conv.threads, b->outputs, prepack_share, call);
 }
 
 void bnn_real_add(const struct real_pass *s, size_t tile)
@@ -74,9 +79,8 @@ struct update {
     size_t tile;
 };
 
-static void update_outputs(const void *context, struct bnn_share share)
+static void update_outputs(const struct update *update, struct bnn_share share)
 {
-    const struct update *update = context;
     const struct real_call *call = update->call;
     const struct bnn_real_conv *r = call->r;
     const struct bnn_block *b = &r->conv.block;
@@ -103,9 +107,14 @@ static void update_outputs(const void *context, struct bnn_share share)
     }
 }
 
+static void update_share(const void *context, struct bnn_share share)
+{
+    const struct update *update = context;
+    TIMED(&update->call->r->conv.block, BNN_zone_update, update_outputs(update, share));
+}
+
 void bnn_real_update(const struct real_call *call, size_t tile)
 {
     const struct bnn_block *b = &call->r->conv.block;
-    TIMED(b, BNN_zone_update, bnn_for_shares(call->conv.threads, bnn_tile_width(b->outputs, tile), update_outputs,
-                                             &(struct update){call, tile}));
+    bnn_for_shares(call->conv.threads, bnn_tile_width(b->outputs, tile), update_share, &(struct update){call, tile});
 }

@@ -116,9 +116,8 @@ static void add_sums(const struct strip *s, const struct stem_gains *z, size_t t
     }
 }
 
-static void sum_image(const void *context, size_t image)
+static void sum_values(const struct sums *sums, size_t image)
 {
-    const struct sums *sums = context;
     const struct stem_call *call = sums->call;
     const struct bnn_stem *stem = call->stem;
     const struct bnn_block *b = &stem->real.conv.block;
@@ -132,6 +131,12 @@ static void sum_image(const void *context, size_t image)
             add_sums(&s, &z, tile, sums->is_second);
         }
     }
+}
+
+static void sum_image(const void *context, size_t image)
+{
+    const struct sums *sums = context;
+    TIMED(&sums->call->stem->real.conv.block, BNN_zone_norm_backward, sum_values(sums, image));
 }
 
 /* Signs of all y about their means, for the first norm if it is an l1 one. */
@@ -174,8 +179,7 @@ static void find_affine(const struct stem_call *call, struct bnn_block *b, doubl
     const struct bnn_stem *stem = call->stem;
     const struct conv_call *conv = &call->real.conv;
     const size_t outputs = stem->real.conv.block.outputs;
-    TIMED(&stem->real.conv.block, BNN_zone_norm_backward,
-          bnn_for(conv->threads, conv->batch, sum_image, &(struct sums){call, is_second}));
+    bnn_for(conv->threads, conv->batch, sum_image, &(struct sums){call, is_second});
     const struct conv_sums all = bnn_conv_reduce_sums(conv);
     const int whole = is_whole_stem(stem);
     const struct bnn_norm_sums sums = {whole ? (void *)all.whole[0] : all.real[0], whole ? (void *)all.whole[1] : all.real[1],
@@ -227,7 +231,8 @@ static struct row row_of(const struct stem_call *call)
     const struct bnn_block *b = &call->stem->real.conv.block;
     const int whole = is_whole_stem(call->stem);
     const double quantum = whole && !call->measure ? (double)b->dy_scale->used : 1.0;
-    return (struct row){slopes_of(call, &call->first, call->tile, whole ? (double)b->g_scale->used / quantum : 1.0), bnn_gains_of(b, call->tile), quantum};
+    const double unit = whole ? (double)b->g_scale->used / quantum : 1.0;
+    return (struct row){slopes_of(call, &call->first, call->tile, unit), bnn_gains_of(b, call->tile), quantum};
 }
 
 /* dY of `count` positions of a row from column `first` on; its amax. */

@@ -108,8 +108,10 @@ static void pooled_image(const void *context, size_t image)
     for (size_t tile = 0; tile < bnn_words(b->outputs); tile++) {
         const struct stem_gains z = bnn_stem_gains(pooled->call->stem, tile);
         for (size_t row = 0; row < pooled->call->stem->pooled_height; row++) {
-            bnn_stem_load(&s, image, row, tile);
-            pooled->look(&s, &z, image, row, tile);
+            TIMED(b, BNN_zone_activate, {
+                bnn_stem_load(&s, image, row, tile);
+                pooled->look(&s, &z, image, row, tile);
+            });
         }
     }
 }
@@ -118,8 +120,7 @@ static void pooled_pass(const struct stem_call *call,
                         void (*look)(const struct strip *s, const struct stem_gains *z, size_t image, size_t row, size_t tile))
 {
     const struct conv_call *conv = &call->real.conv;
-    TIMED(&call->stem->real.conv.block, BNN_zone_activate,
-          bnn_for(conv->threads, conv->batch, pooled_image, &(struct pooled){call, look}));
+    bnn_for(conv->threads, conv->batch, pooled_image, &(struct pooled){call, look});
 }
 
 /* Pooled values of a tile, behind the first norm and ReLU. */

@@ -75,6 +75,11 @@ cdef class Stem(RealConv):
             s.second = &self.second
         self.bind_scratch(bnn_stem_scratch(s))
 
+    def set_profile(self, profile):
+        """Add seconds by zone, see `Block.set_profile`; the second norm's with the others."""
+        RealConv.set_profile(self, profile)
+        self.second.profile = self.block.profile
+
     cdef void run_forward(self, size_t batch, bint first_step) noexcept nogil:
         self.turn_forward()
         self.stem.pooled = self.pooled_forward

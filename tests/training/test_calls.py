@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from harness import conv_layers, fill_batch, make_config, make_program
 from recorded_calls import recorded
+from residual_kit import METHODS, STEMS, half, layers_of, same
 
 from bnntrain import kernels
 from bnntrain.calls import Call, Pass, Traffic, count_calls
@@ -58,6 +59,18 @@ NETWORKS = {
     "bits of dW": (
         [70, 130, 10], 100, {"batch": 9, "weight_gradient": "bit", "optimizer": {"name": "bop"}}
     ),
+} | {
+    f"residual, {method}": (
+        layers_of({"channels": 70}, same(70), half(80), relu=True), (8, 6, 3),
+        {"batch": 4, "method": method},
+    )
+    for method in METHODS
+} | {
+    f"stem, {method}": (
+        layers_of({"channels": 66, "kernel": 7, "stride": 2}, same(66), behind=STEMS[-1]),
+        (18, 14, 3), {"batch": 4, "method": method},
+    )
+    for method in METHODS
 }  # fmt: skip
 
 
@@ -106,9 +119,13 @@ def test_passes_are_the_zones_whose_time_is_measured(network):
     }
     passes = counted(*NETWORKS[network])
     names = {(one.layer, one.name) for one in passes}
-    # Code of the step itself gathers patches, stores a dW of signs and lays out real gradients.
+    # Code of the step itself gathers patches, stores a dW of signs and lays out real gradients;
+    # what has real weights adds up and normalises by itself.
     zones = ("gather", "update", "tables")
-    own = {(one.name, zone) for one in program.steps for zone in zones}
+    own = {
+        (one.name, zone) for one in program.steps
+        for zone in (kernels.ZONES if one.has_real_weights else zones)
+    }  # fmt: skip
     assert names - {("all", "loss")} <= measured <= names | own
 
 
@@ -121,7 +138,7 @@ def test_what_is_called_outside_of_blocks_is_the_loss(network):
     assert ops <= {"softmax_f32", "quantise_f32_i8", "convert_f32_f16"}
 
 
-@pytest.mark.parametrize("network", ["dense", "before_norm", "after_sign"])
+@pytest.mark.parametrize("network", ["dense", "before_norm", "after_sign", "residual, efficient"])
 def test_shares_of_threads_are_the_step_and_the_first_is_the_largest(network):
     alone, shared = (counted(*NETWORKS[network], threads=threads) for threads in (1, 3))
     assert {share for one in shared for share in one.shares} == {0, 1, 2}
