@@ -15,9 +15,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from bnntrain.errors import MemoryLimitError
-from bnntrain.steps import READ, ROLES, Buffer, Step, shared_buffers
+from bnntrain.steps import READ, ROLES, Buffer
+
+if TYPE_CHECKING:
+    from bnntrain.steps import Step
 
 ALIGNMENT = 64
 """Every buffer starts on a multiple of this many bytes (a cache line; the widest vector)."""
@@ -127,6 +131,8 @@ def make_plan(steps: Sequence[Step], batch_size: int, threads: int) -> Plan:
     -------
     Plan
     """
+    from bnntrain.steps import shared_buffers  # of training: classifying does without
+
     first, order = steps[0], steps[0].order
     sample, read = (batch_size, first.inputs), (READ, *order.reads(first.fused.input))
     scratch = max(step.scratch_bytes(batch_size, threads) for step in steps)

@@ -7,12 +7,15 @@ activations are real, their sign is that of z rounded to float32, whose threshol
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnntrain import kernels
 from bnntrain.inference.layers import PackedLayer
-from bnntrain.method import Method
+
+if TYPE_CHECKING:
+    from bnntrain.method import Method
 
 
 def fold_norm(

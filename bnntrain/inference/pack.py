@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from bnntrain import kernels
 from bnntrain.inference.channel import fold_norm
 from bnntrain.inference.layers import PackedLayer
-from bnntrain.layer_methods import LayerMethods
-from bnntrain.method import Method
 from bnntrain.steps import SECOND, TYPES
+
+if TYPE_CHECKING:
+    from bnntrain.layer_methods import LayerMethods
+    from bnntrain.method import Method
 
 # Bytes of latent weights that are looked at together.
 _PIECE = 1 << 16

@@ -5,14 +5,20 @@ max-pool that follow it, because they share every tile of y (see `kernels/dense/
 `kernels/conv/conv.h`).
 """
 
-from bnntrain.steps.buffers import ROLES, WORD_BITS, Buffer, storage_of
-from bnntrain.steps.conv import ConvStep, shared_buffers, window_of
-from bnntrain.steps.dense import DenseStep
-from bnntrain.steps.network import has_step, make_steps
+from __future__ import annotations
+
+from importlib import import_module
+
+from bnntrain.steps.buffers import ROLES, SECOND, WORD_BITS, Buffer, storage_of
 from bnntrain.steps.order import READ, Order
-from bnntrain.steps.stem import SECOND
-from bnntrain.steps.step import GRADIENT_LIMITS, Step
 from bnntrain.steps.streams import TYPES, Stream, Types, find_streams
+from bnntrain.steps.window import window_of
+
+# What only training needs: a packed model is classified without it, in less memory.
+_OF_TRAINING = {
+    "ConvStep": "conv", "shared_buffers": "conv", "DenseStep": "dense", "has_step": "network",
+    "make_steps": "network", "GRADIENT_LIMITS": "step", "Step": "step",
+}  # fmt: skip
 
 __all__ = [
     "GRADIENT_LIMITS",
@@ -35,3 +41,10 @@ __all__ = [
     "storage_of",
     "window_of",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of training where it is first asked for."""
+    if name not in _OF_TRAINING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_OF_TRAINING[name]}"), name)

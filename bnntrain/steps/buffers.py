@@ -19,6 +19,9 @@ _ITEM_BYTES = {
 WORD_BITS = 64
 """Bits that packed signs are padded to."""
 
+SECOND = "second_"
+"""What names of the tensors of a stem's second norm begin with."""
+
 ROLES = (
     "input",
     "X",

@@ -18,24 +18,13 @@ from bnntrain import kernels
 from bnntrain.graph import Fused
 from bnntrain.steps.buffers import WORD_BITS, Buffer
 from bnntrain.steps.step import GRADIENT_LIMITS, Step
+from bnntrain.steps.window import window_of
 
 GRADIENT, KEPT_Y = "conv.gradient", "conv.y"
 """Buffers that all convolution steps of a network share."""
 
 _BYTES = {"int8": 1, "float16": 2, "float32": 4}
 _LARGEST_INT16 = 32767
-
-
-def window_of(fused: Fused) -> kernels.Window:
-    """Return the geometry of a convolution."""
-    height, width, channels = fused.product.input.size
-    options, (pad_top, pad_left) = fused.product.options, fused.product.padding
-    out_height, out_width, _ = fused.product.output.size
-    return kernels.Window(
-        height=height, width=width, channels=channels, kernel=options.kernel,
-        stride=options.stride, pad_top=pad_top, pad_left=pad_left,
-        out_height=out_height, out_width=out_width, pool=fused.pool,
-    )  # fmt: skip
 
 
 class ConvStep(Step):

@@ -15,9 +15,9 @@ import numpy as np
 from bnntrain import kernels
 from bnntrain.graph import Fused
 from bnntrain.steps.buffers import Buffer
-from bnntrain.steps.conv import window_of
 from bnntrain.steps.step import Step
 from bnntrain.steps.streams import Types, types_of
+from bnntrain.steps.window import window_of
 
 
 class RealStep(Step):

@@ -12,11 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnntrain import kernels
-from bnntrain.steps.buffers import Buffer
+from bnntrain.steps.buffers import SECOND, Buffer
 from bnntrain.steps.real import RealConvStep
-
-SECOND = "second_"
-"""What names of the second norm's tensors begin with."""
 
 _OWN = ("pooled", "pooled_again", "affine")
 

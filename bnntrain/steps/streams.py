@@ -14,11 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from bnntrain.graph import Fused, Tensor
-from bnntrain.method import Method
 from bnntrain.steps.buffers import Buffer
 from bnntrain.steps.order import Order
+
+if TYPE_CHECKING:
+    from bnntrain.method import Method
 
 
 @dataclass(frozen=True)

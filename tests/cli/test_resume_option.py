@@ -47,7 +47,7 @@ def test_a_finished_run_is_made_longer(elsewhere):
     elsewhere.run("fit", "digits", *FEW, "--run-dir", "a", "-q")
     done = elsewhere.run("fit", "--resume", "a", "--epochs", 3)
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("extended from 2 to 3 epochs: the cosine of the new length")
+    assert lines[0].startswith("extended from 2 to 3 epochs: the cosine rate of the new length")
     assert [line.split("  ")[0] for line in lines[1:]] == [
         "resuming in epoch 3 of 3, batch 1 of 25", "epoch 3/3",
     ]  # fmt: skip
