@@ -15,7 +15,6 @@ from bnntrain.errors import ConfigError, DataError
 from bnntrain.exactness import most_images
 from bnntrain.graph import (
     PIXELS,
-    Fused,
     FusedBinary,
     Graph,
     LayerSpec,
@@ -27,7 +26,6 @@ from bnntrain.graph import (
 )
 from bnntrain.layer_methods import resolve_methods
 from bnntrain.method import Method, layer_key
-from bnntrain.steps import has_step
 
 
 @contextlib.contextmanager
@@ -84,8 +82,6 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
         raise _error(config, layer_key(config, error.layer), error.message) from None
     steps, methods = graph.fused(), resolve_methods(config)
     for step in steps:
-        if not has_step(step):
-            raise _error(config, _key(step.product), _no_step(step))
         if step.terms > kernels.MAX_INPUTS:
             raise _error(config, *_too_wide(step.product, step.terms))
         if isinstance(step, FusedBinary):
@@ -111,11 +107,6 @@ def fit_graph(config: Config, shape: Size, classes: int, train_samples: int) -> 
         )
     return graph
 
-
-def _no_step(step: Fused) -> str:
-    """Say of operations that no kernel trains, and what is nearest that one does."""
-    kinds = ", ".join(each.kind for each in step.operations)
-    return f"{kinds} have no kernel together yet. Nearest that works: conv and batch_norm alone"
 
 
 def _check_images(config: Config, step: FusedBinary, method: Method) -> None:

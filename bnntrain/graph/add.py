@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnntrain.graph.operation import Operation, images
 from bnntrain.graph.tensor import REAL, STREAM, Form
 
 
-@dataclass(frozen=True)
 class Add(Operation):
     """The sum of two tensors of one shape: what ends a residual, and is not written in models.
 

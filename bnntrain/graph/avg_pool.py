@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnntrain.graph.operation import Published, images
 from bnntrain.graph.pool import Pool
 from bnntrain.graph.tensor import MEANS, PRODUCTS, REAL, STREAM, Form
 
 
-@dataclass(frozen=True)
 class AvgPool(Pool):
     """The mean of a window's values.
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnntrain.graph.operation import Operation, Published, images, lists
 from bnntrain.graph.tensor import PRODUCTS, REAL, STREAM, SUMS, Form
 
 
-@dataclass(frozen=True)
 class BatchNorm(Operation):
     """z = gamma (y - mean) / deviation + beta, per channel."""
 

@@ -7,7 +7,7 @@ to the right, as TensorFlow does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -40,7 +40,6 @@ class ConvOptions(ProductOptions, frozen=True):
     padding: Literal["same", "valid"] = "same"
 
 
-@dataclass(frozen=True)
 class Conv(Product):
     """Every output sees a window of positions."""
 
@@ -76,7 +75,6 @@ class Conv(Product):
         return self.options.kernel**2
 
 
-@dataclass(frozen=True)
 class RealConv(Conv):
     """One with real weights: of pixels, where a real stream begins, or in a shortcut.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -25,7 +25,6 @@ class DenseOptions(ProductOptions, frozen=True):
     units: Annotated[int, Meta(ge=1, le=65_536)] | Literal["classes"]
 
 
-@dataclass(frozen=True)
 class Dense(Product):
     """Every output sees every input; a sample's height and width are flattened."""
 
@@ -54,7 +53,6 @@ class Dense(Product):
         return math.prod(self.input.size)
 
 
-@dataclass(frozen=True)
 class RealDense(Dense):
     """The last layer of a residual network: real weights and a bias make the scores of means."""
 

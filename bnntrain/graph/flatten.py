@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from bnntrain.graph.operation import Operation, Options, images
 from bnntrain.graph.tensor import SIGNS, Form, Size
 
 
-@dataclass(frozen=True)
 class Flatten(Operation):
     """All positions one behind the other, channels innermost."""
 

@@ -123,7 +123,6 @@ class Fused:
         return next(iter(self.norms), None)
 
 
-@dataclass(frozen=True)
 class FusedBinary(Fused):
     """A product with binary weights and batch norm, and what stands around them."""
 
@@ -156,21 +155,18 @@ class FusedBinary(Fused):
         return self.operations[: self.operations.index(self.norm)]
 
 
-@dataclass(frozen=True)
 class FusedDense(FusedBinary):
     """Dense layer, batch norm, and, but for the last one, sign."""
 
     kind = "dense"
 
 
-@dataclass(frozen=True)
 class FusedConv(FusedBinary):
     """Convolution, batch norm and sign, a pool among them, and flatten."""
 
     kind = "conv"
 
 
-@dataclass(frozen=True)
 class FusedResidual(FusedBinary):
     """Sign of a real stream, convolution, batch norm, and addition."""
 
@@ -187,7 +183,6 @@ class FusedResidual(FusedBinary):
         return self.addend == self.input
 
 
-@dataclass(frozen=True)
 class FusedRealConv(Fused):
     """Real convolution and batch norm, of pixels or in a shortcut, there also of averages."""
 
@@ -200,7 +195,6 @@ class FusedRealConv(Fused):
         return first.options.size if isinstance(first, Pool) else 1
 
 
-@dataclass(frozen=True)
 class FusedStem(Fused):
     """How networks for large images begin: real convolution, batch norm, overlapping max-pool."""
 
@@ -227,7 +221,6 @@ class FusedStem(Fused):
         return top, left
 
 
-@dataclass(frozen=True)
 class FusedHead(Fused):
     """Global average pooling and the real dense layer that makes scores."""
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnntrain.graph.operation import Operation, Options, images
 from bnntrain.graph.tensor import MEANS, STREAM, Form, Size
 
 
-@dataclass(frozen=True)
 class GlobalAvgPool(Operation):
     """The mean of each channel of a real stream."""
 

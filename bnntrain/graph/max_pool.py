@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from bnntrain.graph.operation import Published, images
@@ -43,7 +42,6 @@ class MaxPoolOptions(PoolOptions, frozen=True):
         return "padding", f"{reason}. Nearest that works: {wanted}"
 
 
-@dataclass(frozen=True)
 class MaxPool(Pool):
     """The largest of a window's values."""
 
@@ -62,7 +60,6 @@ class MaxPool(Pool):
         return Published(masked=self.input.values)
 
 
-@dataclass(frozen=True)
 class OverlappingMaxPool(MaxPool):
     """Windows of 3x3 at every second position, of a real stream; as convolutions pad."""
 

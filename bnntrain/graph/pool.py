@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from bnntrain.graph.items import ShapeError
@@ -16,7 +15,6 @@ class PoolOptions(Options, frozen=True):
     size: Literal[2] = 2
 
 
-@dataclass(frozen=True)
 class Pool(Operation):
     """One value of each window; an odd last row or column is left out."""
 

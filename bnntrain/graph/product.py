@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from bnntrain.graph.operation import Operation, Options, Published
@@ -40,7 +39,6 @@ class ProductOptions(Options, frozen=True, kw_only=True):
         return None
 
 
-@dataclass(frozen=True)
 class Product(Operation):
     """A product with weights: y = X sgn(W)^T, without bias; of real ones y = X W^T."""
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnntrain.graph.operation import Operation, images
 from bnntrain.graph.tensor import STREAM, Form
 
 
-@dataclass(frozen=True)
 class Relu(Operation):
     """The larger of 0 and a real stream's value."""
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnntrain.graph.operation import Operation, images, lists
 from bnntrain.graph.tensor import REAL, SIGNS, STREAM, Form
 
 
-@dataclass(frozen=True)
 class Sign(Operation):
     """+1 for z >= 0, otherwise -1; its gradient goes straight through where abs(z) <= 1."""
 

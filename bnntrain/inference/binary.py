@@ -12,7 +12,6 @@ Tensors:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +31,6 @@ _OWN = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
 class PackedBinary(PackedLayer):
     """A dense layer or a convolution."""
 

@@ -14,7 +14,6 @@ Tensors:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,7 +27,6 @@ from bnntrain.steps import SECOND, TYPES, Buffer, Types
 Views = Mapping[str, np.ndarray]
 
 
-@dataclass(frozen=True)
 class StreamLayer(PackedLayer):
     """What layers that read or write a stream have in common."""
 
@@ -59,7 +57,6 @@ class StreamLayer(PackedLayer):
         return super().lasting(last) + self.places(last)
 
 
-@dataclass(frozen=True)
 class PackedResidual(StreamLayer):
     """A residual convolution."""
 
@@ -98,7 +95,6 @@ class PackedResidual(StreamLayer):
         return {**self._own(views), "window": self.window(), "addend": addend}
 
 
-@dataclass(frozen=True)
 class PackedRealConv(StreamLayer):
     """A real convolution."""
 
@@ -140,7 +136,6 @@ class PackedRealConv(StreamLayer):
         return own | {"stream_size": (*self.fused.input.size[:2], self.fused.pooled)}
 
 
-@dataclass(frozen=True)
 class PackedStem(PackedRealConv):
     """A stem."""
 
@@ -185,7 +180,6 @@ class PackedStem(PackedRealConv):
         return super().bound(views, x) | own | {"pooling": pooling, "relu": self.fused.has_relu}
 
 
-@dataclass(frozen=True)
 class PackedHead(StreamLayer):
     """Global average pooling and a real dense layer."""
 

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from bnntrain.steps.buffers import ROLES, SECOND, WORD_BITS, Buffer, storage_of
+from bnntrain.steps.buffers import (
+    GRADIENT_LIMITS,
+    ROLES,
+    SECOND,
+    WORD_BITS,
+    Buffer,
+    storage_of,
+)
 from bnntrain.steps.order import READ, Order
 from bnntrain.steps.streams import TYPES, Stream, Types, find_streams
 from bnntrain.steps.window import window_of
 
 # What only training needs: a packed model is classified without it, in less memory.
 _OF_TRAINING = {
-    "ConvStep": "conv", "shared_buffers": "conv", "DenseStep": "dense", "has_step": "network",
-    "make_steps": "network", "GRADIENT_LIMITS": "step", "Step": "step",
+    "ConvStep": "conv", "shared_buffers": "conv", "DenseStep": "dense",
+    "make_steps": "network", "Step": "step",
 }  # fmt: skip
 
 __all__ = [
@@ -35,7 +42,6 @@ __all__ = [
     "Stream",
     "Types",
     "find_streams",
-    "has_step",
     "make_steps",
     "shared_buffers",
     "storage_of",

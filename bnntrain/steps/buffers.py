@@ -19,6 +19,9 @@ _ITEM_BYTES = {
 WORD_BITS = 64
 """Bits that packed signs are padded to."""
 
+GRADIENT_LIMITS = {8: 127, 6: 31}
+"""Largest magnitude of dY by `Method.gradient_bits`."""
+
 SECOND = "second_"
 """What names of the tensors of a stem's second norm begin with."""
 

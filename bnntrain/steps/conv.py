@@ -16,8 +16,8 @@ import numpy as np
 
 from bnntrain import kernels
 from bnntrain.graph import Fused
-from bnntrain.steps.buffers import WORD_BITS, Buffer
-from bnntrain.steps.step import GRADIENT_LIMITS, Step
+from bnntrain.steps.buffers import GRADIENT_LIMITS, WORD_BITS, Buffer
+from bnntrain.steps.step import Step
 from bnntrain.steps.window import window_of
 
 GRADIENT, KEPT_Y = "conv.gradient", "conv.y"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnntrain.graph import Fused, Graph
+from bnntrain.graph import Graph
 from bnntrain.layer_methods import LayerMethods
 from bnntrain.steps.conv import ConvStep
 from bnntrain.steps.dense import DenseStep
@@ -17,11 +17,6 @@ _KINDS: dict[str, type[Step]] = {
     "dense": DenseStep, "conv": ConvStep, "residual": ResidualStep, "real_conv": RealConvStep,
     "stem": StemStep, "head": HeadStep,
 }  # fmt: skip
-
-
-def has_step(fused: Fused) -> bool:
-    """Whether a step runs a sequence of operations."""
-    return fused.kind in _KINDS
 
 
 def make_steps(graph: Graph, methods: LayerMethods) -> list[Step]:

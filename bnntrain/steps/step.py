@@ -20,9 +20,6 @@ from bnntrain.steps.buffers import Buffer
 from bnntrain.steps.order import Order
 from bnntrain.steps.streams import Stream
 
-GRADIENT_LIMITS = {8: 127, 6: 31}
-"""Largest magnitude of dY by `Method.gradient_bits`."""
-
 INITIAL_SCALE = 0.3
 """Deviation of initial latent weights in units of 1/sqrt(fan-in), whatever the range: a weight that
 starts within a step or two of zero changes sign with the first gradients, and a whole network of
