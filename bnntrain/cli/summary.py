@@ -11,6 +11,7 @@ from bnntrain.cli.output import echo_json, echo_table
 from bnntrain.inventory import WORD_BYTES, Layer, layers_of, totals_of
 from bnntrain.method import cell_labels
 from bnntrain.preparation import Prepared, prepare
+from bnntrain.steps import stream_labels
 from bnntrain.text import NONE, columns, plural, size_text, times
 
 
@@ -52,7 +53,7 @@ def _report(
         "totals": totals,
         "compression": totals["float32_bytes"] / totals["deployed_bytes"],
         "method": prepared.method.name,
-        "representation": cell_labels(prepared.method),
+        "representation": _labels(prepared),
         "layer_representation": _differing(prepared),
         "batch_size": prepared.plan.batch_size,
         "plan_bytes": prepared.plan.total_bytes,
@@ -108,12 +109,19 @@ def _facts(prepared: Prepared, totals: dict[str, int]) -> list[tuple[str, str]]:
             f"{size_text(plan.total_bytes)}, method {prepared.method.name}, batch "
             f"{plan.batch_size}, {plural(plan.threads, 'thread')}",
         ),
-        *((f"  {tensor}", label) for tensor, label in cell_labels(prepared.method).items()),
+        *((f"  {tensor}", label) for tensor, label in _labels(prepared).items()),
         *(
             (f"  in {name}", ", ".join(f"{cell} {value}" for cell, value in cells.items()))
             for name, cells in _differing(prepared).items()
         ),
     ]
+
+
+def _labels(prepared: Prepared) -> dict[str, str]:
+    """Say in words how each kind of tensor is held."""
+    has_streams = any(step.outgoing_stream is not None for step in prepared.steps)
+    found = cell_labels(prepared.method)
+    return found | stream_labels(prepared.method) if has_streams else found
 
 
 def _deployed_as(totals: dict[str, int]) -> str:

@@ -18,7 +18,7 @@ from bnntrain.steps.buffers import (
     storage_of,
 )
 from bnntrain.steps.order import READ, Order
-from bnntrain.steps.streams import TYPES, Stream, Types, find_streams
+from bnntrain.steps.streams import TYPES, Stream, Types, find_streams, stream_labels
 from bnntrain.steps.window import window_of
 
 # What only training needs: a packed model is classified without it, in less memory.
@@ -45,6 +45,7 @@ __all__ = [
     "make_steps",
     "shared_buffers",
     "storage_of",
+    "stream_labels",
     "window_of",
 ]
 

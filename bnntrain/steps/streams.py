@@ -56,6 +56,27 @@ def types_of(method: Method) -> Types:
     return TYPES[method.gradient]
 
 
+def stream_labels(method: Method) -> dict[str, str]:
+    """Say in words how tensors are held that are otherwise in a network with streams.
+
+    Returns
+    -------
+    dict of str to str
+        As `bnntrain.method.cell_labels`, of which they take the place.
+    """
+    types, retained = types_of(method), retains_stream(method)
+    product = method.gradient
+    if product == "int8":
+        product += f" holding {method.gradient_bits} bits"
+    return {
+        "straight-through mask": "from the retained stream" if retained else "1 bit",
+        "stream": f"{types.stream}, {'retained' if retained else 'sums in place'}",
+        "dX, Y": f"{types.stream}, gathered for a stream (dX), tiles only (Y)",
+        "dY": product,
+        "real layers": f"{types.multiplied} products, {types.latent} weights, adam",
+    }
+
+
 def retains_stream(method: Method) -> bool:
     """Whether a stream's tensors are retained as they are, and not their signs and masks."""
     return method.activation == "float32"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 LAYERS = (
     "[{conv: 4}, max_pool, batch_norm, sign,"
     " {conv: {channels: 6, kernel: 2, stride: 2, padding: valid}}, batch_norm, sign,"
@@ -109,3 +111,18 @@ def test_table_of_a_residual_network(program):
     assert cells["total"][:3] == ["total", "267,264", f"{3354 + 1568:,}"]
     text = " ".join(done.stdout.split())
     assert "1-bit weights, 2.64 KiB in int8, 2.54 KiB in float32" in text
+
+
+@pytest.mark.parametrize("method", ["standard", "wang2021", "efficient"])
+def test_labels_of_streams_are_what_is_planned(program, method):
+    options = ("digits", "--set", "model=resnet20", "--method", method)
+    labels = program.json("summary", *options)["representation"]
+    buffers = {each["name"]: each for each in program.json("plan", *options)["buffers"]}
+    stream, gradient = buffers["conv1.stream"], buffers["conv1.stream_gradient"]
+    kind, bits = labels["stream"].split(",")[0], stream["bits"]
+    assert kind.endswith(str(bits))
+    assert labels["dX, Y"].startswith(f"{kind}, ")
+    assert gradient["bits"] == bits
+    assert (labels["straight-through mask"] == "1 bit") == ("conv2.mask" in buffers)
+    assert ("retained" in labels["stream"]) == ("conv2.stream" in buffers)
+    assert labels["dY"].split()[0].endswith(str(buffers["conv2.dY"]["bits"]))
