@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from bnntrain.data.files import cache_folder, part_file
+from bnntrain.data.files import cache_folder, part_file, reason
 from bnntrain.data.source import Source
 from bnntrain.errors import DataError
 
@@ -84,3 +84,40 @@ def made_once(
             source.files[0], "the file changed while it was converted. Run the command again"
         )
     return found
+
+
+def open_converted(path: Path, header_crc: int, crc_of: Callable[[int], int | None]) -> int:
+    """Open a converted file, if it is still the one that was found.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    header_crc : int
+        CRC-32 of the header that was found.
+    crc_of : callable
+        Reads that of a file descriptor; None where there is no good header.
+
+    Returns
+    -------
+    int
+        File descriptor, read only; the caller closes it.
+
+    Raises
+    ------
+    DataError
+        It is gone, damaged or has been converted from other data since.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        message = f"converted data cannot be read: {reason(error)}. Run the command again"
+        raise DataError(path, message) from None
+    try:
+        if crc_of(fd) != header_crc:
+            message = "the converted data were changed after they were opened"
+            raise DataError(path, f"{message}. Run the command again")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

@@ -41,6 +41,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from bnntrain.data.conversion import open_converted
 from bnntrain.data.files import reason
 from bnntrain.data.preprocessing import Preprocessing
 from bnntrain.errors import DataError
@@ -119,17 +120,8 @@ class EncodedSplit:
         DataError
             If the file is gone, damaged or has been converted from other data since.
         """
+        fd = open_converted(self.path, self.header_crc, self._header_crc_of)
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise DataError(
-                self.path, f"converted data cannot be read: {reason(error)}. Run the command again"
-            ) from None
-        try:
-            header = read_header(fd, self.path)
-            if header is None or header.split.header_crc != self.header_crc:
-                message = "the converted data were changed after they were opened"
-                raise DataError(self.path, f"{message}. Run the command again")
             if self._index_crc(fd) != self.records_crc:
                 message = "the index of the converted data is damaged (wrong CRC-32)"
                 raise DataError(self.path, f"{message}. {_AGAIN}")
@@ -137,6 +129,10 @@ class EncodedSplit:
             os.close(fd)
             raise
         return fd
+
+    def _header_crc_of(self, fd: int) -> int | None:
+        header = read_header(fd, self.path)
+        return None if header is None else header.split.header_crc
 
     def _index_crc(self, fd: int) -> int:
         crc, at, end = 0, self.offset, self.offset + self.count * ENTRY.size

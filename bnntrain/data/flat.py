@@ -44,11 +44,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnntrain.data.conversion import Progress, cache_path, made_once
-from bnntrain.data.files import reason, write_all
+from bnntrain.data.conversion import Progress, cache_path, made_once, open_converted
+from bnntrain.data.files import write_all
 from bnntrain.data.source import Shape, Source, SplitReader, stored_label_type
 from bnntrain.data.stream import CHUNK_BYTES
-from bnntrain.errors import DataError
 
 if TYPE_CHECKING:
     from bnntrain.data.encoded import EncodedSplit
@@ -119,20 +118,11 @@ class Split:
         DataError
             If the file is gone, damaged or has been converted from other data since.
         """
-        try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise DataError(
-                self.path, f"converted data cannot be read: {reason(error)}. Run the command again"
-            ) from None
+        return open_converted(self.path, self.header_crc, self._header_crc_of)
+
+    def _header_crc_of(self, fd: int) -> int | None:
         header = _read_header(fd, self.path)
-        if header is None or header.split.header_crc != self.header_crc:
-            os.close(fd)
-            raise DataError(
-                self.path,
-                "the converted data were changed after they were opened. Run the command again",
-            )
-        return fd
+        return None if header is None else header.split.header_crc
 
     def read(self, index: int) -> tuple[np.ndarray, int]:
         """Read one record; for tools, the training step reads batches by itself.

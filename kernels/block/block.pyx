@@ -139,6 +139,13 @@ cdef class Block:
         there = self.arrays.get(self.prefix + name if self.prefix else name)
         return NULL if there is None else self.required(name, format, shape)
 
+    cdef int bind_memory(self, dict arrays, scratch, size_t batch, int threads, str isa) except -1:
+        """Keep what is bound alive, and who works on it."""
+        self.arrays, self.scratch = arrays, scratch
+        self.batch, self.threads = batch, threads
+        self.kernels = kernels_for(isa)
+        return 0
+
     cdef int bind_types(self, str norm, str mask, str latent, str gradient, str weight_gradient,
                         bint integer_update) except -1:
         cdef bnn_block *b = self.block

@@ -221,9 +221,7 @@ cdef class Conv(Block):
         cdef bnn_block *b = &self.conv.block
         cdef size_t channels = window.window.channels, taps = window.taps
         self.block = b
-        self.arrays, self.scratch = arrays, scratch  # keep the memory alive
-        self.batch, self.threads = batch, threads
-        self.kernels = kernels_for(isa)
+        self.bind_memory(arrays, scratch, batch, threads, isa)
         c.window = window.window
         b.inputs, b.outputs = taps * channels, outputs
         self.bind_types(norm, mask, latent, gradient, weight_gradient, integer_update)

@@ -50,9 +50,7 @@ cdef class Dense(Block):
                  str weight_gradient, str momentum, bint integer_update, dict arrays, scratch, int threads, str isa):
         cdef bnn_block *b = &self.dense.block
         self.block = b
-        self.arrays, self.scratch = arrays, scratch  # keep the memory alive
-        self.batch, self.threads = batch, threads
-        self.kernels = kernels_for(isa)
+        self.bind_memory(arrays, scratch, batch, threads, isa)
         words_in, words_out = (inputs + 63) // 64, (outputs + 63) // 64
         b.inputs, b.outputs = inputs, outputs
         self.bind_types(norm, mask, latent, gradient, weight_gradient, integer_update)

@@ -57,9 +57,7 @@ cdef class Head(Block):
         cdef bnn_head *h = &self.head
         cdef bnn_block *b = &self.head.block
         self.block = b
-        self.arrays, self.scratch = arrays, scratch  # keep the memory alive
-        self.batch, self.threads = batch, threads
-        self.kernels = kernels_for(isa)
+        self.bind_memory(arrays, scratch, batch, threads, isa)
         b.inputs, b.outputs, h.positions, h.relu = inputs, outputs, positions, relu
         b.latent_type, b.gradient_type = _TYPES[latent], _TYPES[gradient]
         self.bind_stream(gradient, batch * positions, inputs, 0, outputs, False, True, False)

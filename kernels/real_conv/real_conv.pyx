@@ -84,9 +84,7 @@ cdef class RealConv(Block):
         """All but the size of scratch; a stream of so many positions an image is made."""
         cdef bnn_block *b = &r.conv.block
         self.bound = r
-        self.arrays, self.scratch = arrays, scratch  # keep the memory alive
-        self.batch, self.threads = batch, threads
-        self.kernels = kernels_for(isa)
+        self.bind_memory(arrays, scratch, batch, threads, isa)
         r.conv.window = window.window
         b.inputs, b.outputs = window.taps * window.window.channels, outputs
         self.bind_types(norm, "none", latent, gradient, "float32", False)
